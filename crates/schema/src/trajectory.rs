@@ -1,0 +1,427 @@
+//! `recon.trajectory/1`: the re-lived development of a repository as a list of steps.
+//!
+//! A step belongs to an agent, has an author, and is trained or not. Observations and written
+//! files carry the repository's own content with its digest, so that a finished trajectory can
+//! be held against its repository byte for byte.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Sha256;
+use crate::graph::RepositoryRef;
+
+/// The name every trajectory record carries.
+pub const SCHEMA: &str = "recon.trajectory/1";
+
+/// One repository, or one part of a repository longer than the context.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trajectory {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Unique in a corpus: `name@commit/arm#part`.
+    pub id: String,
+    /// The repository.
+    pub repository: RepositoryRef,
+    /// Which arm of the comparison made it.
+    pub arm: Arm,
+    /// The model that wrote and scored thoughts; none where no model took part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRef>,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The steps, in document order.
+    pub steps: Vec<Step>,
+    /// Counts over the steps.
+    pub summary: Summary,
+}
+
+/// The arms compared (paper, table of arms; `Prolong` needs no trajectories).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// Flattened code in dependency order.
+    Raw,
+    /// Agentic trajectory without search (Repo2Agent).
+    Agent,
+    /// Agentic trajectory with thoughts refined by search (Repo2Agent-Search).
+    Search,
+}
+
+impl std::fmt::Display for Arm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Raw => "raw",
+            Self::Agent => "agent",
+            Self::Search => "search",
+        })
+    }
+}
+
+/// Which model, down to its weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRef {
+    /// As the user named it.
+    pub name: String,
+    /// Digest over configuration, tokenizer and weights.
+    pub sha256: Sha256,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Who acts.
+    pub agent: Agent,
+    /// What happens.
+    #[serde(flatten)]
+    pub body: Body,
+    /// Who composed the text.
+    pub author: Author,
+    /// Whether the step's body carries loss.
+    pub trained: bool,
+}
+
+/// The agent a step belongs to; `main` or `file:<path>` in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Agent {
+    /// The agent that plans and delegates.
+    Main,
+    /// The sub-agent of one file.
+    File(String),
+}
+
+impl From<Agent> for String {
+    fn from(agent: Agent) -> Self {
+        match agent {
+            Agent::Main => "main".into(),
+            Agent::File(path) => format!("file:{path}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Agent {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match (text.as_str(), text.strip_prefix("file:")) {
+            ("main", _) => Ok(Self::Main),
+            (_, Some(path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            _ => Err(format!("`{text}` is no agent: expected `main` or `file:<path>`")),
+        }
+    }
+}
+
+/// Who composed a step's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Author {
+    /// The local Llama.
+    Model,
+    /// Composed from the syntax tree and the dependency graph, without a model.
+    Outline,
+    /// The repository itself.
+    Repository,
+    /// The simulated tool that answers an action.
+    Tool,
+}
+
+/// What a step holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Body {
+    /// The opening of the document: repository name and file tree. Never trained.
+    Prompt {
+        /// The text.
+        text: String,
+    },
+    /// A thought.
+    Think {
+        /// The text.
+        text: String,
+        /// How the search arrived at it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        search: Option<Box<Search>>,
+    },
+    /// A tool call; `write` also carries the file.
+    Action {
+        /// The call.
+        tool: ToolCall,
+        /// The file written, for `write`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<FileContent>,
+    },
+    /// A tool's answer. Never trained.
+    Observation {
+        /// What is observed.
+        #[serde(flatten)]
+        observed: Observed,
+    },
+}
+
+/// What an observation shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observed {
+    /// A short result.
+    Text(String),
+    /// A file that was read.
+    Content(FileContent),
+}
+
+/// A tool call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The tool.
+    pub name: Tool,
+    /// Its arguments.
+    #[serde(default)]
+    pub arguments: ToolArguments,
+}
+
+/// The tools an agent has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tool {
+    /// Hand a file to its sub-agent.
+    Delegate,
+    /// Read a file that exists already.
+    Read,
+    /// Write a file.
+    Write,
+    /// Finish.
+    Done,
+}
+
+impl Tool {
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delegate => "delegate",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// Arguments of a [`ToolCall`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolArguments {
+    /// The file concerned; `done` has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// A file's text after redaction, with the digest of the original.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileContent {
+    /// Path from the repository root.
+    pub path: String,
+    /// Digest of the file's original bytes.
+    pub sha256: Sha256,
+    /// The text after the redactions below.
+    pub text: String,
+    /// What was replaced, in order, without overlap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redactions: Vec<Redaction>,
+}
+
+/// One replaced span.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redaction {
+    /// First byte in the original.
+    pub start: u64,
+    /// One past the last byte in the original.
+    pub end: u64,
+    /// The rule that found it.
+    pub rule: String,
+    /// What stands there now.
+    pub replacement: String,
+}
+
+/// How a thought was searched for. Likelihoods are sums of −log p in nats over the target's
+/// content tokens, all in the same context.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Search {
+    /// The files scored: one for a sub-agent's thought, several for requirements and plan.
+    pub targets: Vec<String>,
+    /// Without any thought.
+    pub baseline_nats: f64,
+    /// With the first thought.
+    pub initial_nats: f64,
+    /// With the thought that stands now.
+    pub final_nats: f64,
+    /// Tokens summed over.
+    pub target_tokens: u64,
+    /// Bytes those tokens stand for.
+    pub target_bytes: u64,
+    /// The thought the search began with.
+    pub initial: InitialThought,
+    /// Each round, in order.
+    pub rounds: Vec<Round>,
+    /// The same search against another file, where it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
+}
+
+/// The thought a search began with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InitialThought {
+    /// Who wrote it.
+    pub author: Author,
+    /// Its text.
+    pub text: String,
+    /// Set when the leak gate refused what stood there before: its text was replaced by this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Leak>,
+}
+
+/// One round of candidates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// The candidates, in order.
+    pub candidates: Vec<Candidate>,
+    /// The incumbent's likelihood after the round.
+    pub incumbent_nats: f64,
+}
+
+/// One proposed thought.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Who wrote it.
+    pub author: Author,
+    /// Its text.
+    pub text: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a candidate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Scored in full; `accepted` if it became the incumbent.
+    Scored {
+        /// Likelihood of the target.
+        nats: f64,
+        /// Whether it became the incumbent.
+        accepted: bool,
+    },
+    /// Dropped as soon as it could no longer win.
+    Refused {
+        /// Its likelihood is at least this.
+        nats_at_least: f64,
+        /// Target tokens seen before it was dropped.
+        tokens_seen: u64,
+    },
+    /// Refused by the leak gate.
+    Leaked {
+        /// Which rule, and how much.
+        leak: Leak,
+    },
+    /// Empty, a repetition of the incumbent, or too long to score.
+    Invalid {
+        /// One clear line.
+        reason: String,
+    },
+}
+
+/// What the leak gate found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case")]
+pub enum Leak {
+    /// A long run of the target's bytes that is not in the context.
+    Run {
+        /// Its length, white space collapsed.
+        bytes: u64,
+    },
+    /// Many short runs of the target's tokens that are not in the context.
+    Coverage {
+        /// Share of the target they cover.
+        fraction: f64,
+    },
+}
+
+/// The control: a thought found by the same search against another file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Control {
+    /// The other file.
+    pub path: String,
+    /// Likelihood of *this* step's target with that thought.
+    pub nats: f64,
+}
+
+/// Counts over a trajectory's steps.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Files written.
+    pub files: u64,
+    /// Steps by author name.
+    pub steps_by_author: BTreeMap<Author, u64>,
+    /// Thoughts and candidates refused by the leak gate, by author.
+    pub leaks_by_author: BTreeMap<Author, u64>,
+    /// Files left out because they alone exceed the context, with their size in tokens.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
+}
+
+impl Summary {
+    /// Counts `steps`; leaks and files left out are kept as they are.
+    pub fn recount(&mut self, steps: &[Step]) {
+        self.files = 0;
+        self.steps_by_author.clear();
+        for step in steps {
+            *self.steps_by_author.entry(step.author).or_default() += 1;
+            if let Body::Action { content: Some(_), .. } = step.body {
+                self.files += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_flat_in_json() {
+        let step = Step {
+            agent: Agent::File("a.py".into()),
+            body: Body::Observation {
+                observed: Observed::Content(FileContent {
+                    path: "b.py".into(),
+                    sha256: Sha256::of(b"x"),
+                    text: "x".into(),
+                    redactions: vec![],
+                }),
+            },
+            author: Author::Repository,
+            trained: false,
+        };
+        let json = serde_json::to_value(&step).unwrap();
+        assert_eq!(json["agent"], "file:a.py");
+        assert_eq!(json["kind"], "observation");
+        assert_eq!(json["content"]["text"], "x");
+        assert_eq!(serde_json::from_value::<Step>(json).unwrap(), step);
+    }
+
+    #[test]
+    fn thought_survives_json() {
+        let step = Step {
+            agent: Agent::Main,
+            body: Body::Think { text: "plan".into(), search: None },
+            author: Author::Outline,
+            trained: true,
+        };
+        let json = serde_json::to_string(&step).unwrap();
+        assert_eq!(json, r#"{"agent":"main","kind":"think","text":"plan","author":"outline","trained":true}"#);
+        assert_eq!(serde_json::from_str::<Step>(&json).unwrap(), step);
+    }
+
+    #[test]
+    fn unknown_agents_are_refused() {
+        assert!(serde_json::from_str::<Agent>("\"file:\"").is_err());
+        assert!(serde_json::from_str::<Agent>("\"root\"").is_err());
+    }
+}
