@@ -63,7 +63,7 @@ impl RepoGraph {
 }
 
 /// One file of the repository.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FileNode {
     /// Path from the repository root, `/`-separated.
     pub path: String,
@@ -75,6 +75,9 @@ pub struct FileNode {
     pub lines: u64,
     /// Digest of the file's bytes; none where it could not be read.
     pub sha256: Option<Sha256>,
+    /// First sentence of the file's own documentation.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub doc: String,
     /// Definitions in source order.
     pub symbols: Vec<Symbol>,
     /// Why the file takes no part, if it does not.
@@ -103,7 +106,7 @@ pub enum SkipReason {
 }
 
 /// One definition inside a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbol {
     /// Its name.
     pub name: String,
@@ -137,6 +140,9 @@ pub struct Edge {
     pub line: u32,
     /// How sure the resolution is.
     pub confidence: Confidence,
+    /// The names the import binds from that file, as far as its text says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// How sure a resolution is.
