@@ -1,2 +1,65 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: the project's own tasks. Light on purpose: it must build in seconds.
+
+mod parity;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Project tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Hold the source tree against the rules of ARCHITECTURE.md.
+    Tidy {
+        /// The tree to check.
+        #[arg(long, default_value_os_t = workspace_root())]
+        root: PathBuf,
+    },
+    /// Run the outside witnesses (Python packages, fetched by name); fails rather than skips.
+    Parity {
+        /// Run only the checks whose name contains this.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Train the embedded model again from its recipe; arguments go to `recon-nano`.
+    Nano {
+        /// Arguments of `recon-nano`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn workspace_root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).expect("crates/xtask lies two levels below the root").into()
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Tidy { root } => tidy::run(&root),
+        Task::Parity { only } => parity::run(&workspace_root(), only.as_deref()),
+        Task::Nano { arguments } => nano(&arguments),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn nano(arguments: &[String]) -> anyhow::Result<bool> {
+    let mut command = std::process::Command::new(env!("CARGO"));
+    command.args(["run", "--release", "--package", "recon-nano", "--"]).args(arguments);
+    Ok(command.current_dir(workspace_root()).status()?.success())
+}
