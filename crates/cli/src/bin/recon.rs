@@ -1,0 +1,2 @@
+//! The `recon` binary.
+fn main() {}
