@@ -45,7 +45,7 @@ fn workspace_root() -> PathBuf {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Tidy { root } => tidy::run(&root),
-        Task::Parity { only } => parity::run(&workspace_root(), only.as_deref()),
+        Task::Parity { only } => parity::run_all(&workspace_root(), only.as_deref()),
         Task::Nano { arguments } => nano(&arguments),
     };
     match outcome {

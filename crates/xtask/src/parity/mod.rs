@@ -1,4 +1,82 @@
-//! placeholder
-pub(crate) fn run(_root: &std::path::Path, _only: Option<&str>) -> anyhow::Result<bool> {
-    Ok(false)
+//! Outside witnesses: programs written by others say the same as ours.
+//!
+//! Every check runs or fails; none is skipped. Python packages are pinned in
+//! `scripts/parity/requirements.txt` and installed into `target/parity/venv`.
+
+mod checks;
+mod venv;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+/// What a check needs to run.
+pub(crate) struct Bench {
+    /// Root of the workspace.
+    root: PathBuf,
+    /// The interpreter of the virtual environment.
+    python: PathBuf,
+    /// The release binary of `recon`.
+    recon: PathBuf,
+    /// A folder for what checks write.
+    work: PathBuf,
+}
+
+impl Bench {
+    /// Runs a script of `scripts/` with these arguments; its exit status is the verdict.
+    fn script(&self, name: &str, arguments: &[&Path]) -> anyhow::Result<()> {
+        run(Command::new(&self.python).arg(self.root.join("scripts").join(name)).args(arguments).current_dir(&self.root))
+    }
+
+    /// Runs `recon` with these arguments; data on stdout is returned.
+    fn recon(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(&self.recon).args(arguments).current_dir(&self.root).output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "recon {}: {}", arguments.join(" "), errors.trim());
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// An empty folder of this name.
+    fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.work.join(name);
+        if path.exists() {
+            std::fs::remove_dir_all(&path)?;
+        }
+        std::fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+}
+
+/// Runs a command to its end; an exit status other than 0 is an error that names it.
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.status().with_context(|| format!("failed to start {shown}"))?;
+    anyhow::ensure!(status.success(), "{shown}: {status}");
+    Ok(())
+}
+
+/// Runs the checks whose name contains `only`; true when all pass.
+pub(crate) fn run_all(root: &Path, only: Option<&str>) -> anyhow::Result<bool> {
+    let work = root.join("target/parity");
+    std::fs::create_dir_all(&work)?;
+    let python = venv::install(&work, &root.join("scripts/parity/requirements.txt"))?;
+    run(Command::new(env!("CARGO")).args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
+    let bench = Bench { root: root.into(), python, recon: root.join("target/release/recon"), work };
+    let chosen: Vec<_> = checks::ALL.iter().filter(|(name, _)| only.is_none_or(|part| name.contains(part))).collect();
+    anyhow::ensure!(!chosen.is_empty(), "no check is named like that; there are: {}", checks::names());
+    let mut failed = 0;
+    for (name, check) in &chosen {
+        let start = Instant::now();
+        match check(&bench) {
+            Ok(()) => eprintln!("parity: {name} agrees ({:.1} s)", start.elapsed().as_secs_f64()),
+            Err(error) => {
+                failed += 1;
+                eprintln!("parity: {name} FAILED: {error:#}");
+            }
+        }
+    }
+    eprintln!("parity: {} passed, {failed} failed", chosen.len() - failed);
+    Ok(failed == 0)
 }
