@@ -1,0 +1,189 @@
+//! One stage of a run: a directory, a key over what goes in, and a manifest written last.
+//!
+//! A stage whose manifest carries the same key and whose outputs still have the listed digests
+//! is reused as it stands: nothing is computed and no file is touched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use recon_schema::Sha256;
+use recon_schema::file::hash_file;
+use recon_schema::manifest::{FILE_NAME, Manifest};
+use serde::Serialize;
+
+use crate::failure::{Failure, Outcome};
+
+/// What to do with files a stage left behind without finishing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftovers {
+    /// Start from an empty directory.
+    Clear,
+    /// Keep them: the stage knows how to go on from them.
+    Keep,
+}
+
+/// A stage that is about to run or to be reused.
+pub struct Stage {
+    directory: PathBuf,
+    manifest: Manifest,
+    leftovers: Leftovers,
+}
+
+/// A stage that is complete.
+pub struct Finished {
+    /// Where its outputs lie.
+    pub directory: PathBuf,
+    /// Its manifest, facts included.
+    pub manifest: Manifest,
+    /// Whether it was complete before this run.
+    pub reused: bool,
+}
+
+impl Finished {
+    /// A number among the stage's facts, by JSON pointer.
+    pub fn number(&self, pointer: &str) -> Option<f64> {
+        self.manifest.facts.pointer(pointer)?.as_f64()
+    }
+
+    /// Digest over all outputs: the input of the stages that follow.
+    pub fn digest(&self) -> Sha256 {
+        let digests = self.manifest.outputs.iter().map(|(name, it)| format!("{name} {}", it.sha256));
+        let fields: Vec<String> = digests.collect();
+        Sha256::of_fields(fields.iter().map(String::as_bytes))
+    }
+}
+
+impl Stage {
+    /// A stage under `root`, named `name`; `plan` and `inputs` decide whether it must run again.
+    pub fn new(root: &Path, name: &str, plan: &impl Serialize, inputs: &[(&str, Sha256)]) -> Self {
+        let plan = serde_json::to_value(plan).expect("options have string keys and finite numbers");
+        let inputs: BTreeMap<String, Sha256> = inputs.iter().map(|(role, it)| (role.to_string(), *it)).collect();
+        let mut manifest = Manifest::new(name, plan, inputs);
+        manifest.revision = option_env!("RECON_REVISION").map(String::from);
+        Self { directory: root.join(name), manifest, leftovers: Leftovers::Clear }
+    }
+
+    /// Keeps what an unfinished run left.
+    #[must_use]
+    pub fn keep_leftovers(mut self) -> Self {
+        self.leftovers = Leftovers::Keep;
+        self
+    }
+
+    /// Where the outputs go.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The finished stage, if it need not run.
+    pub fn completed(&self) -> Option<Finished> {
+        let manifest = self.manifest.completed(&self.directory)?;
+        Some(Finished { directory: self.directory.clone(), manifest, reused: true })
+    }
+
+    /// Reuses the stage or runs `work`, which writes into the directory and returns facts.
+    ///
+    /// `seconds` is added to the facts. Nothing of an earlier, different run is left.
+    pub fn run<F: Serialize>(mut self, work: impl FnOnce(&Path) -> Outcome<F>) -> Outcome<Finished> {
+        if let Some(finished) = self.completed() {
+            tracing::info!(stage = self.manifest.stage, "complete already");
+            return Ok(finished);
+        }
+        self.prepare()?;
+        let start = Instant::now();
+        let facts = work(&self.directory)?;
+        let mut facts = serde_json::to_value(&facts).expect("facts have string keys and finite numbers");
+        if let Some(map) = facts.as_object_mut() {
+            map.insert("seconds".into(), start.elapsed().as_secs_f64().into());
+        }
+        self.manifest.facts = facts;
+        list(&self.directory, &self.directory, &mut self.manifest)?;
+        self.manifest.write(&self.directory)?;
+        Ok(Finished { directory: self.directory, manifest: self.manifest, reused: false })
+    }
+
+    fn prepare(&self) -> Outcome {
+        let fail = |error: std::io::Error| {
+            let what = format!("failed to prepare {}", self.directory.display());
+            Failure::run(anyhow::Error::new(error).context(what))
+        };
+        match self.leftovers {
+            Leftovers::Clear if self.directory.exists() => fs::remove_dir_all(&self.directory).map_err(fail)?,
+            Leftovers::Keep if self.directory.join(FILE_NAME).exists() => {
+                // A finished run with another key is no leftover.
+                fs::remove_dir_all(&self.directory).map_err(fail)?;
+            }
+            _ => {}
+        }
+        fs::create_dir_all(&self.directory).map_err(fail)
+    }
+}
+
+/// Lists every file below `directory` in the manifest, by path from `root`.
+fn list(root: &Path, directory: &Path, manifest: &mut Manifest) -> Outcome {
+    let fail = |error: std::io::Error| {
+        Failure::run(anyhow::Error::new(error).context(format!("failed to list {}", directory.display())))
+    };
+    for entry in fs::read_dir(directory).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path.is_dir() {
+            list(root, &path, manifest)?;
+        } else if path != root.join(FILE_NAME) {
+            let name = path.strip_prefix(root).expect("listed below root").to_string_lossy().replace('\\', "/");
+            manifest.outputs.insert(name, hash_file(&path)?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(root: &Path, limit: u32) -> Stage {
+        Stage::new(root, "graph", &serde_json::json!({ "limit": limit }), &[("repository", Sha256::of(b"r"))])
+    }
+
+    #[test]
+    fn a_finished_stage_is_not_run_again() {
+        let root = tempfile::tempdir().unwrap();
+        let work = |directory: &Path| {
+            fs::create_dir(directory.join("deep")).unwrap();
+            fs::write(directory.join("deep/out"), b"1").unwrap();
+            Ok(serde_json::json!({ "files": 3 }))
+        };
+        let first = stage(root.path(), 1).run(work).unwrap();
+        assert_eq!((first.reused, first.number("/files")), (false, Some(3.0)));
+        assert!(first.manifest.outputs.contains_key("deep/out"));
+        let again = stage(root.path(), 1).run(|_| -> Outcome<()> { panic!("must not run") }).unwrap();
+        assert!(again.reused);
+        assert_eq!(again.digest(), first.digest());
+    }
+
+    #[test]
+    fn another_plan_or_a_changed_output_runs_again_from_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let write =
+            |name: &'static str| move |it: &Path| -> Outcome<()> { Ok(fs::write(it.join(name), b"1").unwrap()) };
+        stage(root.path(), 1).run(write("old")).unwrap();
+        let second = stage(root.path(), 2).run(write("new")).unwrap();
+        assert_eq!(second.manifest.outputs.keys().collect::<Vec<_>>(), ["new"]);
+        fs::write(root.path().join("graph/new"), b"2").unwrap();
+        assert!(!stage(root.path(), 2).run(write("new")).unwrap().reused);
+    }
+
+    #[test]
+    fn a_failed_stage_leaves_no_manifest() {
+        let root = tempfile::tempdir().unwrap();
+        let failed = stage(root.path(), 1).run(|it| -> Outcome<()> {
+            fs::write(it.join("half"), b"1").unwrap();
+            Err(Failure::run(anyhow::anyhow!("no")))
+        });
+        assert!(failed.is_err());
+        assert!(stage(root.path(), 1).completed().is_none());
+        let kept = stage(root.path(), 1).keep_leftovers().run(|it| Ok(it.join("half").exists())).unwrap();
+        assert_eq!(kept.manifest.facts, serde_json::json!(true));
+    }
+}
