@@ -27,7 +27,10 @@ pub(crate) struct Bench {
 impl Bench {
     /// Runs a script of `scripts/` with these arguments; its exit status is the verdict.
     fn script(&self, name: &str, arguments: &[&Path]) -> anyhow::Result<()> {
-        run(Command::new(&self.python).arg(self.root.join("scripts").join(name)).args(arguments).current_dir(&self.root))
+        run(Command::new(&self.python)
+            .arg(self.root.join("scripts").join(name))
+            .args(arguments)
+            .current_dir(&self.root))
     }
 
     /// Runs `recon` with these arguments; data on stdout is returned.

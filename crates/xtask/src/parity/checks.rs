@@ -1,0 +1,91 @@
+//! The checks, each against a program written by others.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use super::{Bench, run};
+
+type Check = fn(&Bench) -> anyhow::Result<()>;
+
+/// Every check, in order.
+pub(super) const ALL: &[(&str, Check)] =
+    &[("goldens", goldens), ("mds", mds), ("logits", logits), ("package", package), ("nano", nano)];
+
+/// The names, for messages.
+pub(super) fn names() -> String {
+    ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// The committed goldens are what the script makes today.
+fn goldens(bench: &Bench) -> anyhow::Result<()> {
+    bench.script("goldens/llama.py", &[Path::new("--check"), &bench.root.join("tests/goldens/llama")])
+}
+
+/// Shards read and written by MosaicML Streaming are byte-identical to ours.
+fn mds(bench: &Bench) -> anyhow::Result<()> {
+    let folder = bench.folder("mds")?;
+    bench.script("parity/mds.py", &[&folder])
+}
+
+/// The exported model gives the same f32 logits in transformers.
+fn logits(bench: &Bench) -> anyhow::Result<()> {
+    let folder = bench.folder("logits")?;
+    let export = folder.join("export");
+    bench.recon(&["export", "--model", "nano", "--dtype", "f32", "--out", text(&export)])?;
+    compare_logits(bench, &export, &folder)
+}
+
+fn compare_logits(bench: &Bench, export: &Path, folder: &Path) -> anyhow::Result<()> {
+    // Two hundred ids spread over the vocabulary, control tokens included.
+    let ids: Vec<u32> = std::iter::once(4096).chain((0..199).map(|at| (at * 7919) % 4352)).collect();
+    let (context, target) = ids.split_at(1);
+    let (items, logits) = (folder.join("items.json"), folder.join("logits.safetensors"));
+    std::fs::write(&items, format!(r#"[{{"context": {context:?}, "target": {target:?}}}]"#))?;
+    let arguments = ["score", "--model", text(export), "--tokens", text(&items), "--logits", text(&logits)];
+    bench.recon(&arguments)?;
+    bench.script("parity/logits.py", &[export, &logits])
+}
+
+/// The whole path on a package nobody here wrote, and its export in transformers.
+fn package(bench: &Bench) -> anyhow::Result<()> {
+    const PACKAGE: &str = "cachetools==5.5.0";
+    let folder = bench.folder("package")?;
+    let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", PACKAGE, "--dest"];
+    run(Command::new(&bench.python).args(pip).arg(&folder))?;
+    let archive = only_entry(&folder)?;
+    run(Command::new("tar").arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(&folder))?;
+    std::fs::remove_file(&archive)?;
+    let repository = only_entry(&folder)?;
+
+    let out = folder.join("out");
+    let set = format!("repository={}", text(&repository));
+    let config = bench.root.join("configs/quickstart.toml");
+    let arguments = ["run", "--config", text(&config), "--out", text(&out), "--set", &set];
+    eprintln!("{}", bench.recon(&arguments)?);
+
+    let trajectories = out.join("refine/trajectories.jsonl.zst");
+    bench.recon(&["check", text(&trajectories), "--repository", text(&repository)])?;
+    bench.script("parity/outcome.py", &[&out.join("summary.json")])?;
+    let export = out.join("export/f32");
+    bench.recon(&["export", "--checkpoint", text(&out.join("train")), "--dtype", "f32", "--out", text(&export)])?;
+    compare_logits(bench, &export, &folder)
+}
+
+/// The first steps of the embedded model's training come out again.
+fn nano(bench: &Bench) -> anyhow::Result<()> {
+    let work = bench.folder("nano")?;
+    let cargo = ["run", "--release", "--package", "recon-nano", "--", "--steps-only", "20", "--work"];
+    run(Command::new(env!("CARGO")).args(cargo).arg(&work).current_dir(&bench.root))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("folders of the workspace are UTF-8")
+}
+
+fn only_entry(folder: &Path) -> anyhow::Result<PathBuf> {
+    let mut entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    entries.sort();
+    entries.into_iter().next().with_context(|| format!("{} is empty", folder.display()))
+}
