@@ -126,6 +126,17 @@ pub enum Author {
     Tool,
 }
 
+impl std::fmt::Display for Author {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Model => "model",
+            Self::Outline => "outline",
+            Self::Repository => "repository",
+            Self::Tool => "tool",
+        })
+    }
+}
+
 /// What a step holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
