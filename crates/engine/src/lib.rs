@@ -1,1 +1,47 @@
-//! placeholder
+//! Serves `lm` from `llama`: ragged batches over paged keys and values, scoring, generation.
+//!
+//! A call brings jobs; each becomes a *lane* (`lanes`), and every forward carries chunks of many
+//! lanes (`core`). Keys and values lie in pages (`pool`) that branches share (`sequence`), so a
+//! context is computed once, however many candidates are scored and written after it. The head
+//! runs only where a likelihood is asked (`score`) or a token is drawn (`generate`, `sample`).
+//!
+//! Invariants: the likelihood of a token given what stands before it is the same to the bit
+//! whether it is computed in one job or many, in whatever chunks, or after a branch (on the CPU);
+//! a text depends on prompt, sampling and key alone; a job's failure leaves the others and every
+//! branch as they were.
+
+mod core;
+mod engine;
+mod generate;
+mod lanes;
+mod options;
+mod pool;
+mod sample;
+mod score;
+mod sequence;
+mod words;
+
+pub use engine::{CachePages, Engine};
+pub use options::{EngineOptions, Stats};
+
+/// Why an engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The model's configuration or weights.
+    #[error(transparent)]
+    Llama(#[from] recon_llama::Error),
+    /// The tokenizer, or that it does not belong to the model.
+    #[error(transparent)]
+    Text(#[from] recon_text::Error),
+    /// A longer context than the model's positions.
+    #[error("`engine.context_tokens` is {asked}, the model has {limit} positions")]
+    ContextTooLong {
+        /// Tokens asked for.
+        asked: usize,
+        /// The model's positions.
+        limit: usize,
+    },
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

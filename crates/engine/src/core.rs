@@ -1,0 +1,135 @@
+//! The part of an engine that calls take turns with: the model, its cache, and one forward.
+//!
+//! Legend: `N` rows of a forward, `R` rows given to the head, `D` model width, `V` vocabulary.
+
+use candle_core::Tensor;
+use recon_llama::{AttentionCtx, Llama, PagedKv, PagedRun, Params};
+use recon_lm::{Branch, Error, Result};
+
+use crate::options::Stats;
+use crate::pool::PagePool;
+use crate::score::pick_rows;
+use crate::sequence::{EngineBranch, PageCopy, Sequence};
+
+/// The model with its cache.
+pub(crate) struct Core {
+    /// Names the engine in its branches.
+    pub(crate) id: u64,
+    pub(crate) llama: Llama,
+    pub(crate) params: Box<dyn Params + Send + Sync>,
+    pub(crate) cache: PagedKv,
+    pub(crate) pool: PagePool,
+    pub(crate) context_tokens: usize,
+    pub(crate) vocabulary: usize,
+    pub(crate) prefill_tokens: usize,
+    pub(crate) refusal_tokens: usize,
+    pub(crate) stats: Stats,
+}
+
+/// Tokens for one forward and the sequence they follow, in which they are reserved.
+pub(crate) struct Work<'a> {
+    pub(crate) ids: &'a [u32],
+    pub(crate) sequence: &'a Sequence,
+}
+
+/// What the model says when it fails, as the seam's error.
+pub(crate) fn failed(error: impl std::error::Error) -> Error {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    Error::Engine(text)
+}
+
+impl Core {
+    /// The place of a branch made by this engine.
+    pub(crate) fn place(&self, branch: &Branch) -> Result<Sequence> {
+        let ours = branch.state::<EngineBranch>().filter(|state| state.engine == self.id);
+        ours.map(|state| state.sequence.clone()).ok_or(Error::ForeignBranch)
+    }
+
+    /// A branch at `sequence`.
+    pub(crate) fn branch(&self, sequence: Sequence) -> Branch {
+        Branch::new(EngineBranch { engine: self.id, sequence })
+    }
+
+    /// Refuses ids outside the vocabulary, documents without a token and documents too long.
+    pub(crate) fn check_ids(&self, start: &Sequence, ids: &[u32]) -> Result<()> {
+        let (asked, limit) = (start.tokens() + ids.len(), self.context_tokens);
+        if asked == 0 {
+            return Err(Error::EmptyContext);
+        }
+        if asked > limit {
+            return Err(Error::ContextTooLong { asked, limit });
+        }
+        match ids.iter().find(|&&id| id as usize >= self.vocabulary) {
+            Some(&id) => Err(Error::UnknownToken { id, vocabulary: self.vocabulary }),
+            None => Ok(()),
+        }
+    }
+
+    /// One forward over a ragged batch: hidden states `[N, D]` after the final norm, rows in the
+    /// order of `work`.
+    pub(crate) fn forward(&mut self, work: &[Work<'_>]) -> Result<Tensor> {
+        let (mut ids, mut positions, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+        for Work { ids: fresh, sequence } in work {
+            let rows = ids.len()..ids.len() + fresh.len();
+            ids.extend_from_slice(fresh);
+            positions.extend(sequence.next_positions(fresh.len()).map(|position| position as u32));
+            runs.push(PagedRun { rows, first_position: sequence.tokens(), pages: sequence.page_indices() });
+        }
+        self.stats.forwards += 1;
+        self.stats.fresh_tokens += ids.len() as u64;
+        self.stats.peak_pages = self.stats.peak_pages.max((self.pool.total() - self.pool.free()) as u64);
+        let context = AttentionCtx::Paged { cache: &self.cache, runs: &runs };
+        self.llama.hidden(&*self.params, &ids, &positions, &context).map_err(failed)
+    }
+
+    /// Copies one page in every layer.
+    pub(crate) fn copy_page(&self, copy: &PageCopy) -> Result<()> {
+        let copy_in = |pages: &Tensor| {
+            let page = pages.narrow(0, copy.from.index() as usize, 1)?.force_contiguous()?;
+            pages.slice_set(&page, 0, copy.to as usize)
+        };
+        (0..self.cache.layers()).try_for_each(|layer| {
+            let (keys, values) = self.cache.layer(layer);
+            copy_in(keys).and_then(|()| copy_in(values)).map_err(failed)
+        })
+    }
+
+    /// Row `row` of `hidden` as `[1, D]` in memory of its own, so that keeping it keeps nothing else.
+    pub(crate) fn row(&self, hidden: &Tensor, row: usize) -> Result<Tensor> {
+        hidden.narrow(0, row, 1).and_then(|row| row.force_contiguous()).map_err(failed)
+    }
+
+    /// Log-probability of `targets[i]` after row `rows[i]` of the concatenated `parts`, nats.
+    pub(crate) fn log_probs(&mut self, parts: &[Tensor], rows: Vec<u32>, targets: &[u32]) -> Result<Vec<f32>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.stats.scored_tokens += rows.len() as u64;
+        let hidden = pick_rows(parts, rows).map_err(failed)?;
+        let mut logprobs = self.llama.log_probs(&*self.params, &hidden, targets).map_err(failed)?;
+        for (logprob, target) in logprobs.iter_mut().zip(targets) {
+            if !logprob.is_finite() {
+                return Err(Error::Engine(format!("the log-probability of token {target} is {logprob}")));
+            }
+            // Early refusal rests on no term being negative; rounding may lift a certain token above 0.
+            *logprob = logprob.min(0.0);
+        }
+        Ok(logprobs)
+    }
+
+    /// Logits `[V]` of the token after each place.
+    pub(crate) fn logits<'a>(&self, places: impl Iterator<Item = &'a Sequence>) -> Result<Vec<Vec<f32>>> {
+        let rows = places.map(|place| place.last().cloned().ok_or(Error::EmptyContext)).collect::<Result<Vec<_>>>()?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let hidden = Tensor::cat(&rows, 0).map_err(failed)?;
+        let logits = self.llama.logits(&*self.params, &hidden).map_err(failed)?;
+        logits.to_dtype(candle_core::DType::F32).and_then(|logits| logits.to_vec2()).map_err(failed)
+    }
+}

@@ -1,0 +1,166 @@
+//! The engine: serves `lm` from one model, call by call, and keeps count.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use recon_llama::{Llama, PagedKv, Params, Unit};
+use recon_lm::{Branch, GenJob, Generation, Generator, Limits, ScoreJob, Scored, Scorer};
+use recon_schema::trajectory::ModelRef;
+use recon_text::Tokenizer;
+
+use crate::core::Core;
+use crate::lanes::{Lane, Lanes};
+use crate::options::{EngineOptions, Stats};
+use crate::pool::PagePool;
+use crate::sequence::Sequence;
+use crate::{Error, Result, generate, score};
+
+static ENGINES: AtomicU64 = AtomicU64::new(0);
+
+/// A Llama that scores and writes. Calls take turns; each serves all its jobs together.
+pub struct Engine {
+    model: ModelRef,
+    tokenizer: Tokenizer,
+    limits: Limits,
+    core: Mutex<Core>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("model", &self.model).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Cache pages of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CachePages {
+    /// Held by no branch.
+    pub free: usize,
+    /// In all.
+    pub total: usize,
+}
+
+impl Engine {
+    /// An engine over a model that is already in memory, for example one in training. Parameters
+    /// are read anew in every forward; branches made before they changed keep the old keys and
+    /// values.
+    ///
+    /// # Errors
+    /// If the tokenizer has more ids than the model has embeddings, or the options do not fit
+    /// together.
+    pub fn from_parts(
+        llama: Llama,
+        params: impl Params + Send + Sync + 'static,
+        tokenizer: Tokenizer,
+        model: ModelRef,
+        options: &EngineOptions,
+    ) -> Result<Self> {
+        let config = llama.config();
+        tokenizer.check_fits(config.vocab_size)?;
+        let context_tokens = match options.context_tokens.map(|tokens| tokens.get() as usize) {
+            Some(asked) if asked > config.max_position_embeddings => {
+                return Err(Error::ContextTooLong { asked, limit: config.max_position_embeddings });
+            }
+            Some(asked) => asked,
+            None => config.max_position_embeddings,
+        };
+        let limits = Limits { context_tokens, vocabulary: config.vocab_size };
+        let page_tokens = options.page_tokens.get() as usize;
+        let pages = options.cache_tokens.get().div_ceil(options.page_tokens.get());
+        let (device, dtype) = {
+            let lease = params.lease(Unit::Embed)?;
+            (lease.flat().device().clone(), lease.flat().dtype())
+        };
+        let cache = PagedKv::new(config, pages as usize, page_tokens, &device, dtype)?;
+        tracing::info!(model = model.name, context_tokens, pages, page_tokens, "engine opened");
+        let core = Core {
+            id: ENGINES.fetch_add(1, Ordering::Relaxed),
+            llama,
+            params: Box::new(params),
+            cache,
+            pool: PagePool::new(pages, page_tokens),
+            context_tokens,
+            vocabulary: limits.vocabulary,
+            prefill_tokens: options.prefill_tokens.get() as usize,
+            refusal_tokens: options.refusal_tokens.get() as usize,
+            stats: Stats::default(),
+        };
+        Ok(Self { model, tokenizer, limits, core: Mutex::new(core) })
+    }
+
+    /// The same engine under the name the user gave its model.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.model.name = name.into();
+        self
+    }
+
+    /// The model's tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Which model this is.
+    pub fn model_ref(&self) -> &ModelRef {
+        &self.model
+    }
+
+    /// What was done since the engine was opened.
+    pub fn stats(&self) -> Stats {
+        self.with_core(|core| core.stats)
+    }
+
+    /// How much of the cache is held by branches.
+    pub fn cache_pages(&self) -> CachePages {
+        self.with_core(|core| CachePages { free: core.pool.free(), total: core.pool.total() })
+    }
+
+    fn with_core<T>(&self, call: impl FnOnce(&mut Core) -> T) -> T {
+        // A call that panicked has dropped its lanes and with them its pages; nothing half-done is
+        // readable, since branches are made only after their forward.
+        let mut core = self.core.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        call(&mut core)
+    }
+
+    fn timed<T>(&self, call: impl FnOnce(&mut Core) -> T) -> T {
+        self.with_core(|core| {
+            let begin = Instant::now();
+            let result = call(core);
+            core.stats.seconds += begin.elapsed().as_secs_f64();
+            result
+        })
+    }
+}
+
+fn extend(core: &mut Core, at: Option<&Branch>, ids: &[u32]) -> recon_lm::Result<Branch> {
+    let start = match at {
+        Some(branch) => core.place(branch)?,
+        None => Sequence::default(),
+    };
+    core.check_ids(&start, ids)?;
+    core.stats.reused_tokens += start.tokens() as u64;
+    let mut lanes = Lanes::new(vec![Lane::new(start, ids.to_vec(), Vec::new(), 0, core.prefill_tokens)]);
+    while lanes.wave(core).is_some() {}
+    let lane = lanes.into_lanes().pop().expect("one lane was given");
+    lane.finish().map(|(_, end)| core.branch(end))
+}
+
+impl Scorer for Engine {
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn extend(&self, at: Option<&Branch>, ids: &[u32]) -> recon_lm::Result<Branch> {
+        self.timed(|core| extend(core, at, ids))
+    }
+
+    fn score(&self, jobs: &[ScoreJob<'_>]) -> Vec<recon_lm::Result<Scored>> {
+        self.timed(|core| score::score(core, jobs))
+    }
+}
+
+impl Generator for Engine {
+    fn generate(&self, jobs: &[GenJob<'_>]) -> Vec<recon_lm::Result<Generation>> {
+        self.timed(|core| generate::generate(core, &self.tokenizer, jobs))
+    }
+}
