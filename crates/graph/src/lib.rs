@@ -1,1 +1,59 @@
-//! placeholder
+//! Turns a directory of source code into a graph of files: outlines, import edges, an order.
+//!
+//! directory → [`read_directory`] → [`Repository`] → [`build`] → [`RepoGraph`](recon_schema::graph::RepoGraph)
+//! → [`outline`] (what a writer may be told about a file).
+//!
+//! Invariants: building never fails, a fault of the corpus becomes a diagnostic; the graph is a
+//! function of the files' paths and bytes alone, whatever the thread count or the order in
+//! which they were met; no syntax, however deep, is walked by recursion; manifests are read,
+//! build tools are never run.
+
+mod assemble;
+mod escape;
+mod languages;
+mod order;
+mod paths;
+mod read;
+mod repository;
+mod syntax;
+
+pub mod outline;
+
+pub use assemble::build;
+pub use read::{ReadOptions, read_directory};
+pub use repository::{Repository, SkippedFile};
+
+/// Why a directory could not be taken as a repository.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing stands at this path, or it cannot be looked at.
+    #[error("failed to open repository {}", path.display())]
+    Open {
+        /// The path as given.
+        path: std::path::PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The path names a file.
+    #[error("{} is not a directory", path.display())]
+    NotADirectory {
+        /// The path as given.
+        path: std::path::PathBuf,
+    },
+    /// No file in a known language could be read.
+    #[error(
+        "{} holds no readable source file in a known language ({known}); {files} files were met",
+        path.display()
+    )]
+    NoSource {
+        /// The path as given.
+        path: std::path::PathBuf,
+        /// The languages looked for, comma-separated.
+        known: String,
+        /// Files met in any form, skipped ones included.
+        files: usize,
+    },
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,344 @@
+//! Rust: outlines, module declarations and paths from the syntax tree; [`resolve`] builds the
+//! module tree and finds the files.
+//!
+//! Paths count in `use`, `extern crate` and expressions or types that start with `crate`, `self`,
+//! `super` or another crate's name; the inside of macro calls is not syntax yet and is passed over.
+//! Source: the Rust reference, "Modules", "Use declarations" and "Paths".
+
+mod cargo;
+mod resolve;
+mod uses;
+
+use tree_sitter::Node;
+
+use super::{Context, Import, InlineModule, Language, ParsedFile, Resolve, Target};
+use crate::syntax::{self, Visit};
+
+/// Rust, all editions since 2018.
+pub(crate) struct Rust;
+
+impl Language for Rust {
+    fn name(&self) -> &'static str {
+        "rust"
+    }
+
+    fn owns(&self, path: &str) -> bool {
+        crate::paths::extension(path) == "rs"
+    }
+
+    fn parse(&self, _path: &str, source: &str) -> ParsedFile {
+        let Some(tree) = syntax::parse(&tree_sitter_rust::LANGUAGE.into(), source) else {
+            return ParsedFile::over_budget();
+        };
+        let mut file = ParsedFile::default();
+        file.note_errors(tree.root_node());
+        let mut outline =
+            Outline { source, scopes: Vec::new(), pending: Pending::default(), inner_doc: String::new(), file };
+        syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
+        outline.file.doc = syntax::first_sentence(&outline.inner_doc);
+        outline.file
+    }
+
+    fn resolver<'r>(&self, context: Context<'r>) -> Box<dyn Resolve + 'r> {
+        Box::new(resolve::ModuleTree::new(context))
+    }
+}
+
+/// Nesting and path length beyond which nothing is resolved: no compiler follows such a path, and
+/// following it here would take quadratic time.
+const MAX_DEPTH: usize = 128;
+
+/// What stands before an item and belongs to it.
+#[derive(Default)]
+struct Pending {
+    doc: String,
+    path: Option<String>,
+}
+
+/// An item the walk is inside of.
+struct Scope {
+    depth: usize,
+    symbol: Option<u32>,
+    /// Whether functions directly inside are methods.
+    methods: bool,
+    module: Option<InlineModule>,
+}
+
+/// What the walk has found so far.
+struct Outline<'s> {
+    source: &'s str,
+    scopes: Vec<Scope>,
+    pending: Pending,
+    inner_doc: String,
+    file: ParsedFile,
+}
+
+impl Outline<'_> {
+    fn visit(&mut self, node: Node<'_>, depth: usize) -> Visit {
+        while self.scopes.pop_if(|scope| scope.depth >= depth).is_some() {}
+        match node.kind() {
+            "line_comment" | "block_comment" => self.comment(node, depth),
+            "attribute_item" => self.attribute(node),
+            "mod_item" => return self.module(node, depth),
+            "use_declaration" => self.use_declaration(node),
+            "extern_crate_declaration" => {
+                let name = syntax::field_text(node, "name", self.source).unwrap_or_default();
+                self.path(node, vec![name.to_owned()], true, is_public(node));
+            }
+            "impl_item" => return self.implementation(node, depth),
+            "scoped_identifier" | "scoped_type_identifier" => {
+                // Its parts are paths too, and shorter: only the whole one is kept.
+                if let Some(segments) = uses::segments(node, self.source) {
+                    self.path(node, segments, false, false);
+                    return Visit::Over;
+                }
+                return Visit::Into;
+            }
+            "macro_invocation" | "token_tree" | "string_literal" | "raw_string_literal" | "visibility_modifier" => {
+                return Visit::Over;
+            }
+            kind => match definition_kind(kind) {
+                Some(kind) => return self.define(node, depth, kind),
+                None => return Visit::Into,
+            },
+        }
+        Visit::Over
+    }
+
+    /// Keeps documentation: `//!` of the file, `///` of the item that follows.
+    fn comment(&mut self, node: Node<'_>, depth: usize) {
+        let text = syntax::text(node, self.source);
+        if node.child_by_field_name("inner").is_some() {
+            // Depth 1: directly in the file, so it speaks of the file.
+            if depth == 1 {
+                append_comment(&mut self.inner_doc, text);
+            }
+        } else if node.child_by_field_name("outer").is_some() {
+            append_comment(&mut self.pending.doc, text);
+        }
+    }
+
+    fn attribute(&mut self, node: Node<'_>) {
+        let Some(attribute) = node.named_child(0) else { return };
+        let name = attribute.named_child(0).map(|name| syntax::text(name, self.source));
+        if let (Some("path"), Some(value)) = (name, attribute.child_by_field_name("value")) {
+            self.pending.path = Some(syntax::text(value, self.source).trim_matches('"').to_owned());
+        }
+    }
+
+    fn module(&mut self, node: Node<'_>, depth: usize) -> Visit {
+        let pending = std::mem::take(&mut self.pending);
+        let Some(name) = syntax::field_text(node, "name", self.source).map(str::to_owned) else { return Visit::Into };
+        let body = node.child_by_field_name("body");
+        if body.is_none() && self.scopes.len() > MAX_DEPTH {
+            return Visit::Over;
+        }
+        if body.is_none() {
+            let within = self.scopes.iter().filter_map(|scope| scope.module.clone()).collect();
+            let target = Target::RustModule { name, path: pending.path, within };
+            self.file.imports.push(Import { line: syntax::first_line(node), target });
+            return Visit::Over;
+        }
+        let symbol = self.push(&name, "module", node, body, &pending.doc);
+        let explicit = pending.path.is_some();
+        let module = InlineModule { directory: pending.path.unwrap_or_else(|| name.clone()), name, explicit };
+        self.scopes.push(Scope { depth, symbol: Some(symbol), methods: false, module: Some(module) });
+        Visit::Into
+    }
+
+    fn implementation(&mut self, node: Node<'_>, depth: usize) -> Visit {
+        let pending = std::mem::take(&mut self.pending);
+        let of = |field| syntax::field_text(node, field, self.source).map(syntax::collapse);
+        let Some(subject) = of("type") else { return Visit::Into };
+        let name = of("trait").map_or_else(|| subject.clone(), |implemented| format!("{implemented} for {subject}"));
+        let symbol = self.push(&name, "impl", node, node.child_by_field_name("body"), &pending.doc);
+        self.scopes.push(Scope { depth, symbol: Some(symbol), methods: true, module: None });
+        Visit::Into
+    }
+
+    fn define(&mut self, node: Node<'_>, depth: usize, kind: &str) -> Visit {
+        let pending = std::mem::take(&mut self.pending);
+        let Some(name) = syntax::field_text(node, "name", self.source).map(str::to_owned) else { return Visit::Into };
+        let method = kind == "function" && self.scopes.last().is_some_and(|scope| scope.methods);
+        let body = node.child_by_field_name("body").filter(|body| body.kind() != "ordered_field_declaration_list");
+        // The value of a constant is its body; a macro has only rules.
+        let body = body.or_else(|| node.child_by_field_name("value"));
+        let symbol = self.push(&name, if method { "method" } else { kind }, node, body, &pending.doc);
+        if kind == "macro" {
+            self.file.symbols[symbol as usize].signature = format!("macro_rules! {name}");
+            return Visit::Over;
+        }
+        self.scopes.push(Scope { depth, symbol: Some(symbol), methods: kind == "trait", module: None });
+        Visit::Into
+    }
+
+    fn push(&mut self, name: &str, kind: &str, node: Node<'_>, body: Option<Node<'_>>, doc: &str) -> u32 {
+        let parent = self.scopes.iter().rev().find_map(|scope| scope.symbol);
+        let signature = syntax::signature(node, body, self.source);
+        let signature = signature.trim_end_matches([' ', '=']).to_owned();
+        let symbol = syntax::push_symbol(&mut self.file.symbols, name, kind, node, parent, signature);
+        self.file.symbols[symbol as usize].doc = syntax::first_sentence(doc);
+        symbol
+    }
+
+    fn use_declaration(&mut self, node: Node<'_>) {
+        self.pending = Pending::default();
+        let Some(argument) = node.child_by_field_name("argument") else { return };
+        let public = is_public(node);
+        for (line, segments) in uses::flatten(argument, self.source) {
+            self.path_at(line, segments, true, public);
+        }
+    }
+
+    fn path(&mut self, node: Node<'_>, segments: Vec<String>, declared: bool, public: bool) {
+        self.path_at(syntax::first_line(node), segments, declared, public);
+    }
+
+    fn path_at(&mut self, line: u32, segments: Vec<String>, declared: bool, public: bool) {
+        if self.scopes.len() > MAX_DEPTH || segments.len() > MAX_DEPTH {
+            return;
+        }
+        let within = self.scopes.iter().filter_map(|scope| Some(scope.module.as_ref()?.name.clone())).collect();
+        self.file.imports.push(Import { line, target: Target::RustPath { segments, within, declared, public } });
+    }
+}
+
+fn definition_kind(node_kind: &str) -> Option<&'static str> {
+    Some(match node_kind {
+        "function_item" | "function_signature_item" => "function",
+        "struct_item" => "struct",
+        "enum_item" => "enum",
+        "union_item" => "union",
+        "trait_item" => "trait",
+        "type_item" | "associated_type" => "type",
+        "const_item" => "constant",
+        "static_item" => "static",
+        "macro_definition" => "macro",
+        "field_declaration" => "field",
+        "enum_variant" => "variant",
+        _ => return None,
+    })
+}
+
+fn is_public(node: Node<'_>) -> bool {
+    syntax::named_children(node).iter().any(|child| child.kind() == "visibility_modifier")
+}
+
+/// Appends the text of a documentation comment, its marks taken off.
+fn append_comment(doc: &mut String, comment: &str) {
+    let lines = match comment.strip_prefix("/*") {
+        Some(block) => block.trim_start_matches(['*', '!']).trim_end_matches("*/"),
+        None => comment.trim_start_matches('/').trim_start_matches('!'),
+    };
+    for line in lines.lines() {
+        doc.push_str(line.trim().trim_start_matches("* "));
+        doc.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_have_exact_spans_and_parents() {
+        let source = "\
+//! About it.
+//! More.
+
+/// A pair. Of things.
+#[derive(Debug)]
+pub struct Pair<T>(pub T, T);
+
+impl<T> Pair<T>
+where
+    T: Copy,
+{
+    const SIZE: usize = 2;
+    /// First
+    /// of them.
+    pub fn first(&self) -> T {
+        fn inner() {}
+        self.0
+    }
+}
+impl Clone for Pair<u8> { fn clone(&self) -> Self { *self } }
+mod deep { pub(crate) trait Open { type Out; fn open(&self); } }
+enum E { A { x: u8 }, B }
+macro_rules! m { () => {} }
+";
+        let expected = [
+            ("Pair", "struct", 6, 6, None),
+            ("Pair<T>", "impl", 8, 19, None),
+            ("SIZE", "constant", 12, 12, Some(1)),
+            ("first", "method", 15, 18, Some(1)),
+            ("inner", "function", 16, 16, Some(3)),
+            ("Clone for Pair<u8>", "impl", 20, 20, None),
+            ("clone", "method", 20, 20, Some(5)),
+            ("deep", "module", 21, 21, None),
+            ("Open", "trait", 21, 21, Some(7)),
+            ("Out", "type", 21, 21, Some(8)),
+            ("open", "method", 21, 21, Some(8)),
+            ("E", "enum", 22, 22, None),
+            ("A", "variant", 22, 22, Some(11)),
+            ("x", "field", 22, 22, Some(12)),
+            ("B", "variant", 22, 22, Some(11)),
+            ("m", "macro", 23, 23, None),
+        ];
+        let file = Rust.parse("x.rs", source);
+        let found: Vec<_> = file
+            .symbols
+            .iter()
+            .map(|s| (s.name.as_str(), s.kind.as_str(), s.start_line, s.end_line, s.parent))
+            .collect();
+        assert_eq!(found, expected);
+        assert_eq!(file.doc, "About it.");
+        let signature = |at: usize| file.symbols[at].signature.as_str();
+        assert_eq!(signature(0), "pub struct Pair<T>(pub T, T)");
+        assert_eq!(signature(1), "impl<T> Pair<T> where T: Copy,");
+        assert_eq!(signature(2), "const SIZE: usize");
+        assert_eq!(signature(3), "pub fn first(&self) -> T");
+        assert_eq!(file.symbols[0].doc, "A pair.");
+        assert_eq!(file.symbols[3].doc, "First of them.");
+    }
+
+    #[test]
+    fn modules_and_paths_are_found_wherever_they_stand() {
+        let source = "\
+#[path = \"odd/place.rs\"]
+mod moved;
+mod plain;
+pub use self::plain::{Thing as Other, inner::{self, *}};
+mod inline {
+    mod file;
+    fn f() { crate::a::b::<u8>::g(); let x: super::T = 1; }
+}
+extern crate sibling;
+";
+        let inline = InlineModule { name: "inline".into(), directory: "inline".into(), explicit: false };
+        let module = |name: &str, path: Option<&str>, within: Vec<InlineModule>| Target::RustModule {
+            name: name.into(),
+            path: path.map(str::to_owned),
+            within,
+        };
+        let path = |text: &str, within: &[&str], declared, public| Target::RustPath {
+            segments: text.split("::").map(str::to_owned).collect(),
+            within: within.iter().map(|s| (*s).to_owned()).collect(),
+            declared,
+            public,
+        };
+        let expected = vec![
+            (2, module("moved", Some("odd/place.rs"), vec![])),
+            (3, module("plain", None, vec![])),
+            (4, path("self::plain::Thing", &[], true, true)),
+            (4, path("self::plain::inner", &[], true, true)),
+            (4, path("self::plain::inner::*", &[], true, true)),
+            (6, module("file", None, vec![inline])),
+            (7, path("crate::a::b::g", &["inline"], false, false)),
+            (7, path("super::T", &["inline"], false, false)),
+            (9, path("sibling", &[], true, false)),
+        ];
+        let found: Vec<_> = Rust.parse("x.rs", source).imports.into_iter().map(|i| (i.line, i.target)).collect();
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,208 @@
+//! Parsing and walking syntax trees without recursion, and the text taken from their nodes.
+//!
+//! Invariants: the parse budget counts steps, not seconds, so the same bytes give the same tree
+//! on every machine; a walk holds one cursor, whatever the depth of the syntax.
+
+use std::ops::ControlFlow;
+
+use recon_schema::graph::Symbol;
+use tree_sitter::{Language, Node, ParseOptions, ParseState, Parser, Tree};
+
+/// Progress reports (of about a hundred parse steps each) any file may use.
+const BASE_REPORTS: usize = 20_000;
+/// Further progress reports for each byte of a file.
+const REPORTS_PER_BYTE: usize = 1;
+/// Longest signature kept, in characters.
+pub(crate) const SIGNATURE_CHARS: usize = 400;
+/// Longest documentation sentence kept, in characters.
+const DOC_CHARS: usize = 240;
+
+/// The tree of `source`, or `None` when the parser ran past its budget.
+pub(crate) fn parse(language: &Language, source: &str) -> Option<Tree> {
+    parse_within(language, source, BASE_REPORTS + source.len() * REPORTS_PER_BYTE)
+}
+
+fn parse_within(language: &Language, source: &str, max_reports: usize) -> Option<Tree> {
+    let mut parser = Parser::new();
+    parser.set_language(language).expect("the grammars are built for this version of tree-sitter");
+    let bytes = source.as_bytes();
+    let mut reports = 0;
+    let mut progress = |_: &ParseState| {
+        reports += 1;
+        if reports > max_reports { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let options = ParseOptions::new().progress_callback(&mut progress);
+    parser.parse_with_options(&mut |at, _| bytes.get(at..).unwrap_or_default(), None, Some(options))
+}
+
+/// What a visitor wants next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visit {
+    /// The node's children.
+    Into,
+    /// The node's next sibling.
+    Over,
+}
+
+/// Visits nodes in source order, parents first. The visitor receives each node and its depth.
+pub(crate) fn walk<'t>(root: Node<'t>, mut enter: impl FnMut(Node<'t>, usize) -> Visit) {
+    let mut cursor = root.walk();
+    let mut depth = 0;
+    loop {
+        if enter(cursor.node(), depth) == Visit::Into && cursor.goto_first_child() {
+            depth += 1;
+            continue;
+        }
+        while !cursor.goto_next_sibling() {
+            if depth == 0 || !cursor.goto_parent() {
+                return;
+            }
+            depth -= 1;
+        }
+        if depth == 0 {
+            return;
+        }
+    }
+}
+
+/// The named children of `node`.
+pub(crate) fn named_children<'t>(node: Node<'t>) -> Vec<Node<'t>> {
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor).collect()
+}
+
+/// The source text of `node`.
+pub(crate) fn text<'s>(node: Node<'_>, source: &'s str) -> &'s str {
+    source.get(node.byte_range()).unwrap_or_default()
+}
+
+/// The source text of a field of `node`.
+pub(crate) fn field_text<'s>(node: Node<'_>, field: &str, source: &'s str) -> Option<&'s str> {
+    node.child_by_field_name(field).map(|child| text(child, source))
+}
+
+/// 1-based first line.
+pub(crate) fn first_line(node: Node<'_>) -> u32 {
+    line_number(node.start_position().row)
+}
+
+/// 1-based last line, inclusive. A node that ends just after a line feed ends on the line before.
+pub(crate) fn last_line(node: Node<'_>) -> u32 {
+    let end = node.end_position();
+    let row = if end.column == 0 && end.row > node.start_position().row { end.row - 1 } else { end.row };
+    line_number(row)
+}
+
+fn line_number(row: usize) -> u32 {
+    u32::try_from(row + 1).unwrap_or(u32::MAX)
+}
+
+/// The declaration of `node` up to its body, on one line.
+pub(crate) fn signature(node: Node<'_>, body: Option<Node<'_>>, source: &str) -> String {
+    let end = body.map_or(node.end_byte(), |body| body.start_byte());
+    let declaration = source.get(node.start_byte()..end).unwrap_or_default();
+    let line = collapse(declaration);
+    clip(line.trim_end_matches([':', '{', ';', ' ']), SIGNATURE_CHARS)
+}
+
+/// Adds a definition to an outline; returns its index.
+pub(crate) fn push_symbol(
+    symbols: &mut Vec<Symbol>,
+    name: &str,
+    kind: &str,
+    node: Node<'_>,
+    parent: Option<u32>,
+    signature: String,
+) -> u32 {
+    let (start_line, end_line) = (first_line(node), last_line(node));
+    let (name, kind) = (name.to_owned(), kind.to_owned());
+    symbols.push(Symbol { name, kind, start_line, end_line, parent, signature, doc: String::new() });
+    u32::try_from(symbols.len() - 1).expect("a file within the size limit holds fewer than 2^32 definitions")
+}
+
+/// White space runs become one space; none stays at the ends.
+pub(crate) fn collapse(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(256));
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
+}
+
+/// At most `chars` characters, the last one `…` where something was cut.
+pub(crate) fn clip(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        None => text.to_owned(),
+        Some(_) => {
+            let end = text.char_indices().nth(chars.saturating_sub(1)).map_or(0, |(at, _)| at);
+            format!("{}…", text[..end].trim_end())
+        }
+    }
+}
+
+/// The first sentence of a documentation text whose comment marks are already gone.
+pub(crate) fn first_sentence(doc: &str) -> String {
+    let mut paragraph = String::new();
+    for line in doc.lines().map(str::trim).skip_while(|line| line.is_empty()) {
+        // A blank line, a section rule or a fence ends the opening paragraph.
+        let rule = line.len() >= 3 && line.chars().all(|c| matches!(c, '=' | '-' | '~' | '*' | '#'));
+        if line.is_empty() || rule || line.starts_with("```") || (!paragraph.is_empty() && line.starts_with('@')) {
+            break;
+        }
+        if !paragraph.is_empty() {
+            paragraph.push(' ');
+        }
+        paragraph.push_str(line.trim_start_matches("# "));
+        if paragraph.chars().count() > DOC_CHARS {
+            break;
+        }
+    }
+    let paragraph = collapse(&paragraph);
+    let end = sentence_end(&paragraph).unwrap_or(paragraph.len());
+    clip(&paragraph[..end], DOC_CHARS)
+}
+
+/// The byte after the first full stop that ends a sentence.
+fn sentence_end(text: &str) -> Option<usize> {
+    let ends = |at: usize| {
+        let before = &text[..at];
+        let follows = text[at + 1..].chars().next();
+        let word = before.rsplit(' ').next().unwrap_or_default();
+        let abbreviation = matches!(word.trim_start_matches('('), "e.g" | "i.e" | "etc" | "vs" | "cf" | "Mr" | "Dr");
+        follows.is_none_or(char::is_whitespace) && !abbreviation
+    };
+    text.char_indices().find(|&(at, c)| matches!(c, '.' | '!' | '?') && ends(at)).map(|(at, _)| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_sentence_stops_where_a_reader_would() {
+        assert_eq!(first_sentence("Reads a file. Then more."), "Reads a file.");
+        assert_eq!(
+            first_sentence("\n  Reads v1.2 files, e.g. old\n  ones.\n\nMore"),
+            "Reads v1.2 files, e.g. old ones."
+        );
+        assert_eq!(first_sentence("Title\n=====\nBody"), "Title");
+        assert_eq!(first_sentence(""), "");
+    }
+
+    #[test]
+    fn clipping_counts_characters_and_marks_the_cut() {
+        assert_eq!(clip("äöü", 3), "äöü");
+        assert_eq!(clip("äöüß", 3), "äö…");
+    }
+
+    #[test]
+    fn a_parse_past_its_budget_is_given_up() {
+        let source = "x = [1, 2, 3]\n".repeat(2_000);
+        let language = tree_sitter_python::LANGUAGE.into();
+        assert!(parse_within(&language, &source, 1).is_none(), "one report cannot be enough for this file");
+        assert!(parse(&language, &source).is_some(), "the real budget is far above ordinary code");
+    }
+}

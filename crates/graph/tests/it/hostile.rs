@@ -1,0 +1,111 @@
+//! Content made to break a parser: depth, damage, size, names.
+
+use std::time::{Duration, Instant};
+
+use recon_schema::graph::RepoGraph;
+
+use crate::expect;
+
+/// Far above what any of these files may take, far below what quadratic work would.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn build(files: &[(&str, &str)]) -> RepoGraph {
+    let start = Instant::now();
+    let graph = expect::graph(files);
+    assert!(start.elapsed() < LIMIT, "took {:?}", start.elapsed());
+    graph
+}
+
+/// The deepest syntax a stack of any size could be asked to follow.
+const DEPTH: usize = 100_000;
+
+#[test]
+fn nested_brackets_do_not_overflow_the_stack() {
+    for (open, close) in [("[", "]"), ("(", ")"), ("{", "}")] {
+        let closed = format!("x = {}{}\nimport late\n", open.repeat(DEPTH), close.repeat(DEPTH));
+        let torn = format!("x = {}\n", open.repeat(DEPTH));
+        let block = format!("fn f() {{ let x = {}0{}; }}\n", open.repeat(DEPTH), close.repeat(DEPTH));
+        let tokens = format!("m!{}{};\n", open.repeat(DEPTH), close.repeat(DEPTH));
+        build(&[
+            ("closed.py", &closed),
+            ("torn.py", &torn),
+            ("late.py", "x = 1\n"),
+            ("block.rs", &block),
+            ("m.rs", &tokens),
+        ]);
+    }
+}
+
+#[test]
+fn nested_definitions_do_not_overflow_the_stack() {
+    let classes: String = (0..400).map(|depth| format!("{}class C{depth}:\n", " ".repeat(depth))).collect();
+    let python = format!("{classes}{}pass\n", " ".repeat(400));
+    let modules = format!("{}mod leaf;{}", "mod m { ".repeat(20_000), "}".repeat(20_000));
+    let uses = format!("use a::{}b{};\n", "{c::".repeat(20_000), "}".repeat(20_000));
+    let graph = build(&[("deep.py", &python), ("lib.rs", &modules), ("uses.rs", &uses)]);
+    assert_eq!(graph.file("deep.py").unwrap().symbols.len(), 400);
+    assert_eq!(graph.file("lib.rs").unwrap().symbols.len(), 20_000);
+}
+
+#[test]
+fn damaged_syntax_is_a_diagnostic_and_the_rest_is_kept() {
+    let graph = build(&[
+        ("torn.py", "def before(): pass\n\ndef broken(:\n\nimport good\n\nclass After: pass\n"),
+        ("good.py", "x = 1\n"),
+        ("torn.rs", "fn before() {}\n}} fn (\nfn after() {}\n"),
+    ]);
+    let names = |path: &str| graph.file(path).unwrap().symbols.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
+    assert!(names("torn.py").contains(&"before".into()) && names("torn.py").contains(&"After".into()));
+    assert!(names("torn.rs").contains(&"before".into()) && names("torn.rs").contains(&"after".into()));
+    assert_eq!(graph.dependencies("torn.py"), ["good.py"]);
+    let rules: Vec<(&str, &str)> = graph.diagnostics.iter().map(|d| (d.path.as_str(), d.rule.as_str())).collect();
+    assert_eq!(rules, [("torn.py", "syntax_error"), ("torn.rs", "syntax_error")]);
+}
+
+#[test]
+fn noise_is_survived() {
+    let noise: String =
+        (0..60_000_u32).map(|at| char::from(33 + (at.wrapping_mul(2_654_435_761) >> 25) as u8 % 94)).collect();
+    let lines = noise
+        .as_bytes()
+        .chunks(37)
+        .map(|line| String::from_utf8_lossy(line).into_owned())
+        .collect::<Vec<_>>()
+        .join("\n");
+    build(&[
+        ("noise.py", &noise),
+        ("lines.py", &lines),
+        ("noise.rs", &noise),
+        ("lines.rs", &lines),
+        ("ok.py", "\u{0}\u{1}\n"),
+    ]);
+}
+
+#[test]
+fn a_long_flat_file_is_read_in_linear_time() {
+    let python: String = (0..20_000).map(|at| format!("name_{at} = {at}\n")).collect();
+    let rust: String = (0..20_000).map(|at| format!("/// Doc {at}.\nconst N{at}: u8 = 0;\n")).collect();
+    let graph = build(&[("flat.py", &python), ("flat.rs", &rust)]);
+    assert_eq!(graph.file("flat.py").unwrap().symbols.len(), 20_000);
+    assert_eq!(graph.file("flat.rs").unwrap().symbols[19_999].doc, "Doc 19999.");
+}
+
+#[test]
+fn odd_names_pass_through_resolution() {
+    let graph = build(&[
+        ("a b/\"quoted\"\n.py", "from . import x\n"),
+        ("a b/x.py", "import é\n"),
+        ("a b/é.py", "x = 1\n"),
+        ("src/lib.rs", "mod r#type;\n#[path = \"we ird.rs\"]\nmod w;\n"),
+        ("src/we ird.rs", "pub fn f() {}\n"),
+        ("Cargo.toml", "[package]\nname = \"x\"\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("a b/\"quoted\"\n.py", "a b/x.py", "import", "a relative import from a file of any name"),
+            ("a b/x.py", "a b/é.py", "import", "an identifier may hold any letter"),
+            ("src/lib.rs", "src/we ird.rs", "module", "#[path] may hold blanks"),
+        ],
+    );
+}
