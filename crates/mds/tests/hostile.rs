@@ -63,7 +63,8 @@ fn an_untouched_dataset_is_read() {
 
 #[test]
 fn offsets_and_sizes_out_of_range_are_errors() {
-    let damage: [(&str, fn(&mut Vec<u8>)); 9] = [
+    type Damage = (&'static str, fn(&mut Vec<u8>));
+    let damage: [Damage; 9] = [
         ("more samples than the index lists", |bytes| put(bytes, 0, 4)),
         ("first offset inside the table", |bytes| put(bytes, 4, 3)),
         ("offsets that descend", |bytes| put(bytes, 8, 5000)),

@@ -1,0 +1,167 @@
+//! The order of rows: keyed, complete, the same after any restart and for any number of ranks.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use recon_mds::{Array, Dtype, Encoding, Sample, Value, Writer, WriterOptions};
+use recon_pack::{Error, Loader, PackDocument, PackOptions, Source, pack, share};
+
+/// Packs `rows` rows of one document each; the row's first id is `base` plus its number.
+fn packed(directory: &Path, rows: u32, base: u32) {
+    let documents = (0..rows).map(|number| PackDocument::new(number.to_string(), vec![base + number; 8], vec![1; 8]));
+    let options = PackOptions { row_tokens: 8, shard_bytes: 2048, ..PackOptions::default() };
+    assert_eq!(pack(documents, &options, directory).unwrap().rows, u64::from(rows));
+}
+
+fn firsts(loader: &Loader, positions: impl IntoIterator<Item = u64>) -> Vec<u32> {
+    positions.into_iter().map(|position| loader.at(position).unwrap().ids[0]).collect()
+}
+
+#[test]
+fn an_epoch_holds_every_row_once_in_an_order_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    packed(directory.path(), 60, 0);
+    let loader = Loader::open(directory.path(), 7).unwrap();
+    assert_eq!(loader.rows(), 60);
+    let epochs: Vec<Vec<u32>> = (0..3).map(|epoch| firsts(&loader, epoch * 60..(epoch + 1) * 60)).collect();
+    for epoch in &epochs {
+        assert_eq!(epoch.iter().collect::<BTreeSet<_>>().len(), 60);
+    }
+    assert_ne!(epochs[0], epochs[1]);
+    assert_ne!(epochs[1], epochs[2]);
+    assert!(!epochs[0].is_sorted());
+    let other_seed = Loader::open(directory.path(), 8).unwrap();
+    assert_ne!(firsts(&other_seed, 0..60), epochs[0]);
+    assert_eq!(loader.row(2, 5).unwrap(), loader.at(125).unwrap());
+}
+
+#[test]
+fn a_position_leads_to_one_row_wherever_the_run_resumes() {
+    let directory = tempfile::tempdir().unwrap();
+    packed(directory.path(), 50, 0);
+    let whole = firsts(&Loader::open(directory.path(), 7).unwrap(), 0..120);
+    for start in [0, 1, 49, 50, 73, 119] {
+        let resumed = Loader::open(directory.path(), 7).unwrap();
+        assert_eq!(firsts(&resumed, start..120), whole[start as usize..]);
+    }
+    // The order belongs to the data, not to the place where it lies.
+    let moved = directory.path().join("moved");
+    fs::create_dir(&moved).unwrap();
+    for entry in fs::read_dir(directory.path()).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        fs::copy(entry.path(), moved.join(entry.file_name())).unwrap();
+    }
+    assert_eq!(firsts(&Loader::open(&moved, 7).unwrap(), 0..120), whole);
+}
+
+#[test]
+fn ranks_share_the_positions_without_overlap() {
+    let directory = tempfile::tempdir().unwrap();
+    packed(directory.path(), 30, 0);
+    let loader = Loader::open(directory.path(), 7).unwrap();
+    for world in [1, 2, 3, 7, 40] {
+        let mut positions: Vec<u64> = (0..world).flat_map(|rank| share(0..30, rank, world)).collect();
+        positions.sort_unstable();
+        assert_eq!(positions, (0..30).collect::<Vec<_>>(), "world {world}");
+        let mut rows: Vec<u32> = (0..world).flat_map(|rank| firsts(&loader, share(0..30, rank, world))).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, (0..30).collect::<Vec<_>>(), "world {world}");
+    }
+    // A step of four rows holds the same rows for one rank and for four.
+    let step: Vec<u64> = (0..4).flat_map(|rank| share(8..12, rank, 4)).collect();
+    assert_eq!(step, share(8..12, 0, 1).collect::<Vec<_>>());
+}
+
+#[test]
+fn sources_are_drawn_in_proportion_to_their_weights() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, text) = (directory.path().join("code"), directory.path().join("text"));
+    packed(&code, 40, 0);
+    packed(&text, 500, 1000);
+    let sources = [Source { directory: code, weight: 3.0 }, Source { directory: text, weight: 1.0 }];
+    let loader = Loader::open_mix(&sources, 7).unwrap();
+    let drawn = firsts(&loader, 0..1024);
+    let from_text = drawn.iter().filter(|&&id| id >= 1000).count();
+    assert_eq!(from_text, 256);
+    // A source that is used up begins its next epoch: 768 draws of 40 rows, 19 or 20 of each row.
+    for number in 0..40 {
+        let times = drawn.iter().filter(|&&id| id == number).count();
+        assert!((19..=20).contains(&times), "row {number} came {times} times");
+    }
+    let text_rows: Vec<u32> = drawn.into_iter().filter(|&id| id >= 1000).collect();
+    assert_eq!(text_rows.iter().collect::<BTreeSet<_>>().len(), 256, "no row of the larger source comes twice");
+    let last = loader.place(1023);
+    assert!(last.epoch > 0 || last.source == 1);
+}
+
+#[test]
+fn damage_is_found_before_a_row_is_used() {
+    let directory = tempfile::tempdir().unwrap();
+    packed(directory.path(), 20, 0);
+    let shard = directory.path().join("shard.00001.mds");
+    let mut bytes = fs::read(&shard).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&shard, bytes).unwrap();
+    let loader = Loader::open(directory.path(), 7).unwrap();
+    assert!(matches!(loader.verify(), Err(Error::Mds(recon_mds::Error::HashMismatch { .. }))));
+    assert!((0..20).any(|position| loader.at(position).is_err()));
+}
+
+/// A dataset of one row with the columns given.
+fn foreign(directory: &Path, columns: Vec<(&str, Encoding, Value)>) -> Loader {
+    let kinds: Vec<(String, Encoding)> =
+        columns.iter().map(|(name, kind, _)| (name.to_string(), kind.clone())).collect();
+    let mut writer = Writer::create(directory, kinds, WriterOptions::default()).unwrap();
+    writer.write(&columns.into_iter().map(|(name, _, value)| (name.into(), value)).collect::<Sample>()).unwrap();
+    writer.finish().unwrap();
+    Loader::open(directory, 0).unwrap()
+}
+
+fn array(dtype: Dtype) -> Encoding {
+    Encoding::NdArray { dtype: Some(dtype), shape: None }
+}
+
+fn ids_and_spans(spans: Vec<u32>) -> Vec<(&'static str, Encoding, Value)> {
+    let indices = Array::new(vec![spans.len() / 2, 2], spans).unwrap();
+    vec![
+        ("input_ids", array(Dtype::U32), Array::vector((10..20_u32).collect()).into()),
+        ("indices", array(Dtype::U32), indices.into()),
+    ]
+}
+
+#[test]
+fn rows_of_others_are_read_without_mask_and_without_their_padding() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut columns = ids_and_spans(vec![0, 4, 4, 7]);
+    columns.push(("length", Encoding::Int, Value::Int(10)));
+    let row = foreign(directory.path(), columns).at(0).unwrap();
+    assert_eq!(row.ids, (10..17).collect::<Vec<_>>());
+    assert_eq!(row.mask, [0, 1, 1, 1, 0, 1, 1]);
+    assert_eq!(row.spans, [0..4, 4..7]);
+}
+
+#[test]
+fn rows_that_break_the_invariants_are_errors() {
+    for spans in [vec![1, 4], vec![0, 4, 5, 7], vec![0, 4, 3, 7], vec![0, 0], vec![0, 11], vec![0, u32::MAX]] {
+        let directory = tempfile::tempdir().unwrap();
+        let error = foreign(directory.path(), ids_and_spans(spans.clone())).at(0).unwrap_err();
+        assert!(matches!(error, Error::Row { row: 0, .. }), "{spans:?}: {error}");
+    }
+    for mask in [vec![1_u8; 9], vec![2; 10]] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut columns = ids_and_spans(vec![0, 10]);
+        columns.push(("mask", array(Dtype::U8), Array::vector(mask).into()));
+        assert!(matches!(foreign(directory.path(), columns).at(0), Err(Error::Row { .. })));
+    }
+}
+
+#[test]
+fn nothing_to_load_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let absent = Loader::open(&directory.path().join("absent"), 0).unwrap_err();
+    assert!(absent.to_string().contains("index.json"), "{absent}");
+    Writer::create(directory.path(), [("x", Encoding::Int)], WriterOptions::default()).unwrap().finish().unwrap();
+    assert!(matches!(Loader::open(directory.path(), 0), Err(Error::NoRows { .. })));
+    assert!(matches!(Loader::open_mix(&[], 0), Err(Error::Option { .. })));
+}
