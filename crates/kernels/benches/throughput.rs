@@ -1,0 +1,2 @@
+//! Prints what each operation reaches on this machine; nothing is asserted.
+fn main() {}

@@ -1,0 +1,106 @@
+//! One step of Adam with decoupled weight decay, over a flat buffer.
+//!
+//! Formula: m = β₁m + (1 − β₁)g; v = β₂v + (1 − β₂)g²;
+//! p = p − lr·λ·p − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε), t counted from 1.
+//! Shapes: param, grad, m, v of one shape; three are written, so the four live in four storages.
+//! Accumulation: in the element type; the scalars (lr·λ, the bias corrections) are computed in f64 and rounded once.
+//! Determinism: elementwise.
+//! Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019 (PyTorch's `AdamW`).
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use crate::element::{Element, for_element, wide};
+use crate::error::{Error, Result};
+use crate::operand::{Destination, Operand, share_storage, write};
+
+const BLOCK: usize = 1 << 14;
+
+/// The coefficients of one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamW {
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay λ; the parameter shrinks by `lr * weight_decay`.
+    pub weight_decay: f64,
+    /// The number of this step, from 1.
+    pub step: u64,
+}
+
+struct Coefficients<T> {
+    beta1: T,
+    one_minus_beta1: T,
+    beta2: T,
+    one_minus_beta2: T,
+    keep: T,
+    step_size: T,
+    root_correction: T,
+    eps: T,
+}
+
+impl<T: Element> Coefficients<T> {
+    fn new(options: &AdamW) -> Self {
+        let correction = |beta: f64| 1.0 - beta.powf(options.step as f64);
+        Self {
+            beta1: T::rounded(options.beta1),
+            one_minus_beta1: T::rounded(1.0 - options.beta1),
+            beta2: T::rounded(options.beta2),
+            one_minus_beta2: T::rounded(1.0 - options.beta2),
+            keep: T::rounded(1.0 - options.lr * options.weight_decay),
+            step_size: T::rounded(options.lr / correction(options.beta1)),
+            root_correction: T::rounded(1.0 / correction(options.beta2).sqrt()),
+            eps: T::rounded(options.eps),
+        }
+    }
+}
+
+/// Updates param, m and v in place from grad.
+///
+/// # Errors
+/// Tensors of different shapes or types, or that share a storage; step 0; an unsupported device, element type or
+/// layout.
+pub fn step(param: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, options: &AdamW) -> Result<()> {
+    const OP: &str = "adamw::step";
+    if options.step == 0 {
+        return Err(Error::Argument { op: OP, message: "steps are counted from 1, found step 0".to_owned() });
+    }
+    for (operand, a, other, b) in [("param", param, "m", m), ("param", param, "v", v), ("m", m, "v", v)] {
+        if share_storage(a, b) {
+            return Err(Error::Aliased { op: OP, operand, other });
+        }
+    }
+    let grad = Operand::open(OP, "grad", grad)?;
+    let shape = param.dims();
+    grad.expect(shape)?;
+    let destination = |name, tensor| Destination { name, tensor, shape };
+    for_element!(grad.dtype(), T => {
+        let (g, c) = (grad.slice::<T>()?, Coefficients::<T>::new(options));
+        // Three writes nest, always in this order, over storages just shown to be three.
+        write(OP, &destination("param", param), &[&grad], |param: &mut [T]| {
+            write(OP, &destination("m", m), &[&grad], |m: &mut [T]| {
+                write(OP, &destination("v", v), &[&grad], |v: &mut [T]| update_all(&c, param, g, m, v))
+            })
+        })??
+    })
+}
+
+fn update_all<T: Element>(c: &Coefficients<T>, param: &mut [T], grad: &[T], m: &mut [T], v: &mut [T]) {
+    let moments = m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK));
+    let blocks = param.par_chunks_mut(BLOCK).zip(grad.par_chunks(BLOCK)).zip(moments);
+    blocks.for_each(|((param, grad), (m, v))| wide(|| update(c, param, grad, m, v)));
+}
+
+#[inline(always)]
+fn update<T: Element>(c: &Coefficients<T>, param: &mut [T], grad: &[T], m: &mut [T], v: &mut [T]) {
+    for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m).zip(v) {
+        *m = c.beta1 * *m + c.one_minus_beta1 * g;
+        *v = c.beta2 * *v + c.one_minus_beta2 * (g * g);
+        *p = *p * c.keep - c.step_size * *m / (v.sqrt() * c.root_correction + c.eps);
+    }
+}

@@ -1,0 +1,101 @@
+//! What can go wrong in a kernel call: every variant names the operation.
+
+use candle_core::{DType, Device};
+
+/// A refused or failed kernel call.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operation has no implementation for the device its operand lives on.
+    #[error("{op}: {operand} lives on {device:?}, for which there is no implementation")]
+    Device {
+        /// The operation.
+        op: &'static str,
+        /// The operand's name in the operation's signature.
+        operand: &'static str,
+        /// Where the operand lives.
+        device: Box<Device>,
+    },
+    /// An operand has an element type the operation does not compute in, or one that differs from the first operand's.
+    #[error("{op}: {operand} has element type {found:?}, expected {expected}")]
+    DType {
+        /// The operation.
+        op: &'static str,
+        /// The operand's name in the operation's signature.
+        operand: &'static str,
+        /// Its element type.
+        found: DType,
+        /// What the operation takes.
+        expected: &'static str,
+    },
+    /// An operand is not contiguous.
+    #[error("{op}: {operand} is not contiguous (shape {shape:?}, stride {stride:?})")]
+    Layout {
+        /// The operation.
+        op: &'static str,
+        /// The operand's name in the operation's signature.
+        operand: &'static str,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Its strides, in elements.
+        stride: Vec<usize>,
+    },
+    /// An operand's shape contradicts the others'.
+    #[error("{op}: {operand} has shape {found:?}, expected {expected}")]
+    Shape {
+        /// The operation.
+        op: &'static str,
+        /// The operand's name in the operation's signature.
+        operand: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that the other operands ask for.
+        expected: String,
+    },
+    /// An index (token id, position, slot, page, row) lies outside what it points into.
+    #[error("{op}: {operand} holds {index}, outside 0..{limit}")]
+    Index {
+        /// The operation.
+        op: &'static str,
+        /// The operand's name in the operation's signature.
+        operand: &'static str,
+        /// The offending value.
+        index: usize,
+        /// The first value that is too large.
+        limit: usize,
+    },
+    /// An argument that is no tensor contradicts the tensors.
+    #[error("{op}: {message}")]
+    Argument {
+        /// The operation.
+        op: &'static str,
+        /// What contradicts what.
+        message: String,
+    },
+    /// The tensor to be written shares its storage with one that is read or also written.
+    #[error("{op}: {operand} is written, but shares its storage with {other}")]
+    Aliased {
+        /// The operation.
+        op: &'static str,
+        /// The written operand.
+        operand: &'static str,
+        /// The operand it shares its storage with.
+        other: &'static str,
+    },
+    /// Candle refused.
+    #[error("{op}: tensor library")]
+    Candle {
+        /// The operation.
+        op: &'static str,
+        /// Candle's reason.
+        source: Box<candle_core::Error>,
+    },
+}
+
+/// The result of a kernel call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn candle(op: &'static str) -> impl FnOnce(candle_core::Error) -> Self {
+        move |source| Self::Candle { op, source: Box::new(source) }
+    }
+}

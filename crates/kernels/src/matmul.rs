@@ -1,0 +1,183 @@
+//! Matrix products on the CPU: dst (+)= a · b, over strided views, with one fixed order of summation.
+//!
+//! Legend: `m` rows, `n` columns, `k` depth.
+//!
+//! The `gemm` crate multiplies. Within one of its depth panels every element of the result is one chain of fused
+//! multiply-adds in ascending depth, whichever micro-kernel covers it and whichever thread runs it; but its choice of
+//! panels depends on `m` and `n`, and very small products go through other code with another order. Hence here:
+//! - the depth is cut into panels of at most [`PANEL`] as a function of `k` alone, and each is one call;
+//! - products too small for the general path are padded with rows of zeros until they take it.
+//!
+//! Invariant: an element of the result is a function of its row of `a` and its column of `b`: not of the number of
+//! rows, nor of threads. `tests/linear.rs` holds it.
+
+use rayon::prelude::*;
+
+use crate::element::Element;
+
+/// Depth of one panel. `gemm` never cuts a depth of up to 512.
+const PANEL: usize = 512;
+
+/// `gemm` multiplies results of up to this many elements by dot products, in another order.
+const DOT_PRODUCT_ELEMENTS: usize = 16 * 16;
+
+/// Below this many multiplications a product is not worth waking other threads for.
+const PARALLEL_WORK: usize = 1 << 19;
+
+/// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Mat<'a, T> {
+    pub(crate) data: &'a [T],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+impl<'a, T> Mat<'a, T> {
+    /// A row-major matrix without gaps.
+    pub(crate) fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// A row-major matrix whose rows lie `row_stride` apart.
+    pub(crate) fn strided(data: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
+        Self { data, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The transpose.
+    pub(crate) fn t(self) -> Self {
+        Self {
+            data: self.data,
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+        }
+    }
+
+    /// Rows `start..start + rows`.
+    fn row_range(self, start: usize, rows: usize) -> Self {
+        debug_assert!(start + rows <= self.rows);
+        Self { data: &self.data[(start * self.row_stride).min(self.data.len())..], rows, ..self }
+    }
+
+    /// Columns `start..start + columns`.
+    fn column_range(self, start: usize, columns: usize) -> Self {
+        debug_assert!(start + columns <= self.columns);
+        Self { data: &self.data[(start * self.column_stride).min(self.data.len())..], columns, ..self }
+    }
+
+    fn fits(&self) -> bool {
+        self.rows == 0
+            || self.columns == 0
+            || (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride < self.data.len()
+    }
+}
+
+/// What happens to the old value of the destination.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Into {
+    /// dst = a · b
+    Replace,
+    /// dst += a · b
+    Add,
+}
+
+/// dst (+)= a · b on this thread; `dst` is row-major `[a.rows, b.columns]` without gaps.
+pub(crate) fn multiply<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
+    let (m, n) = (a.rows, b.columns);
+    assert!(a.columns == b.rows && a.fits() && b.fits() && dst.len() == m * n, "matmul: shapes contradict each other");
+    if m == 0 || n == 0 {
+        return;
+    }
+    if m == 1 || m * n <= DOT_PRODUCT_ELEMENTS {
+        return multiply_padded(dst, into, a, b);
+    }
+    panels(dst, into, a, b);
+}
+
+/// The same with rows of zeros below `a`, as many as the general path of `gemm` asks for.
+fn multiply_padded<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
+    let (k, n) = (b.rows, b.columns);
+    let rows = (DOT_PRODUCT_ELEMENTS / n + 1).max(2);
+    let mut padded = vec![T::ZERO; rows * k];
+    for row in 0..a.rows {
+        for depth in 0..k {
+            padded[row * k + depth] = a.data[row * a.row_stride + depth * a.column_stride];
+        }
+    }
+    let mut result = vec![T::ZERO; rows * n];
+    result[..dst.len()].copy_from_slice(dst);
+    panels(&mut result, into, Mat::new(&padded, rows, k), b);
+    dst.copy_from_slice(&result[..dst.len()]);
+}
+
+fn panels<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
+    let k = b.rows;
+    let depth = k.div_ceil(k.div_ceil(PANEL).max(1)).max(1);
+    let mut into = into;
+    let mut start = 0;
+    loop {
+        let length = depth.min(k - start);
+        let (lhs, rhs) = (a.column_range(start, length), b.t().column_range(start, length).t());
+        call(dst, into, lhs, rhs);
+        into = Into::Add;
+        start += length;
+        if start >= k {
+            return;
+        }
+    }
+}
+
+fn call<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
+    assert!(
+        a.columns == b.rows && a.fits() && b.fits() && dst.len() >= a.rows * b.columns,
+        "matmul: views out of range"
+    );
+    #[expect(unsafe_code, reason = "gemm takes raw pointers and strides")]
+    // SAFETY: the assertion above proves that every index gemm forms from the extents and strides lies inside the
+    // three slices; `dst` is borrowed mutably, so it overlaps neither input; T is f32 or f64, which gemm knows.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            dst.as_mut_ptr(),
+            1,
+            b.columns as isize,
+            into == Into::Add,
+            a.data.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            T::ONE,
+            T::ONE,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// dst (+)= a · b on all threads of the current pool, each computing whole rows of the result.
+pub(crate) fn multiply_parallel<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
+    let (m, n) = (a.rows, b.columns);
+    let threads = rayon::current_num_threads();
+    if threads == 1 || m * n * b.rows < PARALLEL_WORK || n == 0 {
+        return multiply(dst, into, a, b);
+    }
+    let rows = block_rows(m, threads);
+    dst.par_chunks_mut(rows * n).enumerate().for_each(|(block, dst)| {
+        multiply(dst, into, a.row_range(block * rows, dst.len() / n), b);
+    });
+}
+
+/// Rows of the result one task computes: two tasks a thread, so that a thread that is held up costs little, yet long
+/// enough that preparing `b` anew in each does not count.
+fn block_rows(m: usize, threads: usize) -> usize {
+    m.div_ceil(2 * threads).next_multiple_of(32).max(64)
+}

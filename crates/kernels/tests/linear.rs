@@ -1,0 +1,140 @@
+//! The linear map: against float64, row and thread independence, accumulation into views, refusals.
+
+mod common;
+
+use candle_core::{DType, Device, Tensor};
+use common::{Case, bits, in_pool, matrix, values, view_of};
+use recon_kernels::{Error, linear};
+
+/// y[i, j] = Σ a[i, k] b[j, k], naively, in T.
+fn naive<T: common::Real>(a: &[f64], b: &[f64], n: usize, o: usize, i: usize) -> Vec<f64> {
+    let mut y = Vec::with_capacity(n * o);
+    for row in 0..n {
+        for column in 0..o {
+            let mut sum = T::of(0.0);
+            for k in 0..i {
+                sum = sum + T::of(a[row * i + k]) * T::of(b[column * i + k]);
+            }
+            y.push(sum.f64());
+        }
+    }
+    y
+}
+
+fn transposed(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+    (0..columns).flat_map(|c| (0..rows).map(move |r| a[r * columns + c])).collect()
+}
+
+const SHAPES: [(usize, usize, usize); 9] = [
+    (1, 1, 1),
+    (1, 3, 5),
+    (2, 7, 2),
+    (3, 16, 33),
+    (5, 130, 64),
+    (17, 64, 1),
+    (64, 96, 257),
+    (33, 128, 700),
+    (129, 65, 1100),
+];
+
+#[test]
+fn forward_is_as_good_as_a_naive_product() {
+    for (seed, (n, o, i)) in SHAPES.into_iter().enumerate() {
+        let (x, w) = (values(n * i, seed as u64), values(o * i, 100 + seed as u64));
+        let y = linear::forward(&matrix(&x, &[n, i], DType::F32), &matrix(&w, &[o, i], DType::F32)).unwrap();
+        assert_eq!(y.dims(), [n, o]);
+        let case = Case::new(naive::<f64>(&x, &w, n, o, i), naive::<f32>(&x, &w, n, o, i));
+        case.check(&y, &format!("forward {n} {o} {i}"));
+    }
+}
+
+#[test]
+fn backward_input_is_as_good_as_a_naive_product() {
+    for (seed, (n, o, i)) in SHAPES.into_iter().enumerate() {
+        let (dy, w) = (values(n * o, seed as u64), values(o * i, 100 + seed as u64));
+        let dx = linear::backward_input(&matrix(&dy, &[n, o], DType::F32), &matrix(&w, &[o, i], DType::F32)).unwrap();
+        assert_eq!(dx.dims(), [n, i]);
+        let wt = transposed(&w, o, i);
+        let case = Case::new(naive::<f64>(&dy, &wt, n, i, o), naive::<f32>(&dy, &wt, n, i, o));
+        case.check(&dx, &format!("backward_input {n} {o} {i}"));
+    }
+}
+
+#[test]
+fn backward_weight_accumulates_into_a_view() {
+    for (seed, (n, o, i)) in SHAPES.into_iter().enumerate() {
+        let (dy, x) = (values(n * o, seed as u64), values(n * i, 100 + seed as u64));
+        let start = values(o * i, 200);
+        let (flat, dw) = view_of(&start, &[o, i], DType::F32);
+        linear::backward_weight(&matrix(&dy, &[n, o], DType::F32), &matrix(&x, &[n, i], DType::F32), &dw).unwrap();
+        let (dyt, xt) = (transposed(&dy, n, o), transposed(&x, n, i));
+        let plus_start = |y: Vec<f64>, round: fn(f64) -> f64| -> Vec<f64> {
+            y.iter().zip(&start).map(|(y, s)| round(y + s)).collect()
+        };
+        let exact = plus_start(naive::<f64>(&dyt, &xt, o, i, n), |x| x);
+        let rough = plus_start(naive::<f32>(&dyt, &xt, o, i, n), |x| f64::from(x as f32));
+        Case::new(exact, rough).check(&dw, &format!("backward_weight {n} {o} {i}"));
+        common::check_untouched(&flat, o * i);
+    }
+}
+
+#[test]
+fn no_rows_give_no_rows_and_leave_the_gradient_alone() {
+    let (x, w) = (matrix(&[], &[0, 5], DType::F32), matrix(&values(15, 1), &[3, 5], DType::F32));
+    assert_eq!(linear::forward(&x, &w).unwrap().dims(), [0, 3]);
+    let dy = matrix(&[], &[0, 3], DType::F32);
+    assert_eq!(linear::backward_input(&dy, &w).unwrap().dims(), [0, 5]);
+    let before = bits(&w);
+    linear::backward_weight(&dy, &x, &w).unwrap();
+    assert_eq!(bits(&w), before);
+}
+
+#[test]
+fn a_row_does_not_depend_on_how_many_rows_there_are() {
+    const ROWS: usize = 257;
+    for (o, i) in [(256, 256), (704, 256), (256, 704), (128, 256), (64, 64), (24, 24), (7, 3), (5, 600), (4352, 256)] {
+        let (x, w) = (values(ROWS * i, 3), matrix(&values(o * i, 4), &[o, i], DType::F32));
+        let (dy, wt) = (values(ROWS * o, 5), w.clone());
+        let all = bits(&linear::forward(&matrix(&x, &[ROWS, i], DType::F32), &w).unwrap());
+        let all_dx = bits(&linear::backward_input(&matrix(&dy, &[ROWS, o], DType::F32), &wt).unwrap());
+        for rows in [1, 2, 3, 7, 64, 200] {
+            let y = linear::forward(&matrix(&x[..rows * i], &[rows, i], DType::F32), &w).unwrap();
+            assert_eq!(bits(&y), all[..rows * o], "forward, {rows} rows, {o} from {i}");
+            let dx = linear::backward_input(&matrix(&dy[..rows * o], &[rows, o], DType::F32), &wt).unwrap();
+            assert_eq!(bits(&dx), all_dx[..rows * i], "backward, {rows} rows, {o} from {i}");
+        }
+    }
+}
+
+#[test]
+fn threads_change_nothing() {
+    let (n, o, i) = (333, 300, 700);
+    let run = || {
+        let x = matrix(&values(n * i, 1), &[n, i], DType::F32);
+        let (w, dy) = (matrix(&values(o * i, 2), &[o, i], DType::F32), matrix(&values(n * o, 3), &[n, o], DType::F32));
+        let dw = Tensor::zeros((o, i), DType::F32, &Device::Cpu).unwrap();
+        linear::backward_weight(&dy, &x, &dw).unwrap();
+        (bits(&linear::forward(&x, &w).unwrap()), bits(&linear::backward_input(&dy, &w).unwrap()), bits(&dw))
+    };
+    let one = in_pool(1, run);
+    for threads in [1, 2, 4] {
+        assert!(in_pool(threads, run) == one, "{threads} threads");
+    }
+}
+
+#[test]
+fn refusals_name_the_operand() {
+    let x = matrix(&values(6, 1), &[2, 3], DType::F32);
+    let w = matrix(&values(8, 1), &[2, 4], DType::F32);
+    assert!(matches!(linear::forward(&x, &w), Err(Error::Shape { operand: "w", .. })));
+    let half = x.to_dtype(DType::F16).unwrap();
+    let error = linear::forward(&half, &x).unwrap_err();
+    assert_eq!(error.to_string(), "linear::forward: x has element type F16, expected F32 or F64");
+    let double = x.to_dtype(DType::F64).unwrap();
+    assert!(matches!(linear::forward(&x, &double), Err(Error::DType { operand: "w", .. })));
+    assert!(matches!(linear::forward(&x.t().unwrap(), &x), Err(Error::Layout { operand: "x", .. })));
+    let flat = matrix(&values(16, 1), &[16], DType::F32);
+    let part = |at: usize| flat.narrow(0, at, 4).unwrap().reshape((2, 2)).unwrap();
+    let aliased = linear::backward_weight(&part(0), &part(4), &part(8));
+    assert!(matches!(aliased, Err(Error::Aliased { operand: "dw", other: "dy", .. })));
+}
