@@ -1,0 +1,73 @@
+//! What a simulation may be told.
+
+use recon_schema::trajectory::Arm;
+use serde::{Deserialize, Serialize};
+
+/// Who writes the first thoughts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstAuthor {
+    /// Composed from syntax tree and dependency graph, without a model.
+    #[default]
+    Outline,
+    /// The local model; where its answer is no thought, the outline.
+    Model,
+}
+
+/// How a repository becomes a trajectory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentOptions {
+    /// `raw` writes the files and nothing else; `agent` and `search` simulate the agents (the
+    /// search itself is a later stage, which renames the arm).
+    pub arm: Arm,
+    /// Who writes the first thoughts.
+    pub first_author: FirstAuthor,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// At most this many files, the first in development order; all of them if absent.
+    pub max_files: Option<usize>,
+    /// Longest document in tokens; a longer repository is cut into parts.
+    pub context_tokens: usize,
+    /// At most this many files are read before one is written.
+    pub max_reads: usize,
+    /// At most this many tokens are read before one file is written; only whole files are read.
+    pub max_read_tokens: usize,
+    /// Longest thought in tokens, and the room kept for each, so that refinement may lengthen it.
+    /// Never more than an eighth of the context.
+    pub max_thought_tokens: usize,
+    /// Longest plan in tokens, and the room kept for it. Never more than a quarter of the context.
+    pub max_plan_tokens: usize,
+    /// Longest outline shown to the model that writes a thought, in tokens.
+    pub max_outline_tokens: usize,
+    /// Temperature of the model's thoughts; 0 takes the most likely token.
+    pub temperature: f64,
+    /// Nucleus of the model's thoughts.
+    pub top_p: f64,
+}
+
+impl Default for AgentOptions {
+    fn default() -> Self {
+        Self {
+            arm: Arm::Agent,
+            first_author: FirstAuthor::Outline,
+            seed: 0,
+            max_files: None,
+            context_tokens: 65_536,
+            max_reads: 4,
+            max_read_tokens: 4096,
+            max_thought_tokens: 512,
+            max_plan_tokens: 2048,
+            max_outline_tokens: 2048,
+            temperature: 0.8,
+            top_p: 0.95,
+        }
+    }
+}
+
+impl AgentOptions {
+    /// The longest thought and the longest plan that may stand in a document, tokens.
+    pub(crate) fn thought_limits(&self) -> (usize, usize) {
+        (self.max_thought_tokens.min(self.context_tokens / 8), self.max_plan_tokens.min(self.context_tokens / 4))
+    }
+}
