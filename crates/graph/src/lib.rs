@@ -1,7 +1,7 @@
 //! Turns a directory of source code into a graph of files: outlines, import edges, an order.
 //!
 //! directory → [`read_directory`] → [`Repository`] → [`build`] → [`RepoGraph`](recon_schema::graph::RepoGraph)
-//! → [`outline`] (what a writer may be told about a file).
+//! → [`outline`] (what a writer may be told about a file) and [`output`] (JSON, DOT, text).
 //!
 //! Invariants: building never fails, a fault of the corpus becomes a diagnostic; the graph is a
 //! function of the files' paths and bytes alone, whatever the thread count or the order in
@@ -18,6 +18,7 @@ mod repository;
 mod syntax;
 
 pub mod outline;
+pub mod output;
 
 pub use assemble::build;
 pub use read::{ReadOptions, read_directory};

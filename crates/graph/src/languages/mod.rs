@@ -7,6 +7,7 @@
 //! Invariant: neither parsing nor resolving fails; what is not understood is a diagnostic or an
 //! unresolved name.
 
+mod javascript;
 mod python;
 mod rust;
 
@@ -32,7 +33,8 @@ pub(crate) trait Language: Sync {
 }
 
 /// Every language, asked in this order.
-pub(crate) const ALL: [&dyn Language; 2] = [&python::Python, &rust::Rust];
+pub(crate) const ALL: [&dyn Language; 4] =
+    [&python::Python, &rust::Rust, &javascript::TypeScript, &javascript::JavaScript];
 
 /// The language of a file of this path; none for other text.
 pub(crate) fn of_path(path: &str) -> Option<&'static dyn Language> {
@@ -113,6 +115,17 @@ pub(crate) enum Target {
         declared: bool,
         /// Whether the name is visible outside (`pub use`).
         public: bool,
+    },
+    /// The string of an ECMAScript import, export, `require` or dynamic import.
+    Specifier {
+        /// The string as written.
+        text: String,
+        /// Whether `require` asked for it.
+        require: bool,
+        /// Whether what it names is exported again.
+        reexport: bool,
+        /// The names bound.
+        names: Vec<String>,
     },
 }
 

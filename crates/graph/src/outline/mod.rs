@@ -17,7 +17,7 @@ mod project;
 mod purpose;
 mod thought;
 mod tree;
-mod words;
+pub(crate) mod words;
 
 use std::collections::BTreeSet;
 

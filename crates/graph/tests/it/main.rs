@@ -2,7 +2,9 @@
 
 mod expect;
 mod hostile;
+mod javascript;
 mod outline;
+mod output;
 mod python;
 mod reading;
 mod rust;
