@@ -1,16 +1,17 @@
-"""Holds crates/mds against MosaicML Streaming (pip install mosaicml-streaming), both ways.
+"""Holds crates/mds and crates/pack against MosaicML Streaming, both ways.
 
-    mds.py write DIR    writes the samples below with MDSWriter; crates/mds/tests/golden was made so
-    mds.py read DIR     reads DIR (written by `cargo run -p recon-mds --example write_samples -- DIR`)
-                        with StreamingDataset and compares every value
-    mds.py pack DIR     reads a packed dataset with StreamingDataset and prints what it holds
+usage: mds.py FOLDER          writes into FOLDER with Python and with ours, compares, reads
+       mds.py --golden DIR    writes the samples with MDSWriter; crates/mds/tests/golden was made so
 """
 
+import pathlib
+import subprocess
 import sys
 
 import numpy as np
 from streaming import MDSWriter, StreamingDataset
 
+ROOT = pathlib.Path(__file__).parents[2]
 SCALARS = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64"]
 COLUMNS = {"bytes": "bytes", "str": "str", "int": "int", "zz é": "str", "array": "ndarray",
            "ids": "ndarray:uint32", "grid": "ndarray:float32:2,3", "wide": "ndarray:uint8",
@@ -35,13 +36,29 @@ def sample(i):
 
 def write(directory):
     options = {"compression": None, "hashes": ["sha1", "xxh64"], "size_limit": 2000}
-    with MDSWriter(out=directory, columns=COLUMNS, **options) as out:
+    with MDSWriter(out=str(directory), columns=COLUMNS, **options) as out:
         for i in range(SAMPLES):
             out.write(sample(i))
 
 
+def example(package, name, directory):
+    command = ["cargo", "run", "--quiet", "--package", package, "--example", name, "--", str(directory)]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def compare(ours, theirs):
+    names = {path.name for path in theirs.iterdir()}
+    assert names == {path.name for path in ours.iterdir()}, f"{ours} and {theirs} hold other files"
+    for name in names:
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), f"{name} of {ours} differs"
+
+
+def open_dataset(directory):
+    return StreamingDataset(local=str(directory), shuffle=False, batch_size=1, validate_hash="xxh64")
+
+
 def read(directory):
-    dataset = StreamingDataset(local=directory, shuffle=False, batch_size=1, validate_hash="xxh64")
+    dataset = open_dataset(directory)
     assert len(dataset) == SAMPLES, len(dataset)
     for i in range(SAMPLES):
         found, expected = dataset[i], sample(i)
@@ -50,18 +67,42 @@ def read(directory):
             assert np.array_equal(found[name], value), (i, name, found[name], value)
             if isinstance(value, np.ndarray):
                 assert found[name].dtype == value.dtype and found[name].shape == value.shape, (i, name)
-    print(f"{SAMPLES} samples agree")
 
 
-def pack(directory):
-    dataset = StreamingDataset(local=directory, shuffle=False, batch_size=1, validate_hash="xxh64")
+def read_pack(directory):
+    """Spans tile each row, each is a run of one document, and `mask` is that of the documents."""
+    dataset = open_dataset(directory)
+    trained = {number * 1000 + at for number in range(120) for at in range(10 + number * 53 % 700)}
+    trained = {token for token in trained if token % 3 and token % 1000}
     for row in (dataset[i] for i in range(len(dataset))):
         ids, mask, spans = row["input_ids"], row["mask"], row["indices"]
-        assert ids.dtype == np.uint32 and mask.dtype == np.uint8 and len(ids) == len(mask) == int(row["length"])
-        assert spans.dtype == np.uint32 and spans.shape[1] == 2 and spans[0, 0] == 0
-        assert (spans[1:, 0] == spans[:-1, 1]).all() and spans[-1, 1] <= len(ids), spans
-    print(f"{len(dataset)} rows are well-formed")
+        assert ids.dtype == spans.dtype == np.uint32 and mask.dtype == np.uint8 and row["domain"] == "recon"
+        assert len(ids) == len(mask) == int(row["length"]) <= 512
+        assert spans[0, 0] == 0 and spans[-1, 1] == len(ids) and (spans[1:, 0] == spans[:-1, 1]).all(), spans
+        for start, end in spans:
+            assert (np.diff(ids[start:end].astype(int)) == 1).all() and mask[start] == 0
+            trained.discard(int(ids[start]))
+        assert (mask.astype(bool) <= (ids % 3 != 0)).all()
+        seen = {int(token) for token in ids[mask == 1]}
+        assert seen <= trained, "a token is trained twice, or was not to be trained"
+        trained -= seen
+    assert not trained, f"{len(trained)} tokens are missing"
+    return len(dataset)
+
+
+def main():
+    if sys.argv[1] == "--golden":
+        return write(sys.argv[2])
+    folder = pathlib.Path(sys.argv[1]).resolve()
+    write(folder / "python")
+    compare(ROOT / "crates/mds/tests/golden", folder / "python")
+    example("recon-mds", "write_samples", folder / "rust")
+    compare(folder / "rust", folder / "python")
+    read(folder / "rust")
+    example("recon-pack", "pack_counted", folder / "pack")
+    rows = read_pack(folder / "pack")
+    print(f"{SAMPLES} samples and {rows} packed rows agree")
 
 
 if __name__ == "__main__":
-    {"write": write, "read": read, "pack": pack}[sys.argv[1]](sys.argv[2])
+    main()

@@ -1,4 +1,4 @@
-//! Byte-identity with Python's `MDSWriter`: `golden/` was written by `scripts/parity/mds.py`.
+//! Byte-identity with Python's `MDSWriter`: `golden/` was written by `scripts/parity/mds.py --golden`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
