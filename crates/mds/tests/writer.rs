@@ -97,3 +97,24 @@ fn no_samples_make_an_empty_dataset() {
     assert_eq!(fs::read_to_string(directory.path().join("index.json")).unwrap(), r#"{"shards": [], "version": 2}"#);
     assert!(Dataset::open(directory.path()).unwrap().is_empty());
 }
+
+#[test]
+fn shards_are_cut_where_python_cuts_them() {
+    // Shards of [samples] for samples of these sizes under a limit of 400 bytes, of which the
+    // header takes 8 + 178 and each sample 4 + 4 + size; recorded from MDSWriter. A first sample
+    // beyond the limit leaves an empty shard before it.
+    let cases: [(&[usize], &[u64]); 4] =
+        [(&[500, 1], &[0, 1, 1]), (&[1, 500, 500], &[1, 1, 1]), (&[99, 99, 1], &[2, 1]), (&[99, 100], &[1, 1])];
+    for (sizes, expected) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let options = WriterOptions { size_limit_bytes: Some(400), ..WriterOptions::default() };
+        let mut writer = Writer::create(directory.path(), [("x", Encoding::Bytes)], options).unwrap();
+        sizes.iter().for_each(|&size| writer.write(&one("x", Value::Bytes(vec![7; size]))).unwrap());
+        writer.finish().unwrap();
+        let index = fs::read_to_string(directory.path().join("index.json")).unwrap();
+        let samples: Vec<u64> =
+            index.split("\"samples\": ").skip(1).map(|rest| rest.split(',').next().unwrap().parse().unwrap()).collect();
+        assert_eq!(samples, expected, "{sizes:?}");
+        assert_eq!(Dataset::open(directory.path()).unwrap().len(), sizes.len());
+    }
+}

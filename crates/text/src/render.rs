@@ -164,18 +164,22 @@ impl<'t> Renderer<'t> {
         };
         let mut ids = self.header(role).to_vec();
         let header_end = ids.len();
+        let line;
         let text = match &step.body {
-            Body::Prompt { text } | Body::Think { text, .. } => text.clone(),
-            Body::Action { tool, content: None } => action_line(tool),
+            Body::Prompt { text } | Body::Think { text, .. } => text,
+            Body::Action { tool, content: None } => {
+                line = action_line(tool);
+                &line
+            }
             Body::Action { tool, content: Some(file) } => {
                 ids.extend(self.tokenizer.encode(&(action_line(tool) + "\n")));
-                file.text.clone()
+                &file.text
             }
-            Body::Observation { observed: Observed::Text(text) } => text.clone(),
-            Body::Observation { observed: Observed::Content(file) } => file.text.clone(),
+            Body::Observation { observed: Observed::Text(text) } => text,
+            Body::Observation { observed: Observed::Content(file) } => &file.text,
         };
         let body_start = ids.len();
-        ids.extend(self.tokenizer.encode(&text));
+        ids.extend(self.tokenizer.encode(text));
         let body = body_start..ids.len();
         ids.extend(self.end_of_turn());
         let carries_loss = step.trained && matches!(role, Role::Assistant);
