@@ -1,7 +1,8 @@
 //! The sidecar that says where every span came from, for audits and for removing a repository.
 //!
 //! One record a span, JSON Lines under zstd. (Parquet would suit analytic queries better; it
-//! would also be the largest dependency of the workspace.)
+//! would also be the largest dependency of the workspace.) The records are held in memory until
+//! the last row is written: some 200 bytes a span.
 
 use std::path::Path;
 
