@@ -38,7 +38,7 @@ struct Coefficients<T> {
     one_minus_beta1: T,
     beta2: T,
     one_minus_beta2: T,
-    keep: T,
+    decay: T,
     step_size: T,
     root_correction: T,
     eps: T,
@@ -52,7 +52,7 @@ impl<T: Element> Coefficients<T> {
             one_minus_beta1: T::rounded(1.0 - options.beta1),
             beta2: T::rounded(options.beta2),
             one_minus_beta2: T::rounded(1.0 - options.beta2),
-            keep: T::rounded(1.0 - options.lr * options.weight_decay),
+            decay: T::rounded(options.lr * options.weight_decay),
             step_size: T::rounded(options.lr / correction(options.beta1)),
             root_correction: T::rounded(1.0 / correction(options.beta2).sqrt()),
             eps: T::rounded(options.eps),
@@ -101,6 +101,6 @@ fn update<T: Element>(c: &Coefficients<T>, param: &mut [T], grad: &[T], m: &mut 
     for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m).zip(v) {
         *m = c.beta1 * *m + c.one_minus_beta1 * g;
         *v = c.beta2 * *v + c.one_minus_beta2 * (g * g);
-        *p = *p * c.keep - c.step_size * *m / (v.sqrt() * c.root_correction + c.eps);
+        *p -= c.decay * *p + c.step_size * *m / (v.sqrt() * c.root_correction + c.eps);
     }
 }

@@ -128,12 +128,11 @@ impl<'t> Head<'t> {
 
     fn backward<T: Element>(&self, h: &[T], w: &[T], dh: &mut [T], dw: &mut [T]) -> f64 {
         let (v, d) = (self.v, self.d);
-        let mut sum = 0.0;
+        let mut nats = Vec::with_capacity(self.rows.len());
         for chunk in self.rows.chunks(self.chunk_rows()) {
             let h = self.gather(h, chunk);
             let mut z = self.logits(&h, w);
-            let nats = per_row(&mut z, v, chunk, |z, row| wide(|| row_gradient(z, row)));
-            sum += nats.into_iter().sum::<f64>();
+            nats.extend(per_row(&mut z, v, chunk, |z, row| wide(|| row_gradient(z, row))));
             let dz = Mat::new(&z, chunk.len(), v);
             multiply_parallel(dw, Into::Add, dz.t(), Mat::new(&h, chunk.len(), d));
             let mut dh_chunk = vec![T::ZERO; chunk.len() * d];
@@ -142,7 +141,7 @@ impl<'t> Head<'t> {
                 dh[row.row * d..(row.row + 1) * d].copy_from_slice(dh_row);
             }
         }
-        sum
+        nats.into_iter().sum()
     }
 
     fn gather<T: Element>(&self, h: &[T], chunk: &[Row]) -> Vec<T> {

@@ -15,7 +15,7 @@ use crate::attention::check_heads;
 use crate::element::{Element, for_element};
 use crate::error::{Error, Result};
 use crate::matmul::Mat;
-use crate::operand::{Destination, Operand, check_indices, fresh, share_storage, write as write_tensor};
+use crate::operand::{Destination, Operand, check_indices, fresh, write as write_tensor};
 use crate::tile::{Attended, Heads, KEY_BLOCK, KEY_GRAIN, QUERY_BLOCK, QueryTile};
 
 /// Consecutive tokens of one sequence within a call.
@@ -32,13 +32,9 @@ pub struct PagedRun {
 /// Writes row i of k and v `[N, K, E]` to slot `slots[i]` of the pages `[P, S, K, E]`.
 ///
 /// # Errors
-/// Shapes that contradict each other, a slot outside the pages, pages that share a storage with each other or with an
-/// input, an unsupported device, element type or layout.
+/// Shapes that contradict each other, a slot outside the pages, pages that share a storage with an input, an unsupported device, element type or layout.
 pub fn write(k: &Tensor, v: &Tensor, k_pages: &Tensor, v_pages: &Tensor, slots: &[u32]) -> Result<()> {
     const OP: &str = "paged::write";
-    if share_storage(k_pages, v_pages) {
-        return Err(Error::Aliased { op: OP, operand: "k_pages", other: "v_pages" });
-    }
     let (k, v) = (Operand::open(OP, "k", k)?, Operand::open(OP, "v", v)?);
     let [n, kv, dim] = k.dims("[N, K, E]")?;
     v.expect(&[n, kv, dim])?;

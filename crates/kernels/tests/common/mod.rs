@@ -6,30 +6,60 @@
 
 #![expect(dead_code, reason = "each test binary uses its part")]
 
+use std::iter::Sum;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
 use candle_core::{DType, Device, Tensor};
 
 /// The precision a naive reference computes in.
-pub(crate) trait Real: Copy + std::ops::Add<Output = Self> + std::ops::Mul<Output = Self> + PartialOrd {
+pub(crate) trait Real:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + Sum
+    + PartialOrd
+{
     fn of(x: f64) -> Self;
     fn f64(self) -> f64;
+    fn exp(self) -> Self;
+    fn ln(self) -> Self;
+    fn sqrt(self) -> Self;
 }
 
-impl Real for f32 {
-    fn of(x: f64) -> Self {
-        x as f32
-    }
-    fn f64(self) -> f64 {
-        f64::from(self)
-    }
+macro_rules! real {
+    ($t:ident) => {
+        impl Real for $t {
+            fn of(x: f64) -> Self {
+                x as $t
+            }
+            fn f64(self) -> f64 {
+                f64::from(self)
+            }
+            fn exp(self) -> Self {
+                $t::exp(self)
+            }
+            fn ln(self) -> Self {
+                $t::ln(self)
+            }
+            fn sqrt(self) -> Self {
+                $t::sqrt(self)
+            }
+        }
+    };
+}
+real!(f32);
+real!(f64);
+
+/// Rounds every value to T.
+pub(crate) fn all_of<T: Real>(values: &[f64]) -> Vec<T> {
+    values.iter().map(|&x| T::of(x)).collect()
 }
 
-impl Real for f64 {
-    fn of(x: f64) -> Self {
-        x
-    }
-    fn f64(self) -> f64 {
-        self
-    }
+pub(crate) fn all_f64<T: Real>(values: &[T]) -> Vec<f64> {
+    values.iter().map(|x| x.f64()).collect()
 }
 
 /// The same numbers every time, in (-1, 1), each exactly an f32.
