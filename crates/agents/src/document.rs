@@ -12,6 +12,8 @@ pub(crate) struct Document<'a> {
     pub(crate) steps: Vec<Step>,
     /// Length of the document, tokens.
     pub(crate) tokens: usize,
+    /// Room kept for thoughts to grow into, tokens.
+    pub(crate) reserved: usize,
     /// Files written.
     pub(crate) files: usize,
     /// Files that no document can hold, with their size in tokens.
@@ -24,7 +26,7 @@ impl<'a> Document<'a> {
     pub(crate) fn new(renderer: &'a Renderer<'a>) -> Self {
         let unsent = renderer.begin();
         let (steps, left_out) = (Vec::new(), BTreeMap::new());
-        Self { renderer, steps, tokens: unsent.len(), files: 0, left_out, unsent, branch: None }
+        Self { renderer, steps, tokens: unsent.len(), reserved: 0, files: 0, left_out, unsent, branch: None }
     }
 
     pub(crate) fn push(&mut self, step: Step) {

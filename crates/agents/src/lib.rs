@@ -7,7 +7,7 @@
 //! Invariants: no document is longer than `context_tokens`; a repository that is longer is cut
 //! at sub-agent borders into parts, and every later part opens with a second, untrained prompt
 //! that holds requirements, plan and the files that exist; the bytes depend on inputs, options
-//! and seed only. Every thought leaves room for one as long as the limit allows.
+//! and seed only.
 //!
 //! Source: *Understanding by Reconstruction* (arXiv 2603.11103); PAPER.md, definitions 1, 2, 11, 13.
 

@@ -18,8 +18,9 @@ pub enum FirstAuthor {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentOptions {
-    /// `raw` writes the files and nothing else; `agent` and `search` simulate the agents (the
-    /// search itself is a later stage, which renames the arm).
+    /// `raw` writes the files and nothing else; `agent` simulates the agents; `search` does the
+    /// same and keeps room for every thought to be refined to its limit (the search itself is a
+    /// later stage, which then names the arm).
     pub arm: Arm,
     /// Who writes the first thoughts.
     pub first_author: FirstAuthor,
@@ -33,10 +34,9 @@ pub struct AgentOptions {
     pub max_reads: usize,
     /// At most this many tokens are read before one file is written; only whole files are read.
     pub max_read_tokens: usize,
-    /// Longest thought in tokens, and the room kept for each, so that refinement may lengthen it.
-    /// Never more than an eighth of the context.
+    /// Longest thought in tokens. Never more than an eighth of the context.
     pub max_thought_tokens: usize,
-    /// Longest plan in tokens, and the room kept for it. Never more than a quarter of the context.
+    /// Longest plan in tokens. Never more than a quarter of the context.
     pub max_plan_tokens: usize,
     /// Longest outline shown to the model that writes a thought, in tokens.
     pub max_outline_tokens: usize,

@@ -134,7 +134,15 @@ impl<'a> Simulation<'a> {
     fn think(&self, document: &mut Document<'_>, topic: &Topic<'_>, limit_tokens: usize) -> String {
         let (text, author) = self.writer.write(document, topic, limit_tokens);
         document.push(steps::thought(topic.agent(), text.clone(), author));
+        self.reserve(document, &text, limit_tokens);
         text
+    }
+
+    /// Keeps room for `text` to be refined to its limit, where it will be refined.
+    fn reserve(&self, document: &mut Document<'_>, text: &str, limit_tokens: usize) {
+        if self.options.arm == Arm::Search {
+            document.reserved += limit_tokens.saturating_sub(self.renderer.tokenizer().encode(text).len());
+        }
     }
 
     /// A later part: the same opening, then what was decided and what exists, untrained.
@@ -155,6 +163,9 @@ impl<'a> Simulation<'a> {
         let mut document = Document::new(self.renderer);
         document.push(steps::opening(self.graph, self.options.context_tokens));
         document.push(steps::continuation(sections.join("\n")));
+        let (thought_limit, plan_limit) = self.options.thought_limits();
+        self.reserve(&mut document, &foundation.requirements, thought_limit);
+        self.reserve(&mut document, &foundation.plan, plan_limit);
         document
     }
 
@@ -194,7 +205,7 @@ impl<'a> Simulation<'a> {
         };
         let empty = steps::thought(Agent::Main, String::new(), Author::Outline);
         let thought = tokens(&empty) + self.options.thought_limits().0;
-        document.tokens + known + thoughts * thought + closing <= self.options.context_tokens
+        document.tokens + document.reserved + known + thoughts * thought + closing <= self.options.context_tokens
     }
 
     /// Every step of the episode but its thoughts.

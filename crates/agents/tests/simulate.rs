@@ -205,6 +205,27 @@ fn later_parts_repeat_what_was_decided_without_training_on_it_again() {
 }
 
 #[test]
+fn what_will_be_refined_keeps_room_for_its_thoughts_to_grow() {
+    let tokenizer = fake::tokenizer();
+    let renderer = Renderer::new(&tokenizer, Rendering::Chat);
+    let limits =
+        AgentOptions { context_tokens: 4000, max_thought_tokens: 300, max_plan_tokens: 600, ..Default::default() };
+    let room = |part: &Trajectory| -> usize {
+        let tokens = |text: &str| tokenizer.encode(text).len();
+        let limit = |at: usize, part: &Trajectory| if at == 1 && part.id.ends_with("#0") { 600 } else { 300 };
+        thoughts(part).iter().enumerate().map(|(at, (text, _))| limit(at, part) - tokens(text)).sum()
+    };
+    let over = |arm| {
+        let parts = run(&chain(24), &AgentOptions { arm, ..limits.clone() }, None);
+        assert!(parts.iter().all(|part| part.arm == Arm::Agent));
+        let grown = parts.iter().map(|part| renderer.document(part).ids.len() + room(part));
+        grown.filter(|tokens| *tokens > 4000).count()
+    };
+    assert_eq!(over(Arm::Search), 0);
+    assert!(over(Arm::Agent) > 0, "without it there would be none");
+}
+
+#[test]
 fn a_file_too_long_alone_is_left_out_and_recorded() {
     let mut repository = chain(6);
     let long = format!("from m01 import f01\nTABLE = \"{}\"\n", "z".repeat(4000));

@@ -1,0 +1,114 @@
+//! The leak gate inside the search: a model that copies gains nothing.
+
+use crate::scene::{LIMITS, by_model, scene, searches, thoughts};
+use recon_lm::fake::TableModel;
+use recon_refine::{RefineOptions, carry_forward};
+use recon_schema::trajectory::{Author, Body, Leak, Outcome};
+use recon_text::{Renderer, Rendering};
+
+/// Rewards copying: a token costs little where it follows the same five tokens as before.
+fn copying(before: &[u32], id: u32) -> f32 {
+    let recent = before.len().saturating_sub(5);
+    let next = [&before[recent..], &[id]].concat();
+    if before.windows(next.len()).any(|window| window == next) { -0.01 } else { -3.0 }
+}
+
+#[test]
+fn a_model_that_copies_the_target_is_stopped_by_the_gate() {
+    let scene = scene();
+    let files = scene.repository.files.clone();
+    let write = move |_: &[u32], _: &[u32], key: &recon_lm::RandomKey| {
+        files.get(&key.file).map_or_else(|| "Nothing to add.".into(), |text| format!("{} {text}", key.round))
+    };
+    let model = TableModel::new(LIMITS, copying, write);
+    let refined = scene.refine(&model, &by_model());
+    let mut leaked = 0;
+    for search in &searches(&refined.trajectory)[2..] {
+        for candidate in search.rounds.iter().flat_map(|round| &round.candidates) {
+            assert!(
+                matches!(candidate.outcome, Outcome::Leaked { leak: Leak::Run { .. } | Leak::Coverage { .. } })
+                    || matches!(&candidate.outcome, Outcome::Invalid { reason } if reason == "a repetition"),
+                "{candidate:?}"
+            );
+            leaked += u64::from(matches!(candidate.outcome, Outcome::Leaked { .. }));
+        }
+        assert_eq!(search.final_nats, search.initial_nats);
+    }
+    for (_, text, _) in thoughts(&refined.trajectory) {
+        assert!(!text.contains("item for item in items") && !text.contains("raise ValueError"), "{text}");
+    }
+    assert!(leaked > 0);
+    assert_eq!(refined.report.authors[&Author::Model].leaked, leaked);
+    assert_eq!(refined.trajectory.summary.leaks_by_author[&Author::Model], leaked);
+    assert_eq!(refined.report.authors[&Author::Model].accepted, 0);
+}
+
+#[test]
+fn the_copy_would_have_won_without_the_gate() {
+    let scene = scene();
+    let renderer = Renderer::new(&scene.tokenizer, Rendering::Chat);
+    let text = &scene.repository.files["price.py"];
+    let ids = scene.tokenizer.encode(text);
+    let cost = |before: Vec<u32>| {
+        let mut before = before;
+        let mut nats = 0.0;
+        for &id in &ids {
+            nats -= copying(&before, id);
+            before.push(id);
+        }
+        nats
+    };
+    let document = renderer.document(&scene.trajectory).ids;
+    let opening = document[..200].to_vec();
+    assert!(cost([&opening[..], &ids[..]].concat()) < 0.3 * cost(opening));
+}
+
+#[test]
+fn a_first_thought_that_leaks_is_replaced_whether_searched_for_or_not() {
+    for (rounds, max_steps) in [(1, None), (1, Some(0))] {
+        let mut scene = scene();
+        let leaky = format!("I will write this: {}", scene.repository.files["price.py"]);
+        let own = |step: &recon_schema::trajectory::Step| {
+            step.agent == recon_schema::trajectory::Agent::File("price.py".into())
+        };
+        let step = scene.trajectory.steps.iter_mut().find(|step| own(step)).unwrap();
+        step.body = Body::Think { text: leaky.clone(), search: None };
+        step.author = Author::Model;
+        let model = TableModel::new(LIMITS, |_, _| -1.0, |_, _, _| "Nothing to add.".into());
+        let refined = scene.refine(&model, &RefineOptions { rounds, max_steps, ..by_model() });
+        let all = thoughts(&refined.trajectory);
+        let (step, text, search) = all.iter().find(|(step, _, _)| own(step)).unwrap();
+        assert!(!text.contains("item for item"), "{text}");
+        assert_eq!(step.author, Author::Outline);
+        assert_eq!(search.is_some(), max_steps.is_none());
+        if let Some(search) = search {
+            assert!(matches!(search.initial.replaced, Some(Leak::Run { .. })), "{:?}", search.initial);
+        }
+        assert_eq!(refined.report.authors[&Author::Model].first_leaked, 1);
+        assert_eq!(refined.trajectory.summary.leaks_by_author[&Author::Model], 1);
+        let renderer = Renderer::new(&scene.tokenizer, Rendering::Chat);
+        assert!(!scene.tokenizer.decode(&renderer.document(&refined.trajectory).ids).contains(&leaky));
+    }
+}
+
+#[test]
+fn refined_requirements_reach_the_openings_of_later_parts_where_there_is_room() {
+    let scene = scene();
+    let (mut before, renderer) = (scene.trajectory.clone(), Renderer::new(&scene.tokenizer, Rendering::Chat));
+    before.steps[1].body = Body::Think { text: "Old goals".into(), search: None };
+    let mut after = before.clone();
+    after.steps[1].body = Body::Think { text: "Better goals, at length".into(), search: None };
+    let mut part = before.clone();
+    part.steps.truncate(1);
+    let continued = Body::Prompt { text: "Requirements:\nOld goals\n\nPlan:\nOld goals\n".into() };
+    part.steps.push(recon_schema::trajectory::Step { body: continued, ..before.steps[0].clone() });
+    let text = |part: &recon_schema::trajectory::Trajectory| match &part.steps[1].body {
+        Body::Prompt { text } => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    let mut narrow = part.clone();
+    carry_forward(&before, &after, &mut narrow, &renderer, renderer.document(&part).ids.len());
+    assert_eq!(narrow, part);
+    carry_forward(&before, &after, &mut part, &renderer, 1 << 15);
+    assert_eq!(text(&part), "Requirements:\nBetter goals, at length\n\nPlan:\nOld goals\n");
+}
