@@ -45,6 +45,7 @@ pub fn file_thought_within(graph: &RepoGraph, path: &str, detail: Detail, max_ch
 fn opening(place: &Place<'_>, detail: Detail) -> String {
     let mut opening =
         format!("Next is {}: {}.", code(&place.file.path), purpose::purpose(place.graph, place.file, true));
+    opening = opening.replace("….", "…");
     if detail >= Detail::Full {
         let lines = usize::try_from(place.file.lines).unwrap_or(usize::MAX);
         opening.push_str(&format!(" It comes to about {}.", count(lines, "line")));
@@ -110,33 +111,44 @@ fn dependents(place: &Place<'_>) -> String {
 }
 
 fn brief_definitions(file: &FileNode) -> String {
-    let names: Vec<String> = top_level(file).map(|symbol| code(&symbol.name)).collect();
+    let mut names: Vec<String> = top_level(file).map(|symbol| code(&symbol.name)).collect();
+    names.dedup();
     if names.is_empty() { String::new() } else { format!("It defines {}.", list(&names, 2 * LIST)) }
 }
 
-/// One line for each definition, indented by nesting.
+/// One line for each definition, indented by nesting; overloads that look alike share a line.
 fn definitions(file: &FileNode, detail: Detail) -> Vec<String> {
     let mut depths: Vec<usize> = Vec::with_capacity(file.symbols.len());
-    let mut lines = Vec::with_capacity(file.symbols.len());
+    let mut lines: Vec<(String, usize)> = Vec::with_capacity(file.symbols.len());
     for symbol in &file.symbols {
         let depth = symbol.parent.and_then(|parent| depths.get(parent as usize)).map_or(0, |depth| depth + 1);
         depths.push(depth);
-        let indent = "  ".repeat(depth.min(8));
-        let mut line = match detail {
-            Detail::Brief | Detail::Names => format!("{indent}- {} {}", symbol.kind, code(&symbol.name)),
-            _ if symbol.signature.is_empty() => format!("{indent}- {} {}", symbol.kind, code(&symbol.name)),
-            _ => format!("{indent}- {} {}", symbol.kind, code(&signature(symbol))),
-        };
-        if detail >= Detail::Full {
-            let length = symbol.end_line.saturating_sub(symbol.start_line) as usize + 1;
-            if length > 1 {
-                line.push_str(&format!(", {}", count(length, "line")));
-            }
-            if !symbol.doc.is_empty() {
-                line.push_str(&format!(": {}", words::doc_run(&symbol.doc)));
-            }
+        let line = format!("{}- {}", "  ".repeat(depth.min(8)), definition(symbol, detail));
+        match lines.last_mut().filter(|(last, _)| *last == line) {
+            Some((_, times)) => *times += 1,
+            None => lines.push((line, 1)),
         }
-        lines.push(line);
     }
-    lines
+    let told = |(line, times)| if times == 1 { line } else { format!("{line}, {times} times") };
+    lines.into_iter().map(told).collect()
+}
+
+fn definition(symbol: &Symbol, detail: Detail) -> String {
+    if detail < Detail::Signatures || symbol.signature.is_empty() {
+        return format!("{} {}", symbol.kind, code(&symbol.name));
+    }
+    // A signature that opens with a keyword tells its kind itself.
+    let plain = matches!(symbol.kind.as_str(), "field" | "variant" | "constant" | "variable");
+    let kind = if plain { format!("{} ", symbol.kind) } else { String::new() };
+    let mut line = format!("{kind}{}", code(&signature(symbol)));
+    if detail >= Detail::Full {
+        let length = symbol.end_line.saturating_sub(symbol.start_line) as usize + 1;
+        if length > 1 {
+            line.push_str(&format!(", {}", count(length, "line")));
+        }
+        if !symbol.doc.is_empty() {
+            line.push_str(&format!(": {}", words::doc_run(&symbol.doc)));
+        }
+    }
+    line
 }

@@ -50,8 +50,18 @@ pub(super) fn doc_run(doc: &str) -> String {
         return doc.trim_end_matches('.').to_owned();
     }
     let end = doc.char_indices().map(|(at, _)| at).take_while(|at| *at <= super::DOC_RUN_BYTES - 3).last().unwrap_or(0);
-    let cut = doc[..end].rfind(' ').unwrap_or(end);
-    format!("{}…", doc[..cut].trim_end_matches([' ', ',', ';', ':', '.']))
+    let mut kept = &doc[..doc[..end].rfind(' ').unwrap_or(end)];
+    // A cut after a word that only joins would read as a slip.
+    while let Some((before, last)) = kept.rsplit_once(' ') {
+        if !matches!(
+            last,
+            "a" | "an" | "the" | "and" | "or" | "of" | "to" | "in" | "for" | "with" | "by" | "that" | "is"
+        ) {
+            break;
+        }
+        kept = before;
+    }
+    format!("{}…", kept.trim_end_matches([' ', ',', ';', ':', '.']))
 }
 
 /// Collects paragraphs and items up to a bound in characters.

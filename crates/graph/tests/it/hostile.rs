@@ -91,6 +91,15 @@ fn a_long_flat_file_is_read_in_linear_time() {
 }
 
 #[test]
+fn endless_specifiers_are_not_followed() {
+    let long = format!("import './{}b';\nimport '{}';\n", "a/../".repeat(50_000), "@".repeat(100_000));
+    let dots = format!("from {} import x\nimport {}\n", ".".repeat(50_000), vec!["a"; 50_000].join("."));
+    let graph = build(&[("long.ts", &long), ("dots.py", &dots), ("b.ts", "export {};\n")]);
+    assert!(graph.edges.is_empty());
+    assert_eq!(graph.unresolved.len(), 4);
+}
+
+#[test]
 fn odd_names_pass_through_resolution() {
     let graph = build(&[
         ("a b/\"quoted\"\n.py", "from . import x\n"),

@@ -113,6 +113,12 @@ impl<'r> Modules<'r> {
             }
         }
         assumed.retain(|directory| self.roots.iter().all(|root| root.directory != *directory));
+        // What was copied in from elsewhere, or only plays a package in a test, serves nobody outside.
+        let foreign = |part: &str| {
+            let vendored = ["vendor", "vendored", "_vendor", "third_party", "site-packages", "node_modules"];
+            vendored.contains(&part) || matches!(part, "typeshed" | "fixtures" | "testdata" | "test_data")
+        };
+        assumed.retain(|directory| !directory.split('/').any(foreign));
         assumed.into_iter().collect()
     }
 

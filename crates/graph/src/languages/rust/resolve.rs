@@ -89,12 +89,15 @@ impl<'r> ModuleTree<'r> {
     }
 
     fn resolve_module(&self, from: &str, name: &str, path: Option<&str>, within: &[InlineModule]) -> Vec<Resolution> {
-        let beside = match self.places.get(from) {
-            Some(places) => places[0].beside,
-            None => matches!(paths::file_name(from), "mod.rs" | "lib.rs" | "main.rs"),
+        let places: &[bool] = match self.places.get(from) {
+            Some(places) => &[places[0].beside],
+            // A file in no module tree may be a crate root that a manifest elsewhere names.
+            None if matches!(paths::file_name(from), "mod.rs" | "lib.rs" | "main.rs") => &[true],
+            None => &[false, true],
         };
         let confidence = if self.places.contains_key(from) { Confidence::Exact } else { Confidence::Likely };
-        vec![match module_file(self.context.repository, from, beside, name, path, within) {
+        let find = |beside: &bool| module_file(self.context.repository, from, *beside, name, path, within);
+        vec![match places.iter().find_map(find) {
             Some(to) => Resolution::File { to, kind: "module", confidence, names: Vec::new() },
             None => Resolution::Unresolved { name: format!("mod {name}"), class: UnresolvedClass::Missing },
         }]
