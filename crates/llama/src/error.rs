@@ -60,6 +60,9 @@ pub enum Error {
     /// Token ids, masks, spans, positions or pages that do not fit together.
     #[error("invalid model input: {0}")]
     Input(String),
+    /// A kernel refused its operands.
+    #[error(transparent)]
+    Kernel(#[from] recon_kernels::Error),
     /// A tensor operation failed.
     #[error("tensor operation failed")]
     Tensor(#[from] candle_core::Error),

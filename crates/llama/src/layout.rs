@@ -86,7 +86,6 @@ impl UnitLayout {
 }
 
 /// Position of the tensors in a layer's [`UnitLayout::specs`].
-#[expect(dead_code, reason = "the layers that read them land with the kernels")]
 pub(crate) mod slot {
     pub(crate) const Q: usize = 0;
     pub(crate) const K: usize = 1;

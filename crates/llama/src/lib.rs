@@ -15,6 +15,7 @@
 //! Source: Touvron et al. 2023 and the Llama 3 report; names and conventions are those of the
 //! `transformers` library (`LlamaForCausalLM`).
 
+mod block;
 mod config;
 mod error;
 mod flat;

@@ -79,6 +79,9 @@ impl Rows {
                 rows.targets.push(if trained { ids[next] } else { 0 });
             }
         }
+        if rows.ids.is_empty() {
+            return Err(Error::Input("the row holds no document".into()));
+        }
         check_ids(&rows.ids, vocabulary)?;
         Ok(rows)
     }

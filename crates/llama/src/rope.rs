@@ -6,10 +6,55 @@
 //! Source: Su et al. 2021; `_compute_llama3_parameters` of transformers 5 (the formula Meta
 //! published with Llama 3.1).
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{DType, Device};
+use recon_kernels::rope::Table;
+
 use crate::config::{Llama3Scaling, Rope};
+use crate::{Config, Error, Result};
+
+/// Rows of the first table made; it doubles from there as longer documents come.
+const FIRST_POSITIONS: usize = 1024;
+
+/// The frequencies of a model, and the table of sines and cosines made so far.
+///
+/// A model meant for 128k tokens would need 64 MB of table; most runs never see that position.
+/// The values do not depend on the table's length.
+pub(crate) struct Frequencies {
+    inv_freq: Vec<f64>,
+    limit: usize,
+    table: Mutex<Option<Arc<Table>>>,
+}
+
+impl Frequencies {
+    pub(crate) fn new(config: &Config) -> Self {
+        let inv_freq = inverse_frequencies(&config.rope, config.head_dim);
+        let inv_freq = inv_freq.into_iter().map(f64::from).collect();
+        Self { inv_freq, limit: config.max_position_embeddings, table: Mutex::new(None) }
+    }
+
+    /// A table that covers `positions`; every call of one model names the same type and device.
+    pub(crate) fn table(&self, positions: &[u32], dtype: DType, device: &Device) -> Result<Arc<Table>> {
+        let needed = positions.iter().max().map_or(0, |last| *last as usize + 1);
+        if needed > self.limit {
+            let limit = self.limit;
+            return Err(Error::Input(format!("position {} is beyond `max_position_embeddings` {limit}", needed - 1)));
+        }
+        // A panic elsewhere leaves the old table or none: both are valid.
+        let mut held = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = held.as_ref().filter(|table| table.max_positions() >= needed) {
+            return Ok(table.clone());
+        }
+        let length = needed.next_power_of_two().max(FIRST_POSITIONS).min(self.limit);
+        let table = Arc::new(Table::new(&self.inv_freq, length, dtype, device)?);
+        *held = Some(table.clone());
+        Ok(table)
+    }
+}
 
 /// `θ^(-2i/hd)` for every pair `i`, scaled where the configuration says so.
-pub(crate) fn inverse_frequencies(rope: &Rope, head_dim: usize) -> Vec<f32> {
+fn inverse_frequencies(rope: &Rope, head_dim: usize) -> Vec<f32> {
     let theta = rope.theta as f32;
     let pair = |i: usize| 1.0 / theta.powf(i as f32 / head_dim as f32);
     let plain = (0..head_dim).step_by(2).map(pair);

@@ -7,18 +7,10 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::{Config, Result};
+use crate::packed::check_spans;
+use crate::{Config, Error, Result};
 
-/// One request's rows in a ragged batch, and the pages its keys and values live in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PagedRun {
-    /// Its rows in the batch.
-    pub rows: Range<usize>,
-    /// Position of the first of them in its document.
-    pub first_position: usize,
-    /// Pages from position 0 to the last row's.
-    pub pages: Vec<u32>,
-}
+pub use recon_kernels::paged::PagedRun;
 
 /// How rows attend to each other.
 pub enum AttentionCtx<'a> {
@@ -73,4 +65,40 @@ impl PagedKv {
     pub fn page_tokens(&self) -> usize {
         self.page_tokens
     }
+}
+
+/// Refuses spans that do not cover `rows` rows exactly.
+pub(crate) fn check_packed(spans: &[Range<usize>], rows: usize) -> Result<()> {
+    check_spans(spans, rows)?;
+    let covered: usize = spans.iter().map(ExactSizeIterator::len).sum();
+    if covered != rows {
+        return Err(Error::Input(format!("the spans cover {covered} of {rows} rows")));
+    }
+    Ok(())
+}
+
+/// The slot (`page · page_tokens + offset`) each row's key and value are written to.
+///
+/// # Errors
+/// Where `runs` do not cover every row once, disagree with `positions`, or lack a page.
+pub(crate) fn slots(cache: &PagedKv, runs: &[PagedRun], positions: &[u32]) -> Result<Vec<u32>> {
+    let mut slots = vec![None; positions.len()];
+    for run in runs {
+        for (position, row) in (run.first_position..).zip(run.rows.clone()) {
+            let refuse = |problem: String| Err(Error::Input(format!("row {row} of a paged batch {problem}")));
+            if positions.get(row).copied() != u32::try_from(position).ok() {
+                return refuse(format!("is at position {:?}, its run says {position}", positions.get(row)));
+            }
+            let Some(page) = run.pages.get(position / cache.page_tokens).filter(|page| (**page as usize) < cache.pages)
+            else {
+                return refuse(format!("at position {position} has no page in the cache"));
+            };
+            let slot = *page as usize * cache.page_tokens + position % cache.page_tokens;
+            if slots[row].replace(slot as u32).is_some() {
+                return refuse("is in two runs".into());
+            }
+        }
+    }
+    let all: Option<Vec<u32>> = slots.into_iter().collect();
+    all.ok_or_else(|| Error::Input("a row of a paged batch is in no run".into()))
 }

@@ -1,0 +1,104 @@
+//! Training states: bit for bit, refused when damaged, the newest kept.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use recon_checkpoint::state;
+use serde_json::json;
+
+fn keep(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap()
+}
+
+/// Values a decimal round trip would lose: subnormals, a NaN payload, −0, and a type each.
+fn tensors() -> Vec<(String, Tensor)> {
+    let odd = [f32::from_bits(1), f32::from_bits(0x7fc0_1234), -0.0, f32::MAX, f32::NEG_INFINITY, 0.1];
+    let odd = Tensor::new(&odd, &Device::Cpu).unwrap().reshape((2, 3)).unwrap();
+    let whole = Tensor::new(&[1_u32, u32::MAX], &Device::Cpu).unwrap();
+    vec![
+        ("layer.0.master".into(), odd.clone()),
+        ("layer.0.weight".into(), Tensor::new(&[0.1_f32, 2.0], &Device::Cpu).unwrap().to_dtype(DType::BF16).unwrap()),
+        ("layer.0.exact".into(), Tensor::new(&[1.0_f64 / 3.0], &Device::Cpu).unwrap()),
+        ("loader.position".into(), whole),
+        ("empty".into(), Tensor::zeros(0, DType::F32, &Device::Cpu).unwrap()),
+    ]
+}
+
+fn save(directory: &Path, step: u64, kept: usize) {
+    state::save(directory, step, &json!({"lr": 0.1, "step": step}), &tensors(), keep(kept)).unwrap();
+}
+
+fn bits(tensor: &Tensor) -> Vec<u64> {
+    let flat = tensor.flatten_all().unwrap();
+    match tensor.dtype() {
+        DType::F32 => flat.to_vec1::<f32>().unwrap().iter().map(|x| x.to_bits().into()).collect(),
+        DType::F64 => flat.to_vec1::<f64>().unwrap().iter().map(|x| x.to_bits()).collect(),
+        DType::BF16 => flat.to_vec1::<half::bf16>().unwrap().iter().map(|x| x.to_bits().into()).collect(),
+        _ => flat.to_vec1::<u32>().unwrap().iter().map(|x| (*x).into()).collect(),
+    }
+}
+
+#[test]
+fn a_state_comes_back_bit_for_bit() {
+    let root = tempfile::tempdir().unwrap();
+    save(root.path(), 7, 1);
+    let mut state = state::load(&state::latest(root.path()).unwrap().unwrap()).unwrap();
+    assert_eq!((state.step, &state.record), (7, &json!({"lr": 0.1, "step": 7})));
+    for ((name, want), (found, got)) in tensors().iter().zip(&state.tensors) {
+        assert_eq!((name, want.dtype(), want.dims()), (found, got.dtype(), got.dims()));
+        assert_eq!(bits(want), bits(got), "{name}");
+    }
+    assert!(state.take("empty").is_some() && state.take("empty").is_none());
+}
+
+#[test]
+fn the_newest_are_kept_and_an_unfinished_one_is_not_seen() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(state::latest(&root.path().join("absent")).unwrap().is_none());
+    for step in [9, 10, 100] {
+        save(root.path(), step, 2);
+    }
+    let steps = |root: &Path| {
+        let mut steps: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        steps.sort();
+        steps
+    };
+    assert_eq!(steps(root.path()), ["step-10", "step-100"]);
+    fs::remove_file(state::path(root.path(), 100).join("manifest.json")).unwrap();
+    assert_eq!(state::latest(root.path()).unwrap().unwrap(), state::path(root.path(), 10));
+    let error = state::load(&state::path(root.path(), 100)).unwrap_err().to_string();
+    assert!(error.contains("never finished"), "{error}");
+    save(root.path(), 100, 2);
+    assert!(state::load(&state::path(root.path(), 100)).is_ok(), "an unfinished checkpoint is replaced");
+}
+
+#[test]
+fn any_damage_is_refused_and_the_file_named() {
+    let root = tempfile::tempdir().unwrap();
+    save(root.path(), 1, 1);
+    let checkpoint = state::path(root.path(), 1);
+    let files: Vec<_> = fs::read_dir(&checkpoint).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), tensors().len() + 2);
+    for path in files.iter().filter(|path| !path.ends_with("manifest.json")) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let good = fs::read(path).unwrap();
+        let mut damages = vec![[good.as_slice(), &[0]].concat()];
+        if !good.is_empty() {
+            damages.push(good[..good.len() - 1].to_vec());
+            damages.push(
+                good.iter().enumerate().map(|(at, byte)| if at == good.len() / 2 { byte ^ 1 } else { *byte }).collect(),
+            );
+        }
+        for damage in damages {
+            fs::write(path, damage).unwrap();
+            let error = state::load(&checkpoint).unwrap_err().to_string();
+            assert!(error.contains(name), "{name}: {error}");
+        }
+        fs::remove_file(path).unwrap();
+        assert!(state::load(&checkpoint).unwrap_err().to_string().contains(name));
+        fs::write(path, good).unwrap();
+    }
+    assert!(state::load(&checkpoint).is_ok());
+}
