@@ -1,0 +1,79 @@
+//! The golden cases of `tests/goldens/llama` and how tensors are compared.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use recon_llama::{Config, FlatParams, Packed};
+
+/// Every case `scripts/goldens/llama.py` writes.
+pub const CASES: [&str; 4] = ["gqa", "llama3-rope", "tied", "head-dim"];
+
+/// One golden case.
+pub struct Case {
+    /// Its configuration, from the `config.json` transformers wrote.
+    pub config: Config,
+    /// Its weights by name, f32.
+    pub weights: BTreeMap<String, Tensor>,
+    /// The packed row.
+    pub packed: Packed,
+    /// What transformers computed in float64: `logits`, `nats`, `grad.NAME`.
+    pub golden: BTreeMap<String, Tensor>,
+}
+
+impl Case {
+    /// Reads the case `name`.
+    pub fn read(name: &str) -> Self {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/llama").join(name);
+        let text = |file: &str| std::fs::read_to_string(directory.join(file)).unwrap();
+        let tensors = |file: &str| -> BTreeMap<String, Tensor> {
+            let path: PathBuf = directory.join(file);
+            candle_core::safetensors::load(path, &Device::Cpu).unwrap().into_iter().collect()
+        };
+        let row: serde_json::Value = serde_json::from_str(&text("row.json")).unwrap();
+        let list = |key: &str| -> Vec<u32> { serde_json::from_value(row[key].clone()).unwrap() };
+        let spans: Vec<[usize; 2]> = serde_json::from_value(row["spans"].clone()).unwrap();
+        let packed = Packed {
+            ids: list("ids"),
+            mask: list("mask").into_iter().map(|bit| bit as u8).collect(),
+            spans: spans.into_iter().map(|[start, end]| start..end).collect(),
+        };
+        assert_eq!(packed.trained_tokens(), row["trained_tokens"].as_u64().unwrap());
+        Self {
+            config: Config::from_json(&text("config.json")).unwrap(),
+            weights: tensors("model.safetensors"),
+            packed,
+            golden: tensors("golden.safetensors"),
+        }
+    }
+
+    /// The weights in `dtype` with gradient buffers.
+    pub fn params(&self, dtype: DType) -> FlatParams {
+        params_of(&self.config, &self.weights, dtype)
+    }
+
+    /// One over the trained tokens.
+    pub fn token_weight(&self) -> f32 {
+        (self.packed.trained_tokens() as f32).recip()
+    }
+}
+
+/// `weights` in `dtype` with gradient buffers.
+pub fn params_of(config: &Config, weights: &BTreeMap<String, Tensor>, dtype: DType) -> FlatParams {
+    let read = |name: &str, _: &[usize]| weights.get(name).cloned().ok_or_else(|| format!("no tensor `{name}`"));
+    FlatParams::load(config, &Device::Cpu, dtype, read).unwrap().with_grads().unwrap()
+}
+
+/// The values of `tensor`, widened to f64.
+pub fn values(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// ‖got − want‖ / ‖want‖; infinite where a value is not finite.
+pub fn norm_ratio(got: &Tensor, want: &Tensor) -> f64 {
+    assert_eq!(got.dims(), want.dims());
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+    let (got, want) = (values(got), values(want));
+    let ratio = norm(&mut got.iter().zip(&want).map(|(g, w)| g - w)) / norm(&mut want.iter().copied());
+    if ratio.is_finite() { ratio } else { f64::INFINITY }
+}
