@@ -174,9 +174,16 @@ impl Hub {
             endpoint: self.endpoint.clone(),
             source: Box::new(source),
         };
-        let repo = self.repo(id).map_err(|source| failed(CONFIG, source))?;
+        let cache = self.cache.clone().map_or_else(hf_hub::Cache::default, hf_hub::Cache::new);
+        let identity = Repo::with_revision(id.repository.clone(), RepoType::Model, id.revision.clone());
+        if let Some(directory) = cached(&cache.repo(identity.clone())) {
+            tracing::debug!(model = name, directory = %directory.display(), "complete in the cache");
+            return Ok(directory);
+        }
+        tracing::info!(model = name, endpoint = self.endpoint, "downloading what the cache lacks");
+        let repo = self.repo(cache, identity).map_err(|source| failed(CONFIG, source))?;
         let get = |file: &str| {
-            tracing::debug!(model = name, file, "looking for a model file");
+            tracing::debug!(model = name, file, "fetching");
             repo.get(file)
         };
         let config = get(CONFIG).map_err(|source| failed(CONFIG, source))?;
@@ -193,8 +200,7 @@ impl Hub {
         Ok(config.parent().expect("a cached file lies in its snapshot directory").into())
     }
 
-    fn repo(&self, id: &HubId) -> Result<ApiRepo, ApiError> {
-        let cache = self.cache.clone().map_or_else(hf_hub::Cache::default, hf_hub::Cache::new);
+    fn repo(&self, cache: hf_hub::Cache, identity: Repo) -> Result<ApiRepo, ApiError> {
         let mut builder = ApiBuilder::from_cache(cache)
             .with_endpoint(self.endpoint.trim_end_matches('/').into())
             .with_progress(false)
@@ -202,9 +208,22 @@ impl Hub {
         if self.token.is_some() {
             builder = builder.with_token(self.token.clone());
         }
-        let repo = Repo::with_revision(id.repository.clone(), RepoType::Model, id.revision.clone());
-        Ok(builder.build()?.repo(repo))
+        Ok(builder.build()?.repo(identity))
     }
+}
+
+/// The snapshot of a model whose files are all in the cache: nodes without a network can use it.
+///
+/// The weights are downloaded last, so where they are complete the optional files are too.
+fn cached(repo: &hf_hub::CacheRepo) -> Option<PathBuf> {
+    let config = repo.get(CONFIG)?;
+    repo.get(TOKENIZER)?;
+    if repo.get(SINGLE).is_none() {
+        let path = repo.get(INDEX)?;
+        let index = Index::parse(&path, &read(&path).ok()?).ok()?;
+        index.shards().into_iter().try_for_each(|shard| repo.get(shard).map(drop))?;
+    }
+    config.parent().map(Into::into)
 }
 
 /// A file the repository does not have is no failure; anything else is.

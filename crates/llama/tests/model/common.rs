@@ -7,23 +7,23 @@ use candle_core::{DType, Device, Tensor};
 use recon_llama::{Config, FlatParams, Packed};
 
 /// Every case `scripts/goldens/llama.py` writes.
-pub const CASES: [&str; 4] = ["gqa", "llama3-rope", "tied", "head-dim"];
+pub(crate) const CASES: [&str; 4] = ["gqa", "llama3-rope", "tied", "head-dim"];
 
 /// One golden case.
-pub struct Case {
+pub(crate) struct Case {
     /// Its configuration, from the `config.json` transformers wrote.
-    pub config: Config,
+    pub(crate) config: Config,
     /// Its weights by name, f32.
-    pub weights: BTreeMap<String, Tensor>,
+    pub(crate) weights: BTreeMap<String, Tensor>,
     /// The packed row.
-    pub packed: Packed,
+    pub(crate) packed: Packed,
     /// What transformers computed in float64: `logits`, `nats`, `grad.NAME`.
-    pub golden: BTreeMap<String, Tensor>,
+    pub(crate) golden: BTreeMap<String, Tensor>,
 }
 
 impl Case {
     /// Reads the case `name`.
-    pub fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/llama").join(name);
         let text = |file: &str| std::fs::read_to_string(directory.join(file)).unwrap();
         let tensors = |file: &str| -> BTreeMap<String, Tensor> {
@@ -48,29 +48,29 @@ impl Case {
     }
 
     /// The weights in `dtype` with gradient buffers.
-    pub fn params(&self, dtype: DType) -> FlatParams {
+    pub(crate) fn params(&self, dtype: DType) -> FlatParams {
         params_of(&self.config, &self.weights, dtype)
     }
 
     /// One over the trained tokens.
-    pub fn token_weight(&self) -> f32 {
+    pub(crate) fn token_weight(&self) -> f32 {
         (self.packed.trained_tokens() as f32).recip()
     }
 }
 
 /// `weights` in `dtype` with gradient buffers.
-pub fn params_of(config: &Config, weights: &BTreeMap<String, Tensor>, dtype: DType) -> FlatParams {
+pub(crate) fn params_of(config: &Config, weights: &BTreeMap<String, Tensor>, dtype: DType) -> FlatParams {
     let read = |name: &str, _: &[usize]| weights.get(name).cloned().ok_or_else(|| format!("no tensor `{name}`"));
     FlatParams::load(config, &Device::Cpu, dtype, read).unwrap().with_grads().unwrap()
 }
 
 /// The values of `tensor`, widened to f64.
-pub fn values(tensor: &Tensor) -> Vec<f64> {
+pub(crate) fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// ‖got − want‖ / ‖want‖; infinite where a value is not finite.
-pub fn norm_ratio(got: &Tensor, want: &Tensor) -> f64 {
+pub(crate) fn norm_ratio(got: &Tensor, want: &Tensor) -> f64 {
     assert_eq!(got.dims(), want.dims());
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
     let (got, want) = (values(got), values(want));

@@ -1,9 +1,7 @@
 //! Serving: what comes out of pages, in any chunks and any company, is what a whole pass gives.
 
-mod common;
-
+use crate::common::{CASES, Case, values};
 use candle_core::{DType, Device, Tensor};
-use common::{CASES, Case, values};
 use recon_llama::{AttentionCtx, FlatParams, Llama, PagedKv, PagedRun};
 
 const PAGE_TOKENS: usize = 4;
