@@ -58,13 +58,7 @@ impl Engine {
     ) -> Result<Self> {
         let config = llama.config();
         tokenizer.check_fits(config.vocab_size)?;
-        let context_tokens = match options.context_tokens.map(|tokens| tokens.get() as usize) {
-            Some(asked) if asked > config.max_position_embeddings => {
-                return Err(Error::ContextTooLong { asked, limit: config.max_position_embeddings });
-            }
-            Some(asked) => asked,
-            None => config.max_position_embeddings,
-        };
+        let context_tokens = context_tokens(config.max_position_embeddings, options)?;
         let limits = Limits { context_tokens, vocabulary: config.vocab_size };
         let page_tokens = options.page_tokens.get() as usize;
         let pages = options.cache_tokens.get().div_ceil(options.page_tokens.get());
@@ -129,6 +123,22 @@ impl Engine {
             core.stats.seconds += begin.elapsed().as_secs_f64();
             result
         })
+    }
+}
+
+/// Longest document: what was asked for, or what both the model and the cache can hold.
+fn context_tokens(positions: usize, options: &EngineOptions) -> Result<usize> {
+    let cache = options.cache_tokens.get() as usize;
+    match options.context_tokens.map(|tokens| tokens.get() as usize) {
+        Some(asked) if asked > positions => Err(Error::ContextTooLong { asked, limit: positions }),
+        Some(asked) if asked > cache => Err(Error::CacheTooSmall { asked, cache }),
+        Some(asked) => Ok(asked),
+        None => {
+            if cache < positions {
+                tracing::warn!(cache, positions, "documents are limited by `engine.cache_tokens`");
+            }
+            Ok(positions.min(cache))
+        }
     }
 }
 

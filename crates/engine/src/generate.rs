@@ -8,12 +8,13 @@
 //! only if it is one of the job's stop ids, and then it ends the text.
 
 use recon_lm::{Finish, GenJob, Generation, Prompt, RandomStream, Result};
+use recon_text::Tokenizer;
 
+use crate::conversation::conversation;
 use crate::core::Core;
 use crate::lanes::{Lane, Lanes};
 use crate::sample;
 use crate::sequence::Sequence;
-use crate::words::Words;
 
 /// One job's text so far.
 #[derive(Debug)]
@@ -26,12 +27,12 @@ struct Draft {
 }
 
 /// Generates every job; one result each, in order.
-pub(crate) fn generate(core: &mut Core, words: &dyn Words, jobs: &[GenJob<'_>]) -> Vec<Result<Generation>> {
+pub(crate) fn generate(core: &mut Core, tokenizer: &Tokenizer, jobs: &[GenJob<'_>]) -> Vec<Result<Generation>> {
     let (lanes, mut drafts): (Vec<Lane>, Vec<Draft>) = jobs
         .iter()
         .map(|job| {
             let draft = Draft { stream: job.key.stream(), ids: Vec::new(), room: 0, finish: None };
-            match prepare(core, words, job) {
+            match prepare(core, tokenizer, job) {
                 Ok((lane, room)) => (lane, Draft { room, ..draft }),
                 Err(error) => (Lane::failed(error), draft),
             }
@@ -40,7 +41,7 @@ pub(crate) fn generate(core: &mut Core, words: &dyn Words, jobs: &[GenJob<'_>]) 
     let mut lanes = Lanes::new(lanes);
     loop {
         let ready: Vec<usize> = (0..jobs.len()).filter(|&job| lanes.lanes()[job].ready().is_some()).collect();
-        if let Err(error) = draw(core, words, &mut lanes, &ready, jobs, &mut drafts) {
+        if let Err(error) = draw(core, tokenizer, &mut lanes, &ready, jobs, &mut drafts) {
             for &job in ready.iter().filter(|&&job| drafts[job].finish.is_none()) {
                 lanes.lane(job).fail(error.clone());
             }
@@ -49,14 +50,14 @@ pub(crate) fn generate(core: &mut Core, words: &dyn Words, jobs: &[GenJob<'_>]) 
             break;
         }
     }
-    lanes.into_lanes().into_iter().zip(drafts).map(|(lane, draft)| report(words, lane, draft)).collect()
+    lanes.into_lanes().into_iter().zip(drafts).map(|(lane, draft)| report(tokenizer, lane, draft)).collect()
 }
 
-fn prepare(core: &mut Core, words: &dyn Words, job: &GenJob<'_>) -> Result<(Lane, usize)> {
+fn prepare(core: &mut Core, tokenizer: &Tokenizer, job: &GenJob<'_>) -> Result<(Lane, usize)> {
     sample::check(&job.sampling)?;
     let (start, prompt) = match job.prompt {
         Prompt::Branch { at, hint } => (core.place(at)?, hint.to_vec()),
-        Prompt::Messages(messages) => (Sequence::default(), words.conversation(messages)),
+        Prompt::Messages(messages) => (Sequence::default(), conversation(tokenizer, messages)),
     };
     core.check_ids(&start, &prompt)?;
     let left = core.context_tokens - start.tokens() - prompt.len();
@@ -68,7 +69,7 @@ fn prepare(core: &mut Core, words: &dyn Words, job: &GenJob<'_>) -> Result<(Lane
 /// Draws one token for each lane in `ready`.
 fn draw(
     core: &mut Core,
-    words: &dyn Words,
+    tokenizer: &Tokenizer,
     lanes: &mut Lanes,
     ready: &[usize],
     jobs: &[GenJob<'_>],
@@ -85,7 +86,7 @@ fn draw(
     for (job, row) in drawing.into_iter().zip(rows) {
         let (draft, GenJob { sampling, stop_ids, .. }) = (&mut drafts[job], &jobs[job]);
         let uniform = draft.stream.uniform(draft.ids.len() as u64);
-        let allowed = |id: u32| words.is_content(id) || stop_ids.contains(&id);
+        let allowed = |id: u32| tokenizer.token_bytes(id).is_some() || stop_ids.contains(&id);
         match sample::draw(&row, allowed, sampling, uniform) {
             Ok(id) if stop_ids.contains(&id) => draft.finish = Some(Finish::Stop),
             Ok(id) => {
@@ -106,9 +107,9 @@ fn draw(
     Ok(())
 }
 
-fn report(words: &dyn Words, lane: Lane, draft: Draft) -> Result<Generation> {
+fn report(tokenizer: &Tokenizer, lane: Lane, draft: Draft) -> Result<Generation> {
     lane.finish()?;
     let Draft { ids, finish, .. } = draft;
     let finish = finish.expect("a lane that has not failed ran until its text was finished");
-    Ok(Generation { text: words.text(&ids), ids, finish })
+    Ok(Generation { text: tokenizer.decode(&ids), ids, finish })
 }

@@ -18,6 +18,7 @@ use candle_core::Tensor;
 use recon_lm::{Error, Result};
 
 use crate::core::{Core, Work};
+use crate::options::Stats;
 use crate::pool::OutOfPages;
 use crate::sequence::Sequence;
 
@@ -232,20 +233,20 @@ impl Lanes {
             });
             match computed {
                 Ok(hidden) => {
-                    self.hand_over();
+                    self.hand_over(&mut core.stats);
                     return Some(Wave { chunks, hidden });
                 }
-                Err(error) => self.fail_all(&chunks, &error),
+                Err(error) => self.fail_all(core, &chunks, &error),
             }
         }
     }
 
     /// The cache may be half-written for these lanes: none of them can go on.
-    fn fail_all(&mut self, chunks: &[Chunk], error: &Error) {
+    fn fail_all(&mut self, core: &mut Core, chunks: &[Chunk], error: &Error) {
         for chunk in chunks {
             self.0[chunk.lane].fail(error.clone());
         }
-        self.hand_over();
+        self.hand_over(&mut core.stats);
     }
 
     /// Chooses and reserves chunks until at least one lane can move.
@@ -269,10 +270,10 @@ impl Lanes {
                 }
                 Some(shortage) => {
                     self.0[last].fail(shortage.into());
-                    self.hand_over();
+                    self.hand_over(&mut core.stats);
                 }
                 // Every lane that wanted to move has failed for another reason.
-                None => self.hand_over(),
+                None => self.hand_over(&mut core.stats),
             }
         }
     }
@@ -329,13 +330,16 @@ impl Lanes {
     }
 
     /// Lets waiting lanes take over what their leaders have reached; frees them from a leader that failed.
-    fn hand_over(&mut self) {
+    fn hand_over(&mut self, stats: &mut Stats) {
         for index in 0..self.0.len() {
             let State::Waiting { leader, ends } = self.0[index].state else { continue };
             let (before, rest) = self.0.split_at_mut(index);
             match &before[leader].state {
                 State::Failed(_) | State::Closed => rest[0].state = State::Live,
-                _ if before[leader].ends.len() >= ends => rest[0].take_over(&before[leader].ends[..ends]),
+                _ if before[leader].ends.len() >= ends => {
+                    rest[0].take_over(&before[leader].ends[..ends]);
+                    stats.reused_tokens += rest[0].start_done as u64;
+                }
                 _ => {}
             }
         }

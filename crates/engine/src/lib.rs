@@ -10,16 +10,17 @@
 //! a text depends on prompt, sampling and key alone; a job's failure leaves the others and every
 //! branch as they were.
 
+mod conversation;
 mod core;
 mod engine;
 mod generate;
 mod lanes;
+mod open;
 mod options;
 mod pool;
 mod sample;
 mod score;
 mod sequence;
-mod words;
 
 pub use engine::{CachePages, Engine};
 pub use options::{EngineOptions, Stats};
@@ -27,6 +28,9 @@ pub use options::{EngineOptions, Stats};
 /// Why an engine could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The model's files.
+    #[error(transparent)]
+    Checkpoint(#[from] recon_checkpoint::Error),
     /// The model's configuration or weights.
     #[error(transparent)]
     Llama(#[from] recon_llama::Error),
@@ -40,6 +44,14 @@ pub enum Error {
         asked: usize,
         /// The model's positions.
         limit: usize,
+    },
+    /// A longer context than the whole cache.
+    #[error("`engine.context_tokens` is {asked}, `engine.cache_tokens` only {cache}")]
+    CacheTooSmall {
+        /// Tokens of context asked for.
+        asked: usize,
+        /// Tokens of cache.
+        cache: usize,
     },
 }
 

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineOptions {
-    /// Tokens whose keys and values can be held at once, over all branches.
+    /// Tokens whose keys and values can be held at once, over all branches: one document and what
+    /// its candidates add. Memory is used as it is touched.
     pub cache_tokens: NonZeroU32,
     /// Tokens of one cache page; a fork that goes its own way copies at most one page.
     pub page_tokens: NonZeroU32,
@@ -19,7 +20,7 @@ pub struct EngineOptions {
     pub prefill_tokens: NonZeroU32,
     /// Most tokens of a job that can be refused that are computed before it is judged again.
     pub refusal_tokens: NonZeroU32,
-    /// Shorter documents than the model's own limit; none keeps the model's.
+    /// Longest document; none takes what both the model's positions and the cache can hold.
     pub context_tokens: Option<NonZeroU32>,
 }
 

@@ -1,0 +1,10 @@
+//! The engine on a small Llama with random weights: numbers, cache, errors, texts.
+//!
+//! Everything that can be exact is compared to the bit: one token's likelihood has one value,
+//! however it came to be computed.
+
+mod cache;
+mod generation;
+mod opening;
+mod scoring;
+mod support;
