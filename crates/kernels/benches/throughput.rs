@@ -5,7 +5,6 @@
 //! Nothing is asserted.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
-#![expect(clippy::single_range_in_vec_init, reason = "a row that is one document")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -77,7 +77,7 @@ impl Element for f32 {
         // Two factors, since 2ⁿ alone may leave the range that e · 2ⁿ stays in.
         let n = shifted.to_bits().wrapping_sub(ROUND.to_bits()).cast_signed();
         let power = |n: i32| f32::from_bits(n.wrapping_add(127).cast_unsigned().wrapping_shl(23));
-        let e = e * power(n >> 1) * power(n - (n >> 1));
+        let e = e * power(n >> 1) * power(n.wrapping_sub(n >> 1));
         let e = if self < LOWEST { 0.0 } else { e };
         if self > HIGHEST { f32::INFINITY } else { e }
     }
