@@ -1,0 +1,80 @@
+//! The record as a whole and each step by itself: schema, id, summary, authors, loss.
+
+use recon_schema::trajectory::{Author, Body, Observed, SCHEMA, Step, Summary, Trajectory};
+
+use crate::{Fault, Violation};
+
+/// The id without its part, and the part.
+pub(crate) fn part(id: &str) -> Option<(&str, usize)> {
+    let (stem, part) = id.rsplit_once('#')?;
+    Some((stem, part.parse().ok()?))
+}
+
+pub(crate) fn check(trajectory: &Trajectory) -> Vec<Violation> {
+    let whole = [schema(trajectory), identity(trajectory), summary(trajectory)];
+    let whole = whole.into_iter().flatten().map(|fault| Violation { step: None, fault });
+    let steps = trajectory.steps.iter().enumerate().flat_map(|(at, step)| {
+        let faults = [author(trajectory, step), trained(step)];
+        faults.into_iter().flatten().map(move |fault| Violation { step: Some(at), fault })
+    });
+    whole.chain(steps).collect()
+}
+
+fn schema(trajectory: &Trajectory) -> Option<Fault> {
+    let found = trajectory.schema.clone();
+    (found != SCHEMA).then_some(Fault::Schema { found, expected: SCHEMA })
+}
+
+fn identity(trajectory: &Trajectory) -> Option<Fault> {
+    let Trajectory { id, repository, arm, .. } = trajectory;
+    let commit = repository.commit.as_ref().map_or(String::new(), |commit| format!("@{commit}"));
+    let expected = format!("{}{commit}/{arm}", repository.name);
+    let names = part(id).is_some_and(|(stem, _)| stem == expected);
+    (!names).then(|| Fault::Identity { id: id.clone(), expected: format!("`{expected}#` and a part") })
+}
+
+fn summary(trajectory: &Trajectory) -> Option<Fault> {
+    let recorded = &trajectory.summary;
+    let mut counted = Summary::clone(recorded);
+    counted.recount(&trajectory.steps);
+    let fault = |reason| Some(Fault::Summary { reason });
+    if counted.files != recorded.files {
+        return fault(format!("{} files are written, {} recorded", counted.files, recorded.files));
+    }
+    if counted.steps_by_author != recorded.steps_by_author {
+        return fault("the steps by author differ".into());
+    }
+    let mut written = trajectory.steps.iter().filter_map(crate::written_file);
+    let both = written.find(|file| recorded.left_out.contains_key(&file.path))?;
+    fault(format!("{} is written and recorded as left out", both.path))
+}
+
+fn name(step: &Step) -> &'static str {
+    match &step.body {
+        Body::Prompt { .. } => "prompt",
+        Body::Think { .. } => "thought",
+        Body::Action { content: None, .. } => "tool call",
+        Body::Action { content: Some(_), .. } => "written file",
+        Body::Observation { observed: Observed::Content(_) } => "file that is read",
+        Body::Observation { observed: Observed::Text(_) } => "tool's result",
+    }
+}
+
+/// PAPER.md, definition 11; files are the repository's own, results the tool's.
+fn author(trajectory: &Trajectory, step: &Step) -> Option<Fault> {
+    let may = match &step.body {
+        Body::Prompt { .. } => matches!(step.author, Author::Repository | Author::Tool),
+        Body::Think { .. } | Body::Action { content: None, .. } => {
+            step.author == Author::Outline || step.author == Author::Model && trajectory.model.is_some()
+        }
+        Body::Action { content: Some(_), .. } => step.author == Author::Repository,
+        Body::Observation { observed: Observed::Content(_) } => step.author == Author::Repository,
+        Body::Observation { observed: Observed::Text(_) } => step.author == Author::Tool,
+    };
+    (!may).then(|| Fault::Author { what: name(step), author: step.author })
+}
+
+fn trained(step: &Step) -> Option<Fault> {
+    let expected = matches!(step.body, Body::Think { .. } | Body::Action { .. });
+    (step.trained != expected).then(|| Fault::Trained { what: name(step), trained: step.trained })
+}
