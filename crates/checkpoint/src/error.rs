@@ -89,6 +89,9 @@ pub enum Error {
         /// What does not hold.
         problem: String,
     },
+    /// Tensors that do not fit the safetensors format.
+    #[error("failed to encode tensors as safetensors")]
+    Encode(#[source] safetensors::SafeTensorError),
     /// A record of a training state is damaged or incomplete.
     #[error(transparent)]
     Record(#[from] recon_schema::Error),

@@ -9,6 +9,7 @@
 //! the file, never a panic or an allocation beyond the file's size; tensors are read one at a
 //! time; this crate does not know what a Llama is.
 
+mod bytes;
 mod error;
 mod header;
 mod hf;
@@ -16,6 +17,7 @@ mod resolve;
 pub mod state;
 mod write;
 
+pub use bytes::tensors_to_bytes;
 pub use error::{Error, Result};
 pub use hf::HfTensors;
 pub use resolve::{EmbeddedModel, Hub, ModelFiles, resolve};

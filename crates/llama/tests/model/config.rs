@@ -1,6 +1,6 @@
 //! Reading, refusing, overriding and writing `config.json`; shapes and initial weights.
 
-use crate::common::values;
+use crate::cases::values;
 use candle_core::{DType, Device};
 use recon_llama::{Config, FlatParams, Params as _, TensorKind, Unit};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{CASES, Case, norm_ratio, params_of, values};
+use crate::cases::{CASES, Case, norm_ratio, params_of, values};
 use candle_core::{D, DType, Device, Tensor, Var};
 use recon_llama::{ActivationPolicy, AttentionCtx, Llama};
 

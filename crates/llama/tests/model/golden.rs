@@ -1,6 +1,6 @@
 //! Logits, loss and the gradient of every parameter against transformers in float64.
 
-use crate::common::{CASES, Case, norm_ratio, params_of, values};
+use crate::cases::{CASES, Case, norm_ratio, params_of, values};
 use candle_core::{DType, Device, Tensor};
 use recon_llama::{ActivationPolicy, AttentionCtx, Llama};
 

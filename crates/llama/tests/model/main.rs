@@ -1,6 +1,6 @@
 //! The model against its witnesses: transformers, candle, finite differences, itself.
 
-mod common;
+mod cases;
 mod config;
 mod derivatives;
 mod golden;

@@ -1,6 +1,6 @@
 //! Serving: what comes out of pages, in any chunks and any company, is what a whole pass gives.
 
-use crate::common::{CASES, Case, values};
+use crate::cases::{CASES, Case, values};
 use candle_core::{DType, Device, Tensor};
 use recon_llama::{AttentionCtx, FlatParams, Llama, PagedKv, PagedRun};
 
