@@ -34,7 +34,7 @@ impl Likelihood {
 /// What became of one author's proposals.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorCounts {
-    /// First thoughts that searches began with.
+    /// First thoughts held against the leak gate, searched for or not.
     pub first: u64,
     /// Candidates, invalid ones included.
     pub proposed: u64,
@@ -46,7 +46,7 @@ pub struct AuthorCounts {
     pub refused: u64,
     /// Candidates refused by the leak gate.
     pub leaked: u64,
-    /// First thoughts refused by the leak gate, those not searched for included.
+    /// First thoughts refused by the leak gate.
     pub first_leaked: u64,
     /// Empty, repeated, too long, or failed candidates.
     pub invalid: u64,
@@ -159,7 +159,6 @@ impl Report {
         self.final_nats += search.final_nats;
         self.initial_thought_bytes += search.initial.text.len() as u64;
         self.add_rounds(search.rounds.iter().map(|round| round.incumbent_nats));
-        self.authors.entry(search.initial.author).or_default().first += 1;
         for candidate in search.rounds.iter().flat_map(|round| &round.candidates) {
             self.add_candidate(candidate, search.target_tokens);
         }

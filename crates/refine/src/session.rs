@@ -243,10 +243,9 @@ impl<'a> Session<'a> {
         for (author, count) in exempted {
             self.report.authors.entry(author).or_default().exempted += count;
         }
-        if search.initial.replaced.is_some() {
-            let author = self.steps[at].author;
-            self.report.authors.entry(author).or_default().first_leaked += 1;
-        }
+        let counts = self.report.authors.entry(self.steps[at].author).or_default();
+        counts.first += 1;
+        counts.first_leaked += u64::from(search.initial.replaced.is_some());
         self.replace(at, thought, Some(Box::new(search)));
         self.cursor.jump(ahead);
     }
@@ -258,6 +257,7 @@ impl<'a> Session<'a> {
         let (thought, verdict) =
             admit(&self.gate(&task.targets), first.clone(), &self.proposals(&task.subject, task.at));
         let counts = self.report.authors.entry(author).or_default();
+        counts.first += 1;
         counts.exempted += u64::from(verdict.exempted && verdict.leak.is_none());
         counts.first_leaked += u64::from(verdict.leak.is_some());
         if thought != first {

@@ -84,7 +84,11 @@ fn a_first_thought_that_leaks_is_replaced_whether_searched_for_or_not() {
         if let Some(search) = search {
             assert!(matches!(search.initial.replaced, Some(Leak::Run { .. })), "{:?}", search.initial);
         }
-        assert_eq!(refined.report.authors[&Author::Model].first_leaked, 1);
+        let counts = refined.report.authors[&Author::Model];
+        assert_eq!((counts.first, counts.first_leaked), (1, 1));
+        assert_eq!(counts.leak_rate(), 1.0 / (1 + counts.proposed) as f64);
+        let first: u64 = refined.report.authors.values().map(|counts| counts.first).sum();
+        assert_eq!(first as usize, all.len(), "every thought is held against the gate");
         assert_eq!(refined.trajectory.summary.leaks_by_author[&Author::Model], 1);
         let renderer = Renderer::new(&scene.tokenizer, Rendering::Chat);
         assert!(!scene.tokenizer.decode(&renderer.document(&refined.trajectory).ids).contains(&leaky));
