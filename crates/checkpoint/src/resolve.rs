@@ -236,8 +236,8 @@ fn optional(result: Result<PathBuf, ApiError>) -> Result<Option<PathBuf>, ApiErr
 }
 
 fn is_not_found(error: &ApiError) -> bool {
-    // The client's error type is not re-exported with its variants; its text is stable.
-    matches!(error, ApiError::RequestError(_)) && error.to_string().contains("404")
+    // The client does not re-export the error of the HTTP library inside; its text is what there is.
+    matches!(error, ApiError::RequestError(_)) && error.to_string().ends_with("http status: 404")
 }
 
 /// `owner/name[@revision]`.
