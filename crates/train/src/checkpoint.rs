@@ -1,0 +1,176 @@
+//! What a run keeps so that it can go on bit for bit, and how a checkpoint of another run is told.
+//!
+//! Tensors: `parameters.UNIT`, `m.UNIT`, `v.UNIT`, flat. Record: the run's identity, the row
+//! position and the token counts. Every random choice of a run (fresh weights, order of rows) is
+//! a function of the seed and a counter, so there is no generator state to keep.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use recon_checkpoint::state::{self, State};
+use recon_llama::{Config, FlatParams, Unit};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::optimizer::Moments;
+use crate::trainer::Trainer;
+use crate::{Error, Result, TrainOptions};
+
+/// Options that may change between a run and its resumption: they do not change any number.
+const FREE: [&str; 4] = ["activations", "save", "keep", "peak_tflops"];
+
+/// What must be the same for a run to be the same run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// The model's configuration.
+    pub(crate) model: Value,
+    /// The options, less those that do not change any number.
+    pub(crate) options: Value,
+    /// [`crate::RowSource::identity`].
+    pub(crate) data: String,
+    /// All steps of the run.
+    pub(crate) steps: u64,
+}
+
+impl Identity {
+    pub(crate) fn new(config: &Config, options: &TrainOptions, data: String, steps: u64) -> Self {
+        let model = serde_json::from_str(&config.to_json()).expect("a configuration is written as JSON");
+        let mut options = serde_json::to_value(options).expect("options are numbers and names");
+        let map = options.as_object_mut().expect("options are a structure");
+        FREE.iter().for_each(|key| drop(map.remove(*key)));
+        Self { model, options, data, steps }
+    }
+
+    /// # Errors
+    /// [`Error::Mismatch`] names the first key that differs.
+    fn must_equal(&self, saved: &Self, path: &Path) -> Result<()> {
+        let value = |identity: &Self| serde_json::to_value(identity).expect("it was JSON before");
+        match first_difference("", &value(saved), &value(self)) {
+            None => Ok(()),
+            Some((key, saved, current)) => Err(Error::Mismatch { path: path.into(), key, saved, current }),
+        }
+    }
+}
+
+/// The first key, depth first, whose values differ.
+fn first_difference(key: &str, left: &Value, right: &Value) -> Option<(String, String, String)> {
+    if let (Value::Object(one), Value::Object(other)) = (left, right) {
+        let keys = one.keys().chain(other.keys().filter(|key| !one.contains_key(*key)));
+        return keys.into_iter().find_map(|inner| {
+            let path = if key.is_empty() { inner.clone() } else { format!("{key}.{inner}") };
+            first_difference(&path, one.get(inner).unwrap_or(&Value::Null), other.get(inner).unwrap_or(&Value::Null))
+        });
+    }
+    (left != right).then(|| (key.into(), left.to_string(), right.to_string()))
+}
+
+/// The record beside the tensors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    pub(crate) identity: Identity,
+    /// Rows consumed: the position of the next one.
+    pub(crate) position: u64,
+    /// Tokens inside documents so far.
+    pub(crate) tokens: u64,
+    /// Trained tokens so far.
+    pub(crate) trained_tokens: u64,
+}
+
+fn unit_name(unit: Unit) -> String {
+    match unit {
+        Unit::Embed => "embed".into(),
+        Unit::Layer(layer) => format!("layer.{layer}"),
+        Unit::Head => "head".into(),
+    }
+}
+
+/// Writes `directory/step-N`.
+pub(crate) fn save(directory: &Path, trainer: &Trainer, identity: Identity) -> Result<PathBuf> {
+    let mut tensors = Vec::new();
+    for (unit, [m, v]) in &trainer.moments.units {
+        for (kind, tensor) in [("parameters", trainer.params.unit(*unit)), ("m", m), ("v", v)] {
+            tensors.push((format!("{kind}.{}", unit_name(*unit)), tensor.clone()));
+        }
+    }
+    let record = serde_json::to_value(trainer.progress(identity)).expect("progress is numbers and names");
+    Ok(state::save(directory, trainer.step, &record, &tensors, trainer.options.keep)?)
+}
+
+/// A checkpoint's parameters, moments, step and progress.
+pub(crate) struct Restored {
+    pub(crate) step: u64,
+    pub(crate) progress: Progress,
+    pub(crate) params: FlatParams,
+    pub(crate) moments: Moments,
+}
+
+/// The newest complete checkpoint below `directory`; `None` where there is none.
+///
+/// # Errors
+/// [`Error::Mismatch`] where it belongs to another run.
+pub(crate) fn restore(
+    directory: &Path,
+    config: &Config,
+    device: &Device,
+    identity: &Identity,
+) -> Result<Option<Restored>> {
+    let Some(path) = state::latest(directory)? else { return Ok(None) };
+    let mut state = state::load(&path)?;
+    let progress = progress(&state, &path)?;
+    identity.must_equal(&progress.identity, &path)?;
+    let params = parameters(&mut state, &path, config, device)?;
+    let mut units = Vec::new();
+    for unit in config.units() {
+        let mut moment = |kind| -> Result<Tensor> {
+            Ok(flat(&mut state, &path, kind, unit, config.layout(unit).elements)?.to_device(device)?)
+        };
+        units.push((unit, [moment("m")?, moment("v")?]));
+    }
+    Ok(Some(Restored { step: state.step, progress, params, moments: Moments { units } }))
+}
+
+pub(crate) fn progress(state: &State, path: &Path) -> Result<Progress> {
+    serde_json::from_value(state.record.clone())
+        .map_err(|error| Error::Incomplete { path: path.into(), what: format!("record of a training run ({error})") })
+}
+
+/// The parameters of a checkpoint.
+pub(crate) fn parameters(state: &mut State, path: &Path, config: &Config, device: &Device) -> Result<FlatParams> {
+    let mut buffers = Vec::new();
+    for unit in config.units() {
+        let layout = config.layout(unit);
+        let tensor = flat(state, path, "parameters", unit, layout.elements)?;
+        buffers.extend(layout.specs.into_iter().map(|spec| (spec, tensor.clone())));
+    }
+    let mut buffers = buffers.into_iter();
+    Ok(FlatParams::load(config, device, candle_core::DType::F32, |name, shape| {
+        // `load` asks in the order of the layouts.
+        let (spec, tensor) = buffers.next().expect("one buffer was listed for each tensor");
+        debug_assert_eq!(spec.name, name);
+        tensor.narrow(0, spec.offset, spec.elements())?.reshape(shape)
+    })?)
+}
+
+fn flat(state: &mut State, path: &Path, kind: &str, unit: Unit, elements: usize) -> Result<Tensor> {
+    let name = format!("{kind}.{}", unit_name(unit));
+    match state.take(&name).filter(|tensor| tensor.dims() == [elements]) {
+        Some(tensor) => Ok(tensor),
+        None => Err(Error::Incomplete { path: path.into(), what: format!("{name} of {elements} elements") }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_differing_key_is_named() {
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let left = json(r#"{"a": {"b": 1, "c": [1]}, "d": 2}"#);
+        assert_eq!(first_difference("", &left, &left), None);
+        let differing = |text| first_difference("", &left, &json(text)).unwrap().0;
+        assert_eq!(differing(r#"{"a": {"b": 2, "c": [1]}, "d": 2}"#), "a.b");
+        assert_eq!(differing(r#"{"a": {"b": 1, "c": [1], "e": 0}, "d": 2}"#), "a.e");
+        assert_eq!(differing(r#"{"a": {"b": 1, "c": [1]}}"#), "d");
+    }
+}

@@ -1,0 +1,177 @@
+//! Where rows come from, and the micro-batches they become.
+//!
+//! A run asks for rows by one integer, the position: epoch `position / rows`, then a place in that
+//! epoch's order. So the position is all a checkpoint has to keep.
+
+use std::path::Path;
+
+use recon_llama::Packed;
+use recon_pack::{Loader, Row};
+use recon_schema::manifest::Manifest;
+
+use crate::{Error, Result};
+
+/// Packed rows in a fixed order.
+pub trait RowSource {
+    /// Rows of one epoch; more than 0.
+    fn rows(&self) -> u64;
+
+    /// Tokens of the longest row.
+    fn row_tokens(&self) -> usize;
+
+    /// Names the content and the order: two sources with one identity give the same rows.
+    fn identity(&self) -> String;
+
+    /// The row at `position`, counted over all epochs.
+    fn row(&self, position: u64) -> Result<Packed>;
+}
+
+/// Rows held in memory, in the order given, every epoch alike.
+pub struct MemoryRows {
+    rows: Vec<Packed>,
+}
+
+impl MemoryRows {
+    /// # Errors
+    /// No rows.
+    pub fn new(rows: Vec<Packed>) -> Result<Self> {
+        if rows.is_empty() {
+            return Err(Error::Data("there are none".into()));
+        }
+        Ok(Self { rows })
+    }
+}
+
+impl RowSource for MemoryRows {
+    fn rows(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    fn row_tokens(&self) -> usize {
+        self.rows.iter().map(|row| row.ids.len()).max().unwrap_or(0)
+    }
+
+    fn identity(&self) -> String {
+        let mut fields = Vec::new();
+        for row in &self.rows {
+            fields.push(row.ids.iter().flat_map(|id| id.to_le_bytes()).collect());
+            fields.push(row.mask.clone());
+            fields
+                .push(row.spans.iter().flat_map(|span| [span.start, span.end]).flat_map(usize::to_le_bytes).collect());
+        }
+        recon_schema::Sha256::of_fields(fields.iter().map(Vec::as_slice)).to_string()
+    }
+
+    fn row(&self, position: u64) -> Result<Packed> {
+        Ok(self.rows[(position % self.rows()) as usize].clone())
+    }
+}
+
+/// A directory written by [`recon_pack::pack`], in the order of a seed.
+pub struct PackedRows {
+    loader: Loader,
+    row_tokens: usize,
+    identity: String,
+}
+
+impl PackedRows {
+    /// # Errors
+    /// [`Error::Data`] where the directory is no finished pack.
+    pub fn open(directory: &Path, seed: u64) -> Result<Self> {
+        let data = |error: recon_pack::Error| Error::Data(error.into());
+        let loader = Loader::open(directory, seed).map_err(data)?;
+        let manifest = Manifest::read(directory)?;
+        let row_tokens = manifest.as_ref().and_then(|manifest| manifest.plan["row_tokens"].as_u64());
+        let row_tokens = row_tokens.ok_or_else(|| Error::Data("its manifest does not say `row_tokens`".into()))?;
+        let identity = recon_schema::file::hash_file(&directory.join("index.json"))?.sha256.to_string();
+        Ok(Self { loader, row_tokens: row_tokens as usize, identity })
+    }
+}
+
+impl RowSource for PackedRows {
+    fn rows(&self) -> u64 {
+        self.loader.rows()
+    }
+
+    fn row_tokens(&self) -> usize {
+        self.row_tokens
+    }
+
+    fn identity(&self) -> String {
+        self.identity.clone()
+    }
+
+    fn row(&self, position: u64) -> Result<Packed> {
+        let Row { ids, mask, spans } = self.loader.at(position).map_err(|error| Error::Data(error.into()))?;
+        Ok(Packed { ids, mask, spans })
+    }
+}
+
+/// The work a row's attention takes: Σ (document length)².
+fn attention_work(row: &Packed) -> u64 {
+    row.spans.iter().map(|span| (span.len() as u64).pow(2)).sum()
+}
+
+/// Sorts the rows of a step so that rows of like cost meet in one micro-batch (ProLong): with
+/// several ranks, the micro-batches that wait for each other take equally long.
+pub(crate) fn balance(rows: &mut [Packed]) {
+    rows.sort_by_key(|row| std::cmp::Reverse(attention_work(row)));
+}
+
+/// Rows laid end to end, as the model takes them; documents stay apart by their spans.
+pub(crate) fn join(rows: &[Packed]) -> Packed {
+    let mut joined = Packed { ids: Vec::new(), mask: Vec::new(), spans: Vec::new() };
+    for row in rows {
+        let start = joined.ids.len();
+        joined.ids.extend(&row.ids);
+        joined.mask.extend(&row.mask);
+        joined.spans.extend(row.spans.iter().map(|span| start + span.start..start + span.end));
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(lengths: &[usize]) -> Packed {
+        let tokens = lengths.iter().sum();
+        let mut end = 0;
+        let spans = lengths.iter().map(|length| {
+            end += length;
+            end - length..end
+        });
+        let spans = spans.collect();
+        Packed { ids: vec![1; tokens], mask: vec![1; tokens], spans }
+    }
+
+    #[test]
+    fn joining_keeps_documents_apart_and_trained() {
+        let rows = [row(&[3, 2]), row(&[4])];
+        let joined = join(&rows);
+        assert_eq!(joined.spans, [0..3, 3..5, 5..9]);
+        assert_eq!(joined.trained_tokens(), rows.iter().map(Packed::trained_tokens).sum::<u64>());
+    }
+
+    #[test]
+    fn rows_of_like_cost_stand_together() {
+        let mut rows = vec![row(&[2, 2, 2]), row(&[6]), row(&[3, 3]), row(&[6])];
+        balance(&mut rows);
+        assert_eq!(rows.iter().map(attention_work).collect::<Vec<_>>(), [36, 36, 18, 12]);
+    }
+
+    #[test]
+    fn identity_changes_with_every_part_of_a_row() {
+        let identity = |row| MemoryRows::new(vec![row]).unwrap().identity();
+        let base = row(&[3, 2]);
+        let with = |change: fn(&mut Packed)| {
+            let mut row = base.clone();
+            change(&mut row);
+            identity(row)
+        };
+        let all =
+            [identity(base.clone()), with(|r| r.ids[0] = 2), with(|r| r.mask[0] = 0), with(|r| r.spans[0].end = 2)];
+        assert_eq!(std::collections::BTreeSet::from(all).len(), 4);
+        assert!(MemoryRows::new(vec![]).is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! What can go wrong in this crate.
+
+use std::path::PathBuf;
+
+use recon_llama::Unit;
+
+/// A training run that cannot start or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An option that contradicts another, the model or the data.
+    #[error("train.{key} {problem}")]
+    Option {
+        /// The option.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The output directory already holds a run.
+    #[error("{} already holds a run; resume it, or choose another directory", path.display())]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A checkpoint of another run.
+    #[error("{} was made with {key} = {saved}, this run has {current}", path.display())]
+    Mismatch {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first key that differs, with dots for nesting.
+        key: String,
+        /// Its value in the checkpoint.
+        saved: String,
+        /// Its value now.
+        current: String,
+    },
+    /// A checkpoint without something a run needs.
+    #[error("{} holds no `{what}`", path.display())]
+    Incomplete {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is missing.
+        what: String,
+    },
+    /// A loss that is infinite or not a number. Nothing was updated.
+    #[error("the loss of step {step} is {loss_nats}; nothing was updated")]
+    Loss {
+        /// The step, from 1.
+        step: u64,
+        /// The mean loss.
+        loss_nats: f64,
+    },
+    /// A gradient that is infinite or not a number. Nothing was updated.
+    #[error("the gradient of {unit:?} at step {step} is not finite; nothing was updated")]
+    Gradient {
+        /// The step, from 1.
+        step: u64,
+        /// The first unit concerned.
+        unit: Unit,
+    },
+    /// A step none of whose tokens is trained.
+    #[error("none of the tokens of step {step} is trained; is the mask of the data empty?")]
+    NothingTrained {
+        /// The step, from 1.
+        step: u64,
+    },
+    /// A file of the run could not be read.
+    #[error("failed to read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file of the run could not be written.
+    #[error("failed to write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The packed rows could not be read.
+    #[error("failed to read the packed rows")]
+    Data(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The model cannot run.
+    #[error(transparent)]
+    Model(#[from] recon_llama::Error),
+    /// A model directory or a checkpoint cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] recon_checkpoint::Error),
+    /// A record cannot be written.
+    #[error(transparent)]
+    Record(#[from] recon_schema::Error),
+    /// A kernel refused its operands.
+    #[error(transparent)]
+    Kernel(#[from] recon_kernels::Error),
+    /// A tensor operation failed.
+    #[error("tensor operation failed")]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,87 @@
+//! The memory of a run, counted before anything is allocated.
+//!
+//! `N` rows of one micro-batch, `D` hidden, `F` feed-forward, `H`/`KH` heads of `hd`, `V`
+//! vocabulary, `L` layers. Parameters, gradients and moments are exact. Activations count what
+//! stays alive at the widest moment, one layer's backward pass at the end of the forward pass; short-lived
+//! temporaries inside one kernel are not counted.
+
+use recon_llama::{ActivationPolicy, Config};
+use serde::Serialize;
+
+use crate::TrainOptions;
+
+const F32_BYTES: u64 = 4;
+/// Logits that exist at once: the chunk of `recon_kernels::cross_entropy`.
+const HEAD_CHUNK_ELEMENTS: u64 = 1 << 22;
+
+/// Bytes by purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MemoryPlan {
+    /// Parameters (the f32 masters).
+    pub parameters_bytes: u64,
+    /// Gradients.
+    pub gradients_bytes: u64,
+    /// First and second moments.
+    pub moments_bytes: u64,
+    /// What the forward pass keeps, and one layer's working set.
+    pub activations_bytes: u64,
+    /// One chunk of logits, with hidden rows and their gradient.
+    pub head_bytes: u64,
+    /// All of it.
+    pub total_bytes: u64,
+}
+
+impl MemoryPlan {
+    /// The plan of `config` trained on rows of `row_tokens`.
+    pub fn new(config: &Config, options: &TrainOptions, row_tokens: usize) -> Self {
+        let elements: u64 = config.units().into_iter().map(|unit| config.layout(unit).elements as u64).sum();
+        let rows = (row_tokens * options.micro_batch_rows.get()) as u64;
+        let sizes = LayerSizes::new(config);
+        let layers = config.num_hidden_layers as u64;
+        let kept = match options.activations {
+            ActivationPolicy::KeepAll => sizes.everything(),
+            ActivationPolicy::KeepAttention => sizes.input + sizes.attention,
+            ActivationPolicy::BlockInputs => sizes.input,
+        };
+        // Backward through one layer holds its recomputed activations and a gradient for each.
+        let activations_bytes = rows * (kept * layers + 2 * sizes.everything()) * F32_BYTES;
+        let logits = HEAD_CHUNK_ELEMENTS.max(128 * config.vocab_size as u64).min(rows * config.vocab_size as u64);
+        let head_bytes = (logits + 2 * rows * config.hidden_size as u64) * F32_BYTES;
+        let parameters_bytes = elements * F32_BYTES;
+        let total_bytes = 4 * parameters_bytes + activations_bytes + head_bytes;
+        Self {
+            parameters_bytes,
+            gradients_bytes: parameters_bytes,
+            moments_bytes: 2 * parameters_bytes,
+            activations_bytes,
+            head_bytes,
+            total_bytes,
+        }
+    }
+}
+
+/// Elements that one row holds in one layer.
+struct LayerSizes {
+    input: u64,
+    /// Attention output and log-sum-exp.
+    attention: u64,
+    /// Two normed rows with their inverse RMS, queries, keys, values, residual, gate, up, product.
+    rest: u64,
+}
+
+impl LayerSizes {
+    fn new(config: &Config) -> Self {
+        let d = config.hidden_size as u64;
+        let q = (config.num_attention_heads * config.head_dim) as u64;
+        let kv = (config.num_key_value_heads * config.head_dim) as u64;
+        Self {
+            input: d,
+            attention: q + config.num_attention_heads as u64,
+            rest: 2 * (d + 1) + q + 2 * kv + d + 3 * config.intermediate_size as u64,
+        }
+    }
+
+    fn everything(&self) -> u64 {
+        self.input + self.attention + self.rest
+    }
+}

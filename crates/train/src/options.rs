@@ -1,0 +1,206 @@
+//! What a training run may be told.
+
+use std::num::NonZeroUsize;
+
+use recon_llama::ActivationPolicy;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// How long to train.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duration {
+    /// This many optimizer steps.
+    Steps(u64),
+    /// As many steps as pass over the rows this many times, the last one complete.
+    Epochs(f64),
+}
+
+/// How long the learning rate rises.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warmup {
+    /// This share of all steps.
+    Fraction(f64),
+    /// This many steps.
+    Steps(u64),
+}
+
+/// When a checkpoint is written; every run also writes one at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SavePolicy {
+    /// Only at the end, and where the run is stopped.
+    AtEnd,
+    /// After every so many steps.
+    EverySteps(std::num::NonZeroU64),
+}
+
+/// Where the weights come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// The model's own.
+    Model,
+    /// Fresh ones from the seed; only configuration and tokenizer of the model are read.
+    Random,
+}
+
+/// How to train. The defaults are ProLong's second stage, but for the number of steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainOptions {
+    /// `{ steps = N }` or `{ epochs = X }`.
+    pub duration: Duration,
+    /// `model` continues its weights, `random` starts from fresh ones.
+    pub init: Init,
+    /// Packed rows that go through the model together.
+    pub micro_batch_rows: NonZeroUsize,
+    /// Micro-batches whose gradients are added up before the optimizer's step.
+    pub accumulation: NonZeroUsize,
+    /// Learning rate after the warm-up.
+    pub lr: f64,
+    /// Learning rate at the end of the cosine.
+    pub min_lr: f64,
+    /// `{ fraction = X }` of all steps or `{ steps = N }`.
+    pub warmup: Warmup,
+    /// AdamW's β₁ and β₂.
+    pub betas: [f64; 2],
+    /// AdamW's ε.
+    pub eps: f64,
+    /// Decoupled weight decay of the matrices; norms are not decayed.
+    pub weight_decay: f64,
+    /// Largest norm of the whole gradient; absent: not clipped.
+    pub clip_norm: Option<f64>,
+    /// Seed of the order of rows and, where fresh, of the weights.
+    pub seed: u64,
+    /// What the forward pass keeps. The gradients do not depend on it.
+    pub activations: ActivationPolicy,
+    /// `at_end` or `{ every_steps = N }`.
+    pub save: SavePolicy,
+    /// Complete checkpoints kept, the newest ones.
+    pub keep: NonZeroUsize,
+    /// Peak arithmetic of the device in TFLOP/s, for `mfu`; absent: `mfu` is null.
+    pub peak_tflops: Option<f64>,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        let one = NonZeroUsize::MIN;
+        Self {
+            duration: Duration::Epochs(1.0),
+            init: Init::Model,
+            micro_batch_rows: one,
+            accumulation: one,
+            lr: 1e-5,
+            min_lr: 1e-6,
+            warmup: Warmup::Fraction(0.1),
+            betas: [0.9, 0.95],
+            eps: 1e-8,
+            weight_decay: 0.1,
+            clip_norm: Some(1.0),
+            seed: 0,
+            activations: ActivationPolicy::KeepAll,
+            save: SavePolicy::AtEnd,
+            keep: NonZeroUsize::new(2).expect("2 is not 0"),
+            peak_tflops: None,
+        }
+    }
+}
+
+impl TrainOptions {
+    /// Rows of one optimizer step.
+    pub fn step_rows(&self) -> u64 {
+        (self.micro_batch_rows.get() * self.accumulation.get()) as u64
+    }
+
+    /// Optimizer steps over `rows` packed rows.
+    pub fn steps(&self, rows: u64) -> u64 {
+        match self.duration {
+            Duration::Steps(steps) => steps,
+            Duration::Epochs(epochs) => ((rows as f64 * epochs) / self.step_rows() as f64).ceil() as u64,
+        }
+    }
+
+    /// Refuses what cannot be meant.
+    pub fn validate(&self) -> Result<()> {
+        let wrong = |key, problem: String| Err(Error::Option { key, problem });
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        match self.duration {
+            Duration::Steps(0) => return wrong("duration", "is 0 steps".into()),
+            Duration::Epochs(epochs) if !positive(epochs) => return wrong("duration", format!("is {epochs} epochs")),
+            _ => {}
+        }
+        if !positive(self.lr) {
+            return wrong("lr", format!("is {}, expected a positive number", self.lr));
+        }
+        if !(0.0..=self.lr).contains(&self.min_lr) {
+            return wrong("min_lr", format!("is {}, expected 0 to lr = {}", self.min_lr, self.lr));
+        }
+        if let Warmup::Fraction(fraction) = self.warmup
+            && !(0.0..=1.0).contains(&fraction)
+        {
+            return wrong("warmup", format!("is a fraction of {fraction}, expected 0 to 1"));
+        }
+        if self.betas.iter().any(|beta| !(0.0..1.0).contains(beta)) {
+            return wrong("betas", format!("are {:?}, expected numbers from 0 up to, not including, 1", self.betas));
+        }
+        if !positive(self.eps) {
+            return wrong("eps", format!("is {}, expected a positive number", self.eps));
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return wrong("weight_decay", format!("is {}, expected 0 or more", self.weight_decay));
+        }
+        for (key, value) in [("clip_norm", self.clip_norm), ("peak_tflops", self.peak_tflops)] {
+            if let Some(value) = value.filter(|value| !positive(*value)) {
+                return wrong(key, format!("is {value}, expected a positive number; leave it out to have none"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_counted_in_complete_steps() {
+        let four = NonZeroUsize::new(4).unwrap();
+        let options = TrainOptions { micro_batch_rows: four, accumulation: four, ..TrainOptions::default() };
+        assert_eq!(options.steps(16), 1);
+        assert_eq!(options.steps(17), 2);
+        assert_eq!(TrainOptions { duration: Duration::Epochs(0.5), ..options.clone() }.steps(64), 2);
+        assert_eq!(TrainOptions { duration: Duration::Steps(9), ..options }.steps(1), 9);
+    }
+
+    #[test]
+    fn options_that_cannot_be_meant_are_named() {
+        let base = TrainOptions::default();
+        base.validate().unwrap();
+        for (key, options) in [
+            ("duration", TrainOptions { duration: Duration::Steps(0), ..base.clone() }),
+            ("duration", TrainOptions { duration: Duration::Epochs(f64::NAN), ..base.clone() }),
+            ("lr", TrainOptions { lr: -1.0, ..base.clone() }),
+            ("min_lr", TrainOptions { min_lr: 1.0, ..base.clone() }),
+            ("warmup", TrainOptions { warmup: Warmup::Fraction(1.5), ..base.clone() }),
+            ("betas", TrainOptions { betas: [0.9, 1.0], ..base.clone() }),
+            ("eps", TrainOptions { eps: 0.0, ..base.clone() }),
+            ("weight_decay", TrainOptions { weight_decay: f64::INFINITY, ..base.clone() }),
+            ("clip_norm", TrainOptions { clip_norm: Some(0.0), ..base.clone() }),
+        ] {
+            let error = options.validate().unwrap_err();
+            assert!(matches!(error, Error::Option { key: named, .. } if named == key), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_options_are_refused_and_the_rest_default() {
+        let json = r#"{"duration": {"steps": 3}, "warmup": {"steps": 1}, "save": {"every_steps": 2}}"#;
+        let options: TrainOptions = serde_json::from_str(json).unwrap();
+        assert_eq!((options.duration, options.warmup), (Duration::Steps(3), Warmup::Steps(1)));
+        assert_eq!(options.lr, TrainOptions::default().lr);
+        assert!(serde_json::from_str::<TrainOptions>(r#"{"learning_rate": 1}"#).is_err());
+    }
+}

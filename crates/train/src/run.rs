@@ -1,0 +1,152 @@
+//! A whole run: open, plan or restore, step until done, save.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use recon_checkpoint::ModelFiles;
+use recon_llama::{Config, FlatParams, Llama};
+
+use crate::checkpoint::{Identity, restore, save};
+use crate::export::keep_companions;
+use crate::metrics::MetricsFile;
+use crate::tensorboard::EventFile;
+use crate::trainer::Trainer;
+use crate::{Error, Init, MemoryPlan, Observer, PackedRows, Result, RowSource, SavePolicy, StepMetrics, TrainOptions};
+
+/// What to train, on what, where to, and how.
+#[derive(Debug, Clone)]
+pub struct TrainPlan {
+    /// The model.
+    pub model: ModelFiles,
+    /// Directory of packed rows.
+    pub data: PathBuf,
+    /// Directory of the run.
+    pub out: PathBuf,
+    /// How.
+    pub options: TrainOptions,
+    /// Continue the run in `out` from its newest checkpoint, or begin it where it has none.
+    pub resume: bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainReport {
+    /// Steps of the whole run.
+    pub steps: u64,
+    /// The last step done.
+    pub step: u64,
+    /// Its figures; `None` where nothing was left to do.
+    pub last: Option<StepMetrics>,
+    /// The newest checkpoint.
+    pub checkpoint: PathBuf,
+}
+
+impl TrainPlan {
+    /// The model's configuration.
+    fn config(&self) -> Result<Config> {
+        Ok(Config::from_json(&self.model.config_json()?)?)
+    }
+}
+
+/// The memory of `plan`; reads the data's index and the model's configuration only.
+pub fn plan_memory(plan: &TrainPlan) -> Result<MemoryPlan> {
+    plan.options.validate()?;
+    let rows = PackedRows::open(&plan.data, plan.options.seed)?;
+    Ok(MemoryPlan::new(&plan.config()?, &plan.options, rows.row_tokens()))
+}
+
+/// Trains on the packed rows of `plan.data` on the CPU.
+///
+/// # Errors
+/// Everything of [`Error`]; the newest complete checkpoint is kept.
+pub fn run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainReport> {
+    plan.options.validate()?;
+    let rows = PackedRows::open(&plan.data, plan.options.seed)?;
+    run_on(plan, &rows, observer)
+}
+
+/// As [`run`], on the rows given; `plan.data` is not looked at.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observer) -> Result<TrainReport> {
+    let (options, out) = (&plan.options, plan.out.as_path());
+    options.validate()?;
+    let checkpoints = out.join("checkpoints");
+    if !plan.resume && (checkpoints.exists() || out.join("metrics.jsonl").exists()) {
+        return Err(Error::Occupied { path: out.into() });
+    }
+    let config = plan.config()?;
+    let steps = options.steps(rows.rows());
+    let identity = Identity::new(&config, options, rows.identity(), steps);
+    let model = Llama::new(config.clone(), &Device::Cpu, DType::F32)?;
+    let restored = if plan.resume { restore(&checkpoints, &config, &Device::Cpu, &identity)? } else { None };
+    let mut trainer = match restored {
+        Some(restored) => Trainer::resumed(&model, options, steps, restored)?,
+        None => Trainer::fresh(&model, options, steps, initial(plan, &config)?)?,
+    };
+    keep_companions(&plan.model, &out.join("model"))?;
+    let mut log = Log::open(out, trainer.step)?;
+    let save_now = |trainer: &Trainer, observer: &mut dyn Observer| -> Result<PathBuf> {
+        let checkpoint = save(&checkpoints, trainer, identity.clone())?;
+        observer.saved(&checkpoint);
+        Ok(checkpoint)
+    };
+    observer.start(steps, trainer.step);
+    let mut last = None;
+    let mut saved = None;
+    while trainer.step < steps {
+        let metrics = trainer.step(rows)?;
+        log.append(&metrics)?;
+        let stop = observer.step(&metrics) == ControlFlow::Break(());
+        last = Some(metrics);
+        let due = matches!(options.save, SavePolicy::EverySteps(every) if trainer.step.is_multiple_of(every.get()));
+        if stop || due || trainer.step == steps {
+            saved = Some(save_now(&trainer, observer)?);
+        }
+        if stop {
+            break;
+        }
+    }
+    // Nothing left to do: the checkpoint the run was restored from is the newest.
+    let checkpoint = saved.unwrap_or_else(|| recon_checkpoint::state::path(&checkpoints, trainer.step));
+    Ok(TrainReport { steps, step: trainer.step, last, checkpoint })
+}
+
+/// The weights a run begins with.
+fn initial(plan: &TrainPlan, config: &Config) -> Result<FlatParams> {
+    if plan.options.init == Init::Random {
+        return Ok(FlatParams::random(config, &Device::Cpu, DType::F32, plan.options.seed)?);
+    }
+    let tensors = plan.model.tensors()?;
+    Ok(FlatParams::load(config, &Device::Cpu, DType::F32, |name, shape| {
+        tensors.read_shaped(name, shape, DType::F32, &Device::Cpu)
+    })?)
+}
+
+/// The two records of a run's figures.
+struct Log {
+    metrics: MetricsFile,
+    events: EventFile,
+}
+
+impl Log {
+    fn open(out: &Path, step: u64) -> Result<Self> {
+        let metrics = MetricsFile::open(out.join("metrics.jsonl"), step)?;
+        Ok(Self { metrics, events: EventFile::create(&out.join("tensorboard"))? })
+    }
+
+    fn append(&mut self, metrics: &StepMetrics) -> Result<()> {
+        self.metrics.append(metrics)?;
+        let mut scalars = vec![
+            ("loss_nats", metrics.loss_nats),
+            ("grad_norm", metrics.grad_norm),
+            ("lr", metrics.lr),
+            ("trained_tokens", metrics.trained_tokens as f64),
+            ("tokens_per_s", metrics.tokens_per_s),
+        ];
+        scalars.extend(metrics.mfu.map(|mfu| ("mfu", mfu)));
+        self.events.scalars(metrics.step, &scalars)
+    }
+}

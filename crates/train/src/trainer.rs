@@ -1,0 +1,127 @@
+//! One optimizer step: gradients of the whole step, then the update.
+
+use std::time::Instant;
+
+use recon_llama::{FlatParams, Llama, Loss, Unit};
+
+use crate::checkpoint::{Identity, Progress, Restored};
+use crate::data::{balance, join};
+use crate::metrics::peak_bytes;
+use crate::optimizer::{Moments, StepAt, gradient_norm, update};
+use crate::{Error, Result, RowSource, Schedule, StepMetrics, TrainOptions};
+
+/// A model in training.
+pub(crate) struct Trainer<'a> {
+    pub(crate) model: &'a Llama,
+    pub(crate) params: FlatParams,
+    pub(crate) moments: Moments,
+    pub(crate) options: &'a TrainOptions,
+    pub(crate) schedule: Schedule,
+    pub(crate) units: Vec<Unit>,
+    /// Steps done.
+    pub(crate) step: u64,
+    /// Tokens inside documents so far.
+    pub(crate) tokens: u64,
+    /// Trained tokens so far.
+    pub(crate) trained_tokens: u64,
+}
+
+impl<'a> Trainer<'a> {
+    /// Training from `params`, without gradients so far.
+    pub(crate) fn fresh(model: &'a Llama, options: &'a TrainOptions, steps: u64, params: FlatParams) -> Result<Self> {
+        let moments = Moments::zeros(model.config(), &params)?;
+        Self::new(model, options, steps, params, moments)
+    }
+
+    /// Training that goes on where `restored` was saved.
+    pub(crate) fn resumed(model: &'a Llama, options: &'a TrainOptions, steps: u64, restored: Restored) -> Result<Self> {
+        let Restored { step, progress, params, moments } = restored;
+        let trainer = Self::new(model, options, steps, params, moments)?;
+        Ok(Self { step, tokens: progress.tokens, trained_tokens: progress.trained_tokens, ..trainer })
+    }
+
+    fn new(
+        model: &'a Llama,
+        options: &'a TrainOptions,
+        steps: u64,
+        params: FlatParams,
+        moments: Moments,
+    ) -> Result<Self> {
+        let schedule = Schedule::new(options, steps);
+        let (params, units) = (params.with_grads()?, model.config().units());
+        Ok(Self { model, params, moments, options, schedule, units, step: 0, tokens: 0, trained_tokens: 0 })
+    }
+
+    /// What a checkpoint keeps besides the tensors.
+    pub(crate) fn progress(&self, identity: Identity) -> Progress {
+        let (position, tokens, trained_tokens) = (self.position(), self.tokens, self.trained_tokens);
+        Progress { identity, position, tokens, trained_tokens }
+    }
+
+    /// Rows consumed so far.
+    fn position(&self) -> u64 {
+        self.step * self.options.step_rows()
+    }
+
+    /// Trains on the next rows of `rows`.
+    ///
+    /// # Errors
+    /// [`Error::Loss`] and [`Error::Gradient`] leave parameters, moments and counts as they were.
+    pub(crate) fn step(&mut self, rows: &dyn RowSource) -> Result<StepMetrics> {
+        let started = Instant::now();
+        let step = self.step + 1;
+        let mut batch = (self.position()..self.position() + self.options.step_rows())
+            .map(|position| rows.row(position))
+            .collect::<Result<Vec<_>>>()?;
+        balance(&mut batch);
+        let tokens: u64 = batch.iter().flat_map(|row| &row.spans).map(|span| span.len() as u64).sum();
+        let trained: u64 = batch.iter().map(recon_llama::Packed::trained_tokens).sum();
+        if trained == 0 {
+            return Err(Error::NothingTrained { step });
+        }
+        self.params.zero_grads()?;
+        let mut nats = 0.0;
+        for micro_batch in batch.chunks(self.options.micro_batch_rows.get()) {
+            let packed = join(micro_batch);
+            let Loss { nats: part, .. } =
+                self.model.loss_and_grads(&self.params, &packed, self.options.activations, 1.0 / trained as f32)?;
+            nats += part;
+        }
+        let loss_nats = nats / trained as f64;
+        if !loss_nats.is_finite() {
+            return Err(Error::Loss { step, loss_nats });
+        }
+        let grad_norm = gradient_norm(&self.params, &self.units, step)?;
+        let lr = self.schedule.lr(step);
+        update(&self.params, &self.moments, self.model.config(), self.options, &StepAt { step, lr, grad_norm })?;
+        self.step = step;
+        self.tokens += tokens;
+        self.trained_tokens += trained;
+        let seconds = started.elapsed().as_secs_f64();
+        let flops = batch.iter().map(|row| self.flops(row)).sum::<f64>();
+        Ok(StepMetrics {
+            step,
+            loss_nats,
+            grad_norm,
+            lr,
+            tokens: self.tokens,
+            trained_tokens: self.trained_tokens,
+            tokens_per_s: tokens as f64 / seconds,
+            mfu: self.options.peak_tflops.map(|peak| flops / seconds / (peak * 1e12)),
+            peak_bytes: peak_bytes(),
+        })
+    }
+
+    /// Arithmetic of one row, forward and backward, without recomputation: `6 · matrix elements` a
+    /// token, and for attention `12 · L · H · hd · ½ length²` a document.
+    fn flops(&self, row: &recon_llama::Packed) -> f64 {
+        let config = self.model.config();
+        let mut matrices = config.parameters() as f64;
+        if !config.tie_word_embeddings {
+            matrices -= (config.vocab_size * config.hidden_size) as f64; // the table is only looked up
+        }
+        let attention = (6 * config.num_hidden_layers * config.num_attention_heads * config.head_dim) as f64;
+        let of_span = |length: f64| 6.0 * matrices * length + attention * length * length;
+        row.spans.iter().map(|span| of_span(span.len() as f64)).sum()
+    }
+}
