@@ -56,7 +56,7 @@ fn measured(text: &mut String, figures: &Figures) {
          nano pays for the line that names each file, its content and its end; the list of paths is given to it. \
          To measure again:\n\n\
          ```sh\ncargo xtask nano --work /tmp/nano --measure assets/nano\n```\n\n\
-         To make it again, about three quarters of an hour on two cores (the first 20 steps are compared with \
+         To make it again, about an hour on two cores (the first 20 steps are compared with \
          `crates/nano/first_steps.json` by `--steps-only 20`):\n\n\
          ```sh\ncargo xtask nano --work /tmp/nano\n```\n\n"
     );

@@ -1,7 +1,7 @@
 //! `recon-nano`: makes the embedded model `nano` again, from fetching its sources to its card.
 //!
 //! `cargo xtask nano --work DIR` fetches the packages of `packages.toml`, trains a tokenizer and
-//! the model (about three quarters of an hour on two cores), measures it on the held-out packages
+//! the model (about an hour on two cores), measures it on the held-out packages
 //! and writes `assets/nano`. Everything it makes on the way lies below DIR, and an interrupted
 //! run goes on. `--steps-only 20` makes the first 20 training steps and holds their losses
 //! against `first_steps.json`; `--measure MODEL` only measures.
