@@ -8,7 +8,7 @@ use candle_core::DType;
 use recon_checkpoint::ModelFiles;
 use recon_text::Tokenizer;
 use recon_text::train::train_bpe;
-use recon_train::{Observer, StepMetrics, TrainPlan};
+use recon_train::{ModelOverrides, Observer, StepMetrics, TrainPlan};
 use serde::{Deserialize, Serialize};
 
 use crate::documents;
@@ -109,6 +109,7 @@ fn phase(work: &Path, model: PathBuf, phase: &Phase) -> anyhow::Result<PathBuf> 
 fn plan(work: &Path, model: PathBuf, phase: &Phase, out: PathBuf) -> TrainPlan {
     TrainPlan {
         model: ModelFiles::Directory(model),
+        overrides: ModelOverrides::default(),
         data: documents::directory(work, phase.row_tokens),
         out,
         options: phase.options.clone(),

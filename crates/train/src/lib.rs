@@ -38,5 +38,5 @@ pub use memory::MemoryPlan;
 pub use metrics::StepMetrics;
 pub use observe::{Observer, Quiet};
 pub use options::{Duration, Init, SavePolicy, TrainOptions, Warmup};
-pub use run::{TrainPlan, TrainReport, plan_memory, run, run_on};
+pub use run::{ModelOverrides, TrainPlan, TrainReport, plan_memory, run, run_on};
 pub use schedule::Schedule;

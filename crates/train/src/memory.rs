@@ -85,3 +85,45 @@ impl LayerSizes {
         self.input + self.attention + self.rest
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let json = serde_json::json!({
+            "model_type": "llama", "vocab_size": 128_256, "hidden_size": 4096, "intermediate_size": 14_336,
+            "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-5,
+            "rope_theta": 500_000.0, "max_position_embeddings": 8192, "tie_word_embeddings": false,
+        });
+        Config::from_json(&json.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_policy_that_keeps_less_needs_less() {
+        let plan = |activations| MemoryPlan::new(&config(), &TrainOptions { activations, ..Default::default() }, 8192);
+        let all = plan(ActivationPolicy::KeepAll);
+        let attention = plan(ActivationPolicy::KeepAttention);
+        let inputs = plan(ActivationPolicy::BlockInputs);
+        assert!(all.activations_bytes > attention.activations_bytes);
+        assert!(attention.activations_bytes > inputs.activations_bytes);
+        let sum = |plan: MemoryPlan| {
+            let MemoryPlan { parameters_bytes, gradients_bytes, moments_bytes, activations_bytes, head_bytes, .. } =
+                plan;
+            parameters_bytes + gradients_bytes + moments_bytes + activations_bytes + head_bytes
+        };
+        assert_eq!((sum(all), sum(inputs)), (all.total_bytes, inputs.total_bytes));
+        // Llama-3-8B: 8.03 billion parameters of 4 bytes.
+        assert_eq!(all.parameters_bytes / 100_000_000, 321);
+    }
+
+    #[test]
+    fn activations_grow_with_the_micro_batch_and_nothing_else_does() {
+        let plan = |rows: usize| {
+            let options = TrainOptions { micro_batch_rows: rows.try_into().unwrap(), ..Default::default() };
+            MemoryPlan::new(&config(), &options, 1024)
+        };
+        assert_eq!(plan(4).activations_bytes, 4 * plan(1).activations_bytes);
+        assert_eq!(plan(4).parameters_bytes, plan(1).parameters_bytes);
+    }
+}

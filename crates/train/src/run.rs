@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use recon_checkpoint::ModelFiles;
 use recon_llama::{Config, FlatParams, Llama};
+use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Identity, restore, save};
 use crate::export::keep_companions;
@@ -14,11 +15,23 @@ use crate::tensorboard::EventFile;
 use crate::trainer::Trainer;
 use crate::{Error, Init, MemoryPlan, Observer, PackedRows, Result, RowSource, SavePolicy, StepMetrics, TrainOptions};
 
+/// What replaces values of the model's `config.json`; the export carries them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelOverrides {
+    /// Base of the rotary frequencies, e.g. 8e6 for 64k tokens (ProLong).
+    pub rope_theta: Option<f64>,
+    /// Longest document the model is meant for, in tokens.
+    pub max_position_embeddings: Option<usize>,
+}
+
 /// What to train, on what, where to, and how.
 #[derive(Debug, Clone)]
 pub struct TrainPlan {
     /// The model.
     pub model: ModelFiles,
+    /// What replaces values of its configuration.
+    pub overrides: ModelOverrides,
     /// Directory of packed rows.
     pub data: PathBuf,
     /// Directory of the run.
@@ -43,9 +56,14 @@ pub struct TrainReport {
 }
 
 impl TrainPlan {
-    /// The model's configuration.
+    /// The model's configuration under the overrides.
     fn config(&self) -> Result<Config> {
-        Ok(Config::from_json(&self.model.config_json()?)?)
+        let mut config = Config::from_json(&self.model.config_json()?)?;
+        let ModelOverrides { rope_theta, max_position_embeddings } = self.overrides;
+        config.rope.theta = rope_theta.unwrap_or(config.rope.theta);
+        config.max_position_embeddings = max_position_embeddings.unwrap_or(config.max_position_embeddings);
+        config.validate()?;
+        Ok(config)
     }
 }
 
@@ -78,6 +96,10 @@ pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observe
         return Err(Error::Occupied { path: out.into() });
     }
     let config = plan.config()?;
+    if rows.row_tokens() > config.max_position_embeddings {
+        let (row, context) = (rows.row_tokens(), config.max_position_embeddings);
+        tracing::warn!(row_tokens = row, max_position_embeddings = context, "rows are longer than the model's context");
+    }
     let steps = options.steps(rows.rows());
     let identity = Identity::new(&config, options, rows.identity(), steps);
     let model = Llama::new(config.clone(), &Device::Cpu, DType::F32)?;

@@ -8,8 +8,8 @@ use candle_core::{DType, Device, Tensor};
 use recon_checkpoint::{ModelFiles, state};
 use recon_llama::{ActivationPolicy, Config, FlatParams, Llama, Packed};
 use recon_train::{
-    Duration, Error, Init, MemoryRows, Observer, Quiet, RowSource, SavePolicy, StepMetrics, TrainOptions, TrainPlan,
-    TrainReport, Warmup, export, loss_over, run, run_on,
+    Duration, Error, Init, MemoryRows, ModelOverrides, Observer, Quiet, RowSource, SavePolicy, StepMetrics,
+    TrainOptions, TrainPlan, TrainReport, Warmup, export, loss_over, run, run_on,
 };
 
 const VOCABULARY: u32 = 96;
@@ -62,7 +62,14 @@ impl Run {
     fn plan(&self, name: &str, options: TrainOptions) -> TrainPlan {
         let base = self.directory.path().join("base");
         std::fs::create_dir_all(&base).unwrap();
-        TrainPlan { model: model(&base, 32), data: PathBuf::new(), out: self.out(name), options, resume: false }
+        TrainPlan {
+            model: model(&base, 32),
+            overrides: ModelOverrides::default(),
+            data: PathBuf::new(),
+            out: self.out(name),
+            options,
+            resume: false,
+        }
     }
 
     fn out(&self, name: &str) -> PathBuf {
@@ -262,6 +269,39 @@ fn an_export_holds_the_trained_weights_and_is_a_model_again() {
     };
     run_on(&continued, &MemoryRows::new(rows(4)).unwrap(), &mut Quiet).unwrap();
     assert!((metrics(&run.out("b"))[0].loss_nats - mean).abs() < 1e-5);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
+    let run = Run::new();
+    let data = MemoryRows::new(rows(4)).unwrap();
+    let options = TrainOptions { save: SavePolicy::EverySteps(2.try_into().unwrap()), ..options(6) };
+    // A file stands where the second checkpoint should go.
+    let checkpoints = run.out("a").join("checkpoints");
+    std::fs::create_dir_all(&checkpoints).unwrap();
+    std::fs::write(checkpoints.join("step-4"), "in the way").unwrap();
+    let plan = TrainPlan { resume: true, ..run.plan("a", options.clone()) };
+    let error = run_on(&plan, &data, &mut Quiet).unwrap_err();
+    assert!(error.to_string().contains("step-4"), "{error}");
+    assert_eq!(state::latest(&checkpoints).unwrap(), Some(checkpoints.join("step-2")));
+    std::fs::remove_file(checkpoints.join("step-4")).unwrap();
+    let resumed = run_on(&plan, &data, &mut Quiet).unwrap();
+    let (whole, _) = run.train("whole", options, rows(4));
+    assert_eq!(tensors(&resumed.checkpoint), tensors(&whole.checkpoint));
+}
+
+#[test]
+fn overrides_are_trained_under_and_exported() {
+    let run = Run::new();
+    let data = MemoryRows::new(rows(4)).unwrap();
+    let overrides = ModelOverrides { rope_theta: Some(8e6), max_position_embeddings: Some(128) };
+    let report = run_on(&TrainPlan { overrides, ..run.plan("a", options(2)) }, &data, &mut Quiet).unwrap();
+    let (plain, _) = run.train("plain", options(2), rows(4));
+    assert_ne!(tensors(&report.checkpoint), tensors(&plain.checkpoint));
+    let exported = run.out("exported");
+    export(&report.checkpoint, &exported, DType::BF16).unwrap();
+    let config = Config::from_json(&ModelFiles::Directory(exported).config_json().unwrap()).unwrap();
+    assert_eq!((config.rope.theta, config.max_position_embeddings), (8e6, 128));
 }
 
 #[test]
