@@ -79,3 +79,30 @@ fn sources(text: &mut String, list: &Packages) {
             .expect("writing to a string never fails");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packages;
+
+    #[test]
+    fn the_card_names_every_source_and_marks_what_was_held_out() {
+        let figures = Figures {
+            files: 3,
+            bytes: 1000,
+            tokens: 300,
+            nats: 900.0,
+            model_bits_per_byte: 1.25,
+            xz_tar_bits_per_byte: 1.5,
+            xz_files_bits_per_byte: 2.0,
+        };
+        let list = packages::list().unwrap();
+        let sha256 = recon_schema::Sha256::of(b"");
+        let card = card(&figures, &list, &Corpus { training: Vec::new(), held_out: Vec::new(), sha256 });
+        for package in &list.packages {
+            let mark = if package.held_out { "*" } else { "" };
+            assert!(card.contains(&format!("| {}{mark} | {} |", package.name, package.version)), "{}", package.name);
+        }
+        assert!(card.contains("| nano | 1.250 |") && card.contains("1.500"));
+    }
+}

@@ -8,7 +8,7 @@ use candle_core::DType;
 use recon_checkpoint::ModelFiles;
 use recon_text::Tokenizer;
 use recon_text::train::train_bpe;
-use recon_train::{ModelOverrides, Observer, StepMetrics, TrainPlan};
+use recon_train::{ModelOverrides, Observer, PackedRows, RowSource as _, StepMetrics, TrainPlan};
 use serde::{Deserialize, Serialize};
 
 use crate::documents;
@@ -26,6 +26,8 @@ pub(crate) struct FirstSteps {
     pub(crate) corpus_sha256: String,
     /// Digest of the tokenizer.
     pub(crate) tokenizer_sha256: String,
+    /// Digest of the packed documents of the first phase.
+    pub(crate) documents_sha256: String,
     /// Mean nats per trained token before each step.
     pub(crate) loss_nats: Vec<f64>,
 }
@@ -46,6 +48,11 @@ impl FirstSteps {
             recorded.corpus_sha256
         );
         ensure!(self.tokenizer_sha256 == recorded.tokenizer_sha256, "the tokenizer differs from the record");
+        ensure!(
+            self.documents_sha256 == recorded.documents_sha256,
+            "the documents differ from the record: graph, agents, renderer or packer changed; \
+             if that is meant, write the record again with `--record crates/nano/first_steps.json`"
+        );
         ensure!(!self.loss_nats.is_empty(), "no step was made");
         for (step, (found, expected)) in (1..).zip(self.loss_nats.iter().zip(&recorded.loss_nats)) {
             let off = (found - expected).abs();
@@ -80,11 +87,13 @@ pub(crate) fn first_steps(
     if out.exists() {
         std::fs::remove_dir_all(&out)?;
     }
+    let plan = plan(work, work.join("model"), &windows, out);
     let mut losses = Losses { steps, loss_nats: Vec::new() };
-    recon_train::run(&plan(work, work.join("model"), &windows, out), &mut losses)?;
+    recon_train::run(&plan, &mut losses)?;
     Ok(FirstSteps {
         corpus_sha256: corpus.sha256.to_string(),
         tokenizer_sha256: tokenizer.sha256().to_string(),
+        documents_sha256: PackedRows::open(&plan.data, plan.options.seed)?.identity(),
         loss_nats: losses.loss_nats,
     })
 }
@@ -140,5 +149,28 @@ impl Observer for Losses {
     fn step(&mut self, metrics: &StepMetrics) -> ControlFlow<()> {
         self.loss_nats.push(metrics.loss_nats);
         if metrics.step >= self.steps { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_reproduced_within_its_tolerance_and_by_its_inputs_only() {
+        let recorded = FirstSteps::recorded().unwrap();
+        assert_eq!(recorded.loss_nats.len(), 20);
+        recorded.must_reproduce(&recorded).unwrap();
+        let with = |change: fn(&mut FirstSteps)| {
+            let mut found = recorded.clone();
+            change(&mut found);
+            found.must_reproduce(&recorded)
+        };
+        with(|found| found.loss_nats[19] += LOSS_TOLERANCE_NATS / 2.0).unwrap();
+        let off = with(|found| found.loss_nats[19] += LOSS_TOLERANCE_NATS * 2.0).unwrap_err();
+        assert!(off.to_string().starts_with("step 20:"), "{off}");
+        assert!(with(|found| found.corpus_sha256.clear()).unwrap_err().to_string().contains("sources"));
+        assert!(with(|found| found.documents_sha256.clear()).unwrap_err().to_string().contains("--record"));
+        assert!(with(|found| found.loss_nats.clear()).is_err());
     }
 }

@@ -48,7 +48,8 @@ fn compare_logits(bench: &Bench, export: &Path, folder: &Path) -> anyhow::Result
     bench.script("parity/logits.py", &[export, &logits])
 }
 
-/// The whole path on a package nobody here wrote, and its export in transformers.
+/// The whole path on a package nobody here wrote, its training in TensorBoard, its export in
+/// transformers.
 fn package(bench: &Bench) -> anyhow::Result<()> {
     const PACKAGE: &str = "cachetools==5.5.0";
     let folder = bench.folder("package")?;
@@ -68,6 +69,7 @@ fn package(bench: &Bench) -> anyhow::Result<()> {
     let trajectories = out.join("refine/trajectories.jsonl.zst");
     bench.recon(&["check", text(&trajectories), "--repository", text(&repository)])?;
     bench.script("parity/outcome.py", &[&out.join("summary.json")])?;
+    bench.script("parity/tensorboard_events.py", &[&out.join("train")])?;
     let export = out.join("export/f32");
     bench.recon(&["export", "--checkpoint", text(&out.join("train")), "--dtype", "f32", "--out", text(&export)])?;
     compare_logits(bench, &export, &folder)
