@@ -1,19 +1,19 @@
 """Writes tests/goldens/llama: what transformers computes for four small random Llamas.
 
     pip install torch==2.11 transformers==5.17 safetensors
-    python scripts/goldens/llama.py
+    python scripts/goldens/llama.py [DIR]
 
 A case is a directory: config.json and model.safetensors as transformers saves them, row.json (a
 packed row: ids, mask, document spans) and golden.safetensors (`logits`, `nats`, `grad.NAME`),
 computed in float64 from the stored float32 weights, one document at a time, eager attention.
 The gradients are those of the summed loss divided by the number of trained tokens.
 """
-import json, pathlib
+import json, pathlib, sys
 import torch
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-OUT = pathlib.Path(__file__).parents[2] / "tests/goldens/llama"
+OUT = pathlib.Path(*sys.argv[1:2] or [pathlib.Path(__file__).parents[2] / "tests/goldens/llama"])
 LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0,
               high_freq_factor=4.0, original_max_position_embeddings=16)
 PLAIN = dict(rope_type="default", rope_theta=500000.0)

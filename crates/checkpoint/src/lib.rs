@@ -10,14 +10,17 @@
 //! time; this crate does not know what a Llama is.
 
 mod bytes;
+mod convert;
 mod error;
 mod header;
 mod hf;
+mod nano;
 mod resolve;
 pub mod state;
 mod write;
 
 pub use bytes::tensors_to_bytes;
+pub use convert::convert;
 pub use error::{Error, Result};
 pub use hf::HfTensors;
 pub use resolve::{EmbeddedModel, Hub, ModelFiles, resolve};

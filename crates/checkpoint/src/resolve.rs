@@ -13,10 +13,13 @@ use recon_schema::file::hash_file;
 
 use crate::header::Bytes;
 use crate::hf::{INDEX, Index, SINGLE};
+use crate::nano::NANO;
 use crate::{Error, HfTensors, Result};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
+/// Name of the model inside the program.
+const EMBEDDED: &str = "nano";
 /// Files a model may lack.
 const OPTIONAL: [&str; 3] = ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"];
 
@@ -27,8 +30,8 @@ pub struct EmbeddedModel {
     pub config_json: &'static str,
     /// `tokenizer.json`.
     pub tokenizer_json: &'static [u8],
-    /// `tokenizer_config.json`, where there is one.
-    pub tokenizer_config_json: Option<&'static [u8]>,
+    /// Other files by name: `tokenizer_config.json`, `special_tokens_map.json`, `generation_config.json`.
+    pub companions: &'static [(&'static str, &'static [u8])],
     /// `model.safetensors`.
     pub safetensors: &'static [u8],
 }
@@ -69,7 +72,22 @@ impl ModelFiles {
                 let path = directory.join(OPTIONAL[0]);
                 if path.exists() { read(&path).map(Some) } else { Ok(None) }
             }
-            Self::Embedded(model) => Ok(model.tokenizer_config_json.map(Into::into)),
+            Self::Embedded(model) => {
+                Ok(model.companions.iter().find(|(name, _)| *name == OPTIONAL[0]).map(|(_, bytes)| bytes.to_vec()))
+            }
+        }
+    }
+
+    /// The files beside configuration, tokenizer and weights, those of them that there are.
+    pub fn companions(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        match self {
+            Self::Directory(directory) => {
+                let there = OPTIONAL.iter().filter(|name| directory.join(name).exists());
+                there.map(|name| Ok((name.to_string(), read(&directory.join(name))?))).collect()
+            }
+            Self::Embedded(model) => {
+                Ok(model.companions.iter().map(|(name, bytes)| (name.to_string(), bytes.to_vec())).collect())
+            }
         }
     }
 
@@ -81,11 +99,11 @@ impl ModelFiles {
         }
     }
 
-    /// The name shown for this model where none was given: the directory's, or `embedded`.
+    /// The name shown for this model where none was given: the directory's, or `nano`.
     pub fn name(&self) -> String {
         match self {
             Self::Directory(directory) => directory.display().to_string(),
-            Self::Embedded(_) => "embedded".into(),
+            Self::Embedded(_) => EMBEDDED.into(),
         }
     }
 
@@ -117,7 +135,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })
 }
 
-/// The files of the model `name`: a local directory or a hub id.
+/// The files of the model `name`: `nano`, a local directory, or a hub id.
 ///
 /// # Errors
 /// [`Error::Unresolved`] says what was tried; [`Error::Download`] names the file.
@@ -153,6 +171,9 @@ impl Hub {
     /// As [`resolve`].
     pub fn resolve(&self, name: &str) -> Result<ModelFiles> {
         let unresolved = |tried: Vec<String>| Error::Unresolved { name: name.into(), tried };
+        if name == EMBEDDED {
+            return Ok(ModelFiles::Embedded(&NANO));
+        }
         let directory = Path::new(name);
         if directory.is_dir() {
             if directory.join(CONFIG).is_file() {

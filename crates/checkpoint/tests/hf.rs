@@ -117,7 +117,7 @@ fn an_embedded_model_is_read_like_a_directory() {
     let model: &'static EmbeddedModel = Box::leak(Box::new(EmbeddedModel {
         config_json: Box::leak(files.config_json().unwrap().into_boxed_str()),
         tokenizer_json: b"{}",
-        tokenizer_config_json: None,
+        companions: &[],
         safetensors: Vec::leak(fs::read(directory.join("model.safetensors")).unwrap()),
     }));
     check(&ModelFiles::Embedded(model));

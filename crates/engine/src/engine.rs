@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use recon_llama::{Llama, PagedKv, Params, Unit};
+use candle_core::Tensor;
+use recon_llama::{AttentionCtx, Llama, PagedKv, Params, Unit};
 use recon_lm::{Branch, GenJob, Generation, Generator, Limits, ScoreJob, Scored, Scorer};
 use recon_schema::trajectory::ModelRef;
 use recon_text::Tokenizer;
@@ -102,6 +103,29 @@ impl Engine {
     /// What was done since the engine was opened.
     pub fn stats(&self) -> Stats {
         self.with_core(|core| core.stats)
+    }
+
+    /// Logits `[T, V]` (f32) after each of `ids` `[T]`, as one document; the cache is not touched.
+    /// For comparisons with other programs: scoring never holds this many logits.
+    ///
+    /// # Errors
+    /// No ids, more than the context, or one outside the vocabulary.
+    pub fn logits(&self, ids: &[u32]) -> recon_lm::Result<Tensor> {
+        let Limits { context_tokens: limit, vocabulary } = self.limits;
+        match ids.iter().find(|id| **id as usize >= vocabulary) {
+            _ if ids.is_empty() => return Err(recon_lm::Error::EmptyContext),
+            _ if ids.len() > limit => return Err(recon_lm::Error::ContextTooLong { asked: ids.len(), limit }),
+            Some(&id) => return Err(recon_lm::Error::UnknownToken { id, vocabulary }),
+            None => {}
+        }
+        let positions: Vec<u32> = (0..ids.len() as u32).collect();
+        let document = [0..ids.len()];
+        let failed = |error: recon_llama::Error| recon_lm::Error::Engine(error.to_string());
+        self.with_core(|core| {
+            let context = AttentionCtx::Packed { spans: &document };
+            let hidden = core.llama.hidden(core.params.as_ref(), ids, &positions, &context).map_err(failed)?;
+            core.llama.logits(core.params.as_ref(), &hidden).map_err(failed)
+        })
     }
 
     /// How much of the cache is held by branches.

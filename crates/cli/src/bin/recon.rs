@@ -1,2 +1,51 @@
-//! The `recon` binary.
-fn main() {}
+//! The `recon` binary: one subcommand per stage, and `run` for all of them.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use recon_cli::commands::{check, eval, export, generate, graph, pack, score, stages};
+use recon_cli::pipeline::Until;
+
+#[derive(Parser)]
+#[command(
+    name = "recon",
+    version,
+    about = "Turns repositories into development trajectories and trains a Llama on them"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Graph(graph::GraphArgs),
+    /// Simulate the development of a repository.
+    Synth(stages::StageArgs),
+    /// Search for thoughts that make the real code more likely.
+    Refine(stages::StageArgs),
+    Check(check::CheckArgs),
+    Pack(pack::PackArgs),
+    Export(export::ExportArgs),
+    Eval(eval::EvalArgs),
+    Score(score::ScoreArgs),
+    Generate(generate::GenerateArgs),
+    Run(stages::RunArgs),
+}
+
+fn main() -> ExitCode {
+    recon_cli::start_logs();
+    let outcome = match Arguments::parse().command {
+        Command::Graph(arguments) => graph::run(&arguments),
+        Command::Synth(arguments) => stages::run_until(&arguments, Until::Synth),
+        Command::Refine(arguments) => stages::run_until(&arguments, Until::Refine),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Pack(arguments) => pack::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::Run(arguments) => stages::run(&arguments),
+    };
+    recon_cli::exit(outcome)
+}

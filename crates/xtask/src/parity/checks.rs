@@ -11,7 +11,14 @@ type Check = fn(&Bench) -> anyhow::Result<()>;
 
 /// Every check, in order.
 pub(super) const ALL: &[(&str, Check)] =
-    &[("goldens", goldens), ("mds", mds), ("logits", logits), ("package", package), ("nano", nano)];
+    &[
+    ("goldens", goldens),
+    ("tokenizer", tokenizer),
+    ("mds", mds),
+    ("logits", logits),
+    ("package", package),
+    ("nano", nano),
+];
 
 /// The names, for messages.
 pub(super) fn names() -> String {
@@ -20,7 +27,14 @@ pub(super) fn names() -> String {
 
 /// The committed goldens are what the script makes today.
 fn goldens(bench: &Bench) -> anyhow::Result<()> {
-    bench.script("goldens/llama.py", &[Path::new("--check"), &bench.root.join("tests/goldens/llama")])
+    let folder = bench.folder("goldens")?;
+    bench.script("parity/goldens.py", &[&folder])
+}
+
+/// Our tokenizers and chat template give the same ids in transformers.
+fn tokenizer(bench: &Bench) -> anyhow::Result<()> {
+    let folder = bench.folder("tokenizer")?;
+    bench.script("parity/tokenizer.py", &[&folder])
 }
 
 /// Shards read and written by MosaicML Streaming are byte-identical to ours.
@@ -66,13 +80,24 @@ fn package(bench: &Bench) -> anyhow::Result<()> {
     let arguments = ["run", "--config", text(&config), "--out", text(&out), "--set", &set];
     eprintln!("{}", bench.recon(&arguments)?);
 
+    // A run lies in a folder named after its repository.
+    let out = only_entry(&out)?;
     let trajectories = out.join("refine/trajectories.jsonl.zst");
     bench.recon(&["check", text(&trajectories), "--repository", text(&repository)])?;
     bench.script("parity/outcome.py", &[&out.join("summary.json")])?;
     bench.script("parity/tensorboard_events.py", &[&out.join("train")])?;
-    let export = out.join("export/f32");
-    bench.recon(&["export", "--checkpoint", text(&out.join("train")), "--dtype", "f32", "--out", text(&export)])?;
-    compare_logits(bench, &export, &folder)
+    refuse_flipped(bench, &trajectories, &repository, &folder)?;
+    compare_logits(bench, &out.join("export/model"), &folder)
+}
+
+/// The checker refuses the trajectory after one byte of one written file is flipped.
+fn refuse_flipped(bench: &Bench, trajectories: &Path, repository: &Path, folder: &Path) -> anyhow::Result<()> {
+    let flipped = folder.join("flipped.jsonl");
+    bench.script("parity/flip.py", &[trajectories, &flipped])?;
+    let checked = Command::new(&bench.recon).args(["check", text(&flipped), "--repository"]).arg(repository).output()?;
+    let code = checked.status.code();
+    anyhow::ensure!(code == Some(1), "`recon check` ended with {code:?} on a flipped byte, expected 1");
+    Ok(())
 }
 
 /// The first steps of the embedded model's training come out again.

@@ -1,0 +1,48 @@
+//! `recon eval`: likelihood of the held-out files under a model.
+
+use clap::Args;
+use recon_text::Renderer;
+
+use super::{Format, model, print_json, print_line};
+use crate::config::ConfigArgs;
+use crate::failure::{Failure, Outcome};
+use crate::repository::prepare;
+
+/// Measure a model on the files the configuration holds out.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  recon eval --config configs/quickstart.toml --model out/recon/export/model")]
+pub struct EvalArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The model to measure, instead of the configuration's.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the command.
+pub fn run(arguments: &EvalArgs) -> Outcome {
+    let config = arguments.config.load()?;
+    let prepared = prepare(&config)?;
+    if prepared.held_out.is_empty() {
+        return Err(Failure::input_because("no file is held out").hint("raise `holdout.files`"));
+    }
+    let name = arguments.model.as_ref().unwrap_or(&config.model.name);
+    let engine = model::open(&model::files(name)?, &config.engine)?;
+    let renderer = Renderer::new(engine.tokenizer(), config.rendering);
+    let report = recon_eval::held_out(&engine, &renderer, &prepared.held_out).map_err(Failure::run)?;
+    match arguments.format {
+        Format::Json => print_json(&report),
+        Format::Text => {
+            for file in &report.files {
+                let per_token = file.nats / file.tokens.max(1) as f64;
+                print_line(format_args!("{}: {per_token:.4} nats/token over {} tokens", file.path, file.tokens))?;
+            }
+            let (nats, bits) =
+                (report.nats_per_token().unwrap_or_default(), report.bits_per_byte().unwrap_or_default());
+            print_line(format_args!("all: {nats:.4} nats/token, {bits:.4} bits/byte over {} bytes", report.bytes))
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `recon export`: a checkpoint, or a model by name, as a directory in Hugging Face layout.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::DType;
+use clap::{ArgGroup, Args, ValueEnum};
+use recon_checkpoint::convert;
+use recon_train::export;
+
+use super::model;
+use crate::failure::{Failure, Outcome};
+
+/// A shard of at most 5 GB, as transformers writes it.
+const MAX_SHARD_BYTES: u64 = 5_000_000_000;
+
+/// Export a checkpoint for transformers and vLLM.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  recon export --checkpoint out/recon/train --out model --dtype bf16")]
+#[command(group = ArgGroup::new("from").required(true).args(["checkpoint", "model"]))]
+pub struct ExportArgs {
+    /// A training run (its newest checkpoint) or one `step-N` folder of it.
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// A model by name, to copy or convert.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// The directory to make.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Form of the weights.
+    #[arg(long, value_enum, default_value_t = Dtype::Bf16)]
+    dtype: Dtype,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Dtype {
+    /// 16 bits, as the checkpoints on the hub.
+    Bf16,
+    /// 32 bits, exactly as trained.
+    F32,
+}
+
+/// Runs the command.
+pub fn run(arguments: &ExportArgs) -> Outcome {
+    let dtype = match arguments.dtype {
+        Dtype::Bf16 => DType::BF16,
+        Dtype::F32 => DType::F32,
+    };
+    match (&arguments.checkpoint, &arguments.model) {
+        (Some(run), _) => export(&newest(run)?, &arguments.out, dtype).map_err(train_fault),
+        (None, Some(name)) => {
+            convert(&model::files(name)?, &arguments.out, dtype, MAX_SHARD_BYTES).map_err(checkpoint_fault)
+        }
+        (None, None) => unreachable!("one of the two is required"),
+    }
+}
+
+/// The trainer's errors, sorted by fault.
+pub fn train_fault(error: recon_train::Error) -> Failure {
+    use recon_train::Error::{Checkpoint, Data, Incomplete, Mismatch, Model, NothingTrained, Occupied, Option, Read};
+    match error {
+        Checkpoint(error) => checkpoint_fault(error),
+        Option { .. } | Occupied { .. } | Mismatch { .. } | Incomplete { .. } | NothingTrained { .. } => {
+            Failure::input(error)
+        }
+        Data(_) | Model(_) | Read { .. } => Failure::input(error),
+        _ => Failure::run(error),
+    }
+}
+
+/// What could not be written is the machine's fault; what could not be read was named by the user.
+fn checkpoint_fault(error: recon_checkpoint::Error) -> Failure {
+    match error {
+        recon_checkpoint::Error::Write { .. } => Failure::run(error),
+        _ => Failure::input(error),
+    }
+}
+
+/// The newest checkpoint of a run, or the folder itself where it is a checkpoint.
+pub fn newest(run: &Path) -> Outcome<PathBuf> {
+    let found = recon_checkpoint::state::latest(&run.join("checkpoints")).map_err(checkpoint_fault)?;
+    Ok(found.unwrap_or_else(|| run.to_path_buf()))
+}

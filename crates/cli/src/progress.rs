@@ -1,0 +1,50 @@
+//! What a person at a terminal sees while a run goes on: one bar on stderr, or nothing.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar where stderr is a terminal.
+#[derive(Debug, Clone)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar that draws itself only on a terminal.
+    pub fn new() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::no_length();
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+
+    /// Begins something of `length` parts; 0 if the number is not known.
+    pub fn begin(&self, what: &str, length: u64) {
+        let template =
+            if length == 0 { "{spinner} {prefix:8} {msg}" } else { "{prefix:8} {wide_bar} {pos}/{len} {msg}" };
+        self.0.set_style(ProgressStyle::with_template(template).expect("the template is fixed"));
+        self.0.reset();
+        self.0.set_length(length);
+        self.0.set_prefix(what.to_string());
+        self.0.set_message("");
+    }
+
+    /// One part is done.
+    pub fn advance(&self, message: impl Into<String>) {
+        self.0.inc(1);
+        self.0.set_message(message.into());
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}

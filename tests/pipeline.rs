@@ -1,0 +1,201 @@
+//! The whole path, from a repository to an exported checkpoint, on a small repository.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use serde_json::Value;
+use support::{Ran, command, in_repository, recon, small_package, write};
+
+/// Every control string of Llama-3, as repository text.
+fn control_strings() -> String {
+    let named = [
+        "<|begin_of_text|>",
+        "<|end_of_text|>",
+        "<|finetune_right_pad_id|>",
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|eom_id|>",
+        "<|eot_id|>",
+        "<|python_tag|>",
+    ];
+    let reserved = (0..248).map(|at| format!("<|reserved_special_token_{at}|>"));
+    named.into_iter().map(String::from).chain(reserved).collect::<Vec<_>>().join("\n")
+}
+
+struct Pipeline {
+    repository: PathBuf,
+    out: PathBuf,
+    summary: Value,
+    _work: tempfile::TempDir,
+}
+
+/// Short settings: what is tested is the path, not the result's size.
+const SHORT: &[&str] =
+    &["train.steps=3", "refine.rounds=2", "refine.max_thought_tokens=24", "refine.control_steps=1", "holdout.files=1"];
+
+fn run(repository: &Path, out: &Path) -> Ran {
+    let mut command = command();
+    command.args(["run", "--format", "json", "--config"]).arg(in_repository("configs/quickstart.toml"));
+    command.arg("--out").arg(out).arg("--set").arg(format!("repository={}", repository.display()));
+    for assignment in SHORT {
+        command.args(["--set", assignment]);
+    }
+    command.output().expect("the binary starts").into()
+}
+
+/// One run that the tests share; none changes it.
+fn pipeline() -> &'static Pipeline {
+    static PIPELINE: OnceLock<Pipeline> = OnceLock::new();
+    PIPELINE.get_or_init(|| {
+        let work = tempfile::tempdir().unwrap();
+        let (repository, out) = (work.path().join("shop"), work.path().join("out"));
+        small_package(&repository);
+        let hostile = format!("\"\"\"Marks.\"\"\"\nfrom .money import Money\n\nMARKS = '''{}'''\n", control_strings());
+        write(&repository, &[("shop/marks.py", &hostile)]);
+        let summary = run(&repository, &out).expect(0).json();
+        Pipeline { repository, out, summary, _work: work }
+    })
+}
+
+fn snapshot(root: &Path) -> BTreeMap<PathBuf, (SystemTime, u64)> {
+    let mut files = BTreeMap::new();
+    let mut queue = vec![root.to_path_buf()];
+    while let Some(directory) = queue.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = fs::metadata(&path).unwrap();
+            if metadata.is_dir() {
+                queue.push(path);
+            } else {
+                files.insert(path, (metadata.modified().unwrap(), metadata.len()));
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn thoughts_make_the_code_more_likely_in_their_own_context() {
+    let likelihood = &pipeline().summary["likelihood"];
+    let nats = |key: &str| likelihood[key].as_f64().unwrap_or_else(|| panic!("{key} in {likelihood}"));
+    assert!(nats("final_nats") < nats("initial_nats"), "{likelihood}");
+    assert!(nats("baseline_nats") > 0.0 && likelihood["tokens"].as_u64().unwrap() > 0, "{likelihood}");
+    assert!(likelihood["control"]["thoughts"].as_u64().unwrap() >= 1, "{likelihood}");
+}
+
+#[test]
+fn the_held_out_file_is_in_no_training_document() {
+    let Pipeline { out, summary, .. } = pipeline();
+    let held_out = summary["held_out"]["paths"].as_array().unwrap();
+    assert_eq!(held_out.len(), 1);
+    let held_out = held_out[0].as_str().unwrap();
+    let trajectories = trajectories(out);
+    for trajectory in &trajectories {
+        for step in trajectory["steps"].as_array().unwrap() {
+            assert_ne!(step["content"]["path"], held_out, "{step}");
+        }
+    }
+    assert!(summary["held_out"]["before_nats"].as_f64().unwrap() > 0.0);
+    assert!(summary["held_out"]["after_nats"].as_f64().unwrap() > 0.0);
+}
+
+fn trajectory_file(out: &Path) -> PathBuf {
+    find(out, "trajectories.jsonl.zst").into_iter().find(|path| path.to_string_lossy().contains("refine")).unwrap()
+}
+
+fn find(root: &Path, name: &str) -> Vec<PathBuf> {
+    snapshot(root).into_keys().filter(|path| path.file_name().is_some_and(|it| it == name)).collect()
+}
+
+fn trajectories(out: &Path) -> Vec<Value> {
+    recon_schema::file::read_json_lines(&trajectory_file(out), "recon.trajectory/1").unwrap()
+}
+
+#[test]
+fn the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte() {
+    let Pipeline { repository, out, .. } = pipeline();
+    let check = |file: &Path| recon(&["check", file.to_str().unwrap(), "--repository", repository.to_str().unwrap()]);
+    check(&trajectory_file(out)).expect(0);
+
+    let mut records = trajectories(out);
+    let written = records[0]["steps"].as_array_mut().unwrap().iter_mut().find(|step| step["tool"]["name"] == "write");
+    let text = &mut written.unwrap()["content"]["text"];
+    let mut bytes = text.as_str().unwrap().as_bytes().to_vec();
+    bytes[0] ^= 1;
+    *text = Value::String(String::from_utf8(bytes).unwrap());
+    let work = tempfile::tempdir().unwrap();
+    let flipped = work.path().join("flipped.jsonl.zst");
+    recon_schema::file::write_json_lines(&flipped, &records).unwrap();
+    let ran = check(&flipped).expect(1);
+    assert!(!ran.error().is_empty());
+}
+
+#[test]
+fn control_strings_stay_text_from_the_repository_to_the_rows() {
+    let Pipeline { out, summary, .. } = pipeline();
+    let held_out = summary["held_out"]["paths"][0].as_str().unwrap();
+    assert_ne!(held_out, "shop/marks.py", "the hostile file takes part; choose another seed");
+    let written =
+        trajectories(out).iter().any(|trajectory| trajectory.to_string().contains("<|reserved_special_token_200|>"));
+    assert!(written, "the hostile file was written in a trajectory");
+    let rows = find(out, "index.json").into_iter().map(|index| index.parent().unwrap().to_path_buf()).next().unwrap();
+    let shown = recon(&["pack", "--show", "64", rows.to_str().unwrap()]).expect(0).stdout;
+    assert!(shown.contains("reserved_special_token_200"), "the text is in the rows");
+    // A row has one control token for each turn's beginning; one hundred control strings in a file add none.
+    let model = in_repository("assets/nano");
+    let tokenizer = recon_text::Tokenizer::from_dir(&model).unwrap();
+    let start = tokenizer.specials().start_header_id;
+    assert!(!tokenizer.encode(&control_strings()).contains(&start));
+}
+
+#[test]
+fn the_export_is_a_model_that_scores_as_the_run_said() {
+    let Pipeline { out, .. } = pipeline();
+    let export = find(out, "config.json").into_iter().map(|path| path.parent().unwrap().to_path_buf()).next().unwrap();
+    for name in ["model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json"] {
+        assert!(export.join(name).exists(), "{name}");
+    }
+    let items = tempfile::NamedTempFile::new().unwrap();
+    fs::write(items.path(), r#"[{"context": [1, 2, 3], "target": [4, 5]}]"#).unwrap();
+    let tokens = items.path().to_str().unwrap();
+    let trained =
+        recon(&["score", "--model", export.to_str().unwrap(), "--tokens", tokens, "--format", "json"]).expect(0);
+    let before = recon(&["score", "--model", "nano", "--tokens", tokens, "--format", "json"]).expect(0);
+    assert_ne!(
+        trained.json()["results"][0]["nats"],
+        before.json()["results"][0]["nats"],
+        "training changed the weights"
+    );
+}
+
+#[test]
+fn a_second_run_generates_nothing_and_touches_no_file() {
+    let work = tempfile::tempdir().unwrap();
+    let (repository, out) = (work.path().join("shop"), work.path().join("out"));
+    small_package(&repository);
+    let first = run(&repository, &out).expect(0).json();
+    let before = snapshot(&out);
+    let second = run(&repository, &out).expect(0).json();
+    assert_eq!(before, snapshot(&out), "no file was rewritten");
+    assert_eq!(second["generated_tokens"], 0, "{second}");
+    assert!(first["generated_tokens"].as_u64().unwrap() > 0, "{first}");
+    assert_eq!(first["likelihood"], second["likelihood"]);
+    assert!(second["stages"].as_array().unwrap().iter().all(|stage| stage["reused"] == true), "{second}");
+}
+
+#[test]
+fn the_same_configuration_gives_the_same_bytes() {
+    let Pipeline { repository, out, .. } = pipeline();
+    let work = tempfile::tempdir().unwrap();
+    let other = work.path().join("out");
+    run(repository, &other).expect(0);
+    let read = |root: &Path| fs::read(trajectory_file(root)).unwrap();
+    assert_eq!(read(out), read(&other), "trajectories");
+    let weights = |root: &Path| fs::read(&find(root, "model.safetensors")[0]).unwrap();
+    assert_eq!(weights(out), weights(&other), "exported weights");
+}
