@@ -5,26 +5,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// What a run of a binary gave.
-pub struct Ran {
+pub(crate) struct Ran {
     /// Exit status; none when a signal ended it.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// Data.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Logs and errors.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
     /// Stops the test unless the run ended with `code`.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
     /// The line that begins with `error:`; there must be exactly one.
     #[track_caller]
-    pub fn error(&self) -> &str {
+    pub(crate) fn error(&self) -> &str {
         let lines: Vec<&str> = self.stderr.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
         assert_eq!(lines.len(), 1, "one clear line, not:\n{}", self.stderr);
         lines[0]
@@ -32,7 +32,7 @@ impl Ran {
 
     /// stdout as JSON.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
     }
 }
@@ -48,19 +48,19 @@ impl From<Output> for Ran {
 }
 
 /// A command that runs `recon`, with logs quiet.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_recon"));
     command.env("RUST_LOG", "warn").env_remove("RECON_CONFIG");
     command
 }
 
 /// Runs `recon` with these arguments.
-pub fn recon<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Ran {
+pub(crate) fn recon<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Ran {
     command().args(arguments).output().expect("the binary starts").into()
 }
 
 /// Writes files below `root`.
-pub fn write(root: &Path, files: &[(&str, &str)]) {
+pub(crate) fn write(root: &Path, files: &[(&str, &str)]) {
     for (path, text) in files {
         let path = root.join(path);
         fs::create_dir_all(path.parent().expect("a path below the root")).unwrap();
@@ -69,12 +69,12 @@ pub fn write(root: &Path, files: &[(&str, &str)]) {
 }
 
 /// Path of something committed in the repository.
-pub fn in_repository(path: &str) -> PathBuf {
+pub(crate) fn in_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 /// A Python package of a few files that import each other.
-pub fn small_package(root: &Path) {
+pub(crate) fn small_package(root: &Path) {
     write(
         root,
         &[

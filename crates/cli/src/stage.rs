@@ -165,8 +165,12 @@ mod tests {
     #[test]
     fn another_plan_or_a_changed_output_runs_again_from_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let write =
-            |name: &'static str| move |it: &Path| -> Outcome<()> { Ok(fs::write(it.join(name), b"1").unwrap()) };
+        let write = |name: &'static str| {
+            move |it: &Path| -> Outcome<()> {
+                fs::write(it.join(name), b"1").unwrap();
+                Ok(())
+            }
+        };
         stage(root.path(), 1).run(write("old")).unwrap();
         let second = stage(root.path(), 2).run(write("new")).unwrap();
         assert_eq!(second.manifest.outputs.keys().collect::<Vec<_>>(), ["new"]);

@@ -31,7 +31,7 @@ pub enum Format {
 
 /// Prints `value` as JSON and a final newline.
 pub fn print_json(value: &impl Serialize) -> Outcome {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::run(error))?;
+    let text = serde_json::to_string_pretty(value).map_err(Failure::run)?;
     print_line(format_args!("{text}"))
 }
 

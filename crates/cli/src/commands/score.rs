@@ -1,7 +1,7 @@
 //! `recon score`: log-likelihood of given targets after given contexts.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -81,7 +81,7 @@ pub fn run(arguments: &ScoreArgs) -> Outcome {
     }
 }
 
-fn read_items(path: &PathBuf) -> Outcome<Vec<Item>> {
+fn read_items(path: &Path) -> Outcome<Vec<Item>> {
     let items: Vec<Item> = recon_schema::file::read_json(path, "score items")?;
     if items.is_empty() {
         return Err(Failure::input_because(format!("{}: the list is empty", path.display())));
@@ -122,12 +122,12 @@ fn score(engine: &Engine, items: &[Item]) -> Outcome<Vec<ItemScore>> {
 }
 
 /// `ids` [T] as i64 and `logits` [T, V] as f32: what an outside program compares with.
-fn write_logits(engine: &Engine, item: &Item, path: &std::path::Path) -> Outcome {
+fn write_logits(engine: &Engine, item: &Item, path: &Path) -> Outcome {
     let ids: Vec<u32> = item.context.iter().chain(&item.target).copied().collect();
     let logits = engine.logits(&ids).map_err(model_fault)?;
     let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
     let bytes = recon_checkpoint::tensors_to_bytes(&[
-        ("ids", candle_core::Tensor::new(ids, logits.device()).map_err(|error| Failure::run(error))?),
+        ("ids", candle_core::Tensor::new(ids, logits.device()).map_err(Failure::run)?),
         ("logits", logits),
     ])
     .map_err(Failure::run)?;

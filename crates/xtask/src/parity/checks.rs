@@ -10,8 +10,7 @@ use super::{Bench, run};
 type Check = fn(&Bench) -> anyhow::Result<()>;
 
 /// Every check, in order.
-pub(super) const ALL: &[(&str, Check)] =
-    &[
+pub(super) const ALL: &[(&str, Check)] = &[
     ("goldens", goldens),
     ("tokenizer", tokenizer),
     ("mds", mds),
@@ -94,7 +93,8 @@ fn package(bench: &Bench) -> anyhow::Result<()> {
 fn refuse_flipped(bench: &Bench, trajectories: &Path, repository: &Path, folder: &Path) -> anyhow::Result<()> {
     let flipped = folder.join("flipped.jsonl");
     bench.script("parity/flip.py", &[trajectories, &flipped])?;
-    let checked = Command::new(&bench.recon).args(["check", text(&flipped), "--repository"]).arg(repository).output()?;
+    let checked =
+        Command::new(&bench.recon).args(["check", text(&flipped), "--repository"]).arg(repository).output()?;
     let code = checked.status.code();
     anyhow::ensure!(code == Some(1), "`recon check` ended with {code:?} on a flipped byte, expected 1");
     Ok(())
