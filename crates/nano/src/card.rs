@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use recon_llama::Config;
+use recon_text::llama3::CONTROL_TOKENS;
+
 use crate::measure::Figures;
 use crate::packages::Packages;
 use crate::recipe;
@@ -11,6 +14,9 @@ use crate::select::Corpus;
 pub(crate) fn card(figures: &Figures, list: &Packages, corpus: &Corpus) -> String {
     let [windows, long] = recipe::phases();
     let steps = |phase: &recipe::Phase| phase.options.steps(0);
+    let vocabulary = recipe::VOCABULARY_TOKENS + CONTROL_TOKENS;
+    let config = Config::from_json(&recipe::config(vocabulary, recipe::VOCABULARY_TOKENS as u32).to_string())
+        .expect("the recipe's configuration is valid");
     let bytes: usize = corpus.training.iter().flat_map(|project| project.files.values()).map(String::len).sum();
     let mut text = format!(
         "---\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n\n\
@@ -22,12 +28,20 @@ pub(crate) fn card(figures: &Figures, list: &Packages, corpus: &Corpus) -> Strin
          follow instructions or write programs that work. Do not draw conclusions about the method from its \
          scores.\n\n\
          | | |\n|---|---|\n\
-         | architecture | Llama, 4 layers, hidden 256, 4 query and 2 key/value heads of 64, feed-forward 640, tied head |\n\
+         | architecture | Llama: {} layers, hidden {}, {} query and {} key/value heads of {}, feed-forward {}, tied head |\n\
+         | parameters | {:.2} million |\n\
          | tokenizer | byte-level BPE, {} tokens and Llama 3's 256 control tokens, Llama-3 chat template |\n\
          | context | {} tokens |\n\
          | weights | bfloat16 |\n\
          | training | {} steps of {} windows of {} tokens, then {} steps of {} tokens |\n\
          | training text | {:.1} MB of source files from {} packages, {:.0} % of the projects with thoughts and reading |\n\n",
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        config.head_dim,
+        config.intermediate_size,
+        config.parameters() as f64 / 1e6,
         recipe::VOCABULARY_TOKENS,
         recipe::CONTEXT_TOKENS,
         steps(&windows),
