@@ -83,16 +83,8 @@ pub(crate) fn keep_companions(model: &ModelFiles, directory: &Path) -> Result<()
     let write = |name: &str, bytes: &[u8]| recon_schema::file::write_bytes(&directory.join(name), bytes);
     write("config.json", model.config_json()?.as_bytes())?;
     write(COMPANIONS[0], &model.tokenizer_json()?)?;
-    if let Some(bytes) = model.tokenizer_config_json()? {
-        write(COMPANIONS[1], &bytes)?;
-    }
-    if let ModelFiles::Directory(from) = model {
-        for name in &COMPANIONS[2..] {
-            let path = from.join(name);
-            if path.exists() {
-                write(name, &std::fs::read(&path).map_err(|source| Error::Read { path, source })?)?;
-            }
-        }
+    for (name, bytes) in model.companions()? {
+        write(&name, &bytes)?;
     }
     Ok(())
 }
