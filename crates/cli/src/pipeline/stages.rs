@@ -1,7 +1,6 @@
 //! What each stage of `recon run` does in its directory, and the facts it leaves.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use candle_core::DType;
 use recon_agents::{ModelWriter, prompts_sha256, simulate};
@@ -182,12 +181,14 @@ impl Run<'_> {
                 options: self.config.train.clone(),
                 resume: true,
             };
-            let mut watch = Watch { progress: self.progress, first: None, last: None, tokens: 0 };
-            let report = recon_train::run(&plan, &mut watch).map_err(train_fault)?;
-            let (first, last) = first_and_last_loss(directory)?;
+            let report = recon_train::run(&plan, &mut Watch(self.progress)).map_err(train_fault)?;
+            // From the metrics on disk: a resumed run has all of them.
+            let metrics: Vec<StepMetrics> = read_json_lines(&directory.join("metrics.jsonl"), "metrics")?;
             Ok(json!({
-                "steps": report.steps, "tokens_worked": watch.tokens,
-                "first_loss_nats": first, "last_loss_nats": last,
+                "steps": report.steps,
+                "tokens_worked": metrics.last().map(|step| step.tokens),
+                "first_loss_nats": metrics.first().map(|step| step.loss_nats),
+                "last_loss_nats": metrics.last().map(|step| step.loss_nats),
             }))
         })
     }
@@ -274,31 +275,16 @@ fn trajectory_facts(trajectories: &[Trajectory], renderer: &recon_text::Renderer
     json!({ "figures": figures, "tokens_worked": figures.tokens })
 }
 
-/// Losses of the first and the last step, from the metrics on disk: a resumed run has them all.
-fn first_and_last_loss(directory: &Path) -> Outcome<(f64, f64)> {
-    let lines: Vec<Value> = read_json_lines(&directory.join("metrics.jsonl"), "metrics")?;
-    let loss = |line: Option<&Value>| line.and_then(|line| line["loss_nats"].as_f64()).unwrap_or_default();
-    Ok((loss(lines.first()), loss(lines.last())))
-}
-
 /// Draws the bar of the training.
-struct Watch<'a> {
-    progress: &'a Progress,
-    first: Option<f64>,
-    last: Option<f64>,
-    tokens: u64,
-}
+struct Watch<'a>(&'a Progress);
 
 impl Observer for Watch<'_> {
     fn start(&mut self, steps: u64, _done: u64) {
-        self.progress.begin("train", steps);
+        self.0.begin("train", steps);
     }
 
     fn step(&mut self, metrics: &StepMetrics) -> ControlFlow<()> {
-        self.first.get_or_insert(metrics.loss_nats);
-        self.last = Some(metrics.loss_nats);
-        self.tokens += metrics.tokens;
-        self.progress.advance(format!("loss {:.4}", metrics.loss_nats));
+        self.0.advance(format!("loss {:.4}", metrics.loss_nats));
         ControlFlow::Continue(())
     }
 }
