@@ -34,7 +34,7 @@ fn a_misspelt_key_is_refused_with_the_nearest_name() {
 #[test]
 fn a_mistyped_value_is_refused() {
     let work = tempfile::tempdir().unwrap();
-    let ran = run(work.path(), work.path(), &["train.steps=many"]).expect(2);
+    let ran = run(work.path(), work.path(), &["train.duration.steps=many"]).expect(2);
     assert!(ran.error().contains("many"), "{}", ran.error());
 }
 
@@ -51,7 +51,7 @@ fn a_directory_without_source_is_the_users_fault() {
     let work = tempfile::tempdir().unwrap();
     write(work.path(), &[("src/picture.png", "\u{89}PNG\0\0")]);
     let ran = run(work.path(), &work.path().join("out"), &[]).expect(2);
-    assert!(ran.error().contains("no source"), "{}", ran.error());
+    assert!(ran.error().contains("no readable source"), "{}", ran.error());
 }
 
 #[test]
@@ -89,7 +89,11 @@ fn faults_of_the_corpus_are_recorded_not_fatal() {
         assert_eq!(skipped("shop/outside.py"), "link");
     }
     assert!(graph["order"].as_array().unwrap().iter().any(|path| path == "shop/cart.py"));
-    assert!(graph["diagnostics"].as_array().unwrap().len() >= 5, "{}", graph["diagnostics"]);
+    // A binary file is no fault of the corpus: it is listed as skipped, without a diagnostic.
+    let diagnosed = |path: &str| graph["diagnostics"].as_array().unwrap().iter().any(|it| it["path"] == path);
+    for path in ["shop/latin1.py", "shop/huge.py", "shop/loop", "shop/outside.py"] {
+        assert!(diagnosed(path) || !cfg!(unix), "{path}: {}", graph["diagnostics"]);
+    }
 }
 
 /// Root may read everything, so where the tests run as root the binary runs as nobody.

@@ -35,8 +35,13 @@ struct Pipeline {
 }
 
 /// Short settings: what is tested is the path, not the result's size.
-const SHORT: &[&str] =
-    &["train.steps=3", "refine.rounds=2", "refine.max_thought_tokens=24", "refine.control_steps=1", "holdout.files=1"];
+const SHORT: &[&str] = &[
+    "train.duration.steps=3",
+    "refine.rounds=2",
+    "refine.max_thought_tokens=24",
+    "refine.control_steps=1",
+    "holdout.files=1",
+];
 
 fn run(repository: &Path, out: &Path) -> Ran {
     let mut command = command();

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::{Bench, run};
+use super::{Bench, run, venv};
 
 type Check = fn(&Bench) -> anyhow::Result<()>;
 
@@ -39,7 +39,9 @@ fn tokenizer(bench: &Bench) -> anyhow::Result<()> {
 /// Shards read and written by MosaicML Streaming are byte-identical to ours.
 fn mds(bench: &Bench) -> anyhow::Result<()> {
     let folder = bench.folder("mds")?;
-    bench.script("parity/mds.py", &[&folder])
+    let requirements = bench.root.join("scripts/parity/requirements-streaming.txt");
+    let python = venv::install(&bench.work, "venv-streaming", &requirements)?;
+    bench.script_in(&python, "parity/mds.py", &[&folder])
 }
 
 /// The exported model gives the same f32 logits in transformers.

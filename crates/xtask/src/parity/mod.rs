@@ -1,7 +1,8 @@
 //! Outside witnesses: programs written by others say the same as ours.
 //!
 //! Every check runs or fails; none is skipped. Python packages are pinned in
-//! `scripts/parity/requirements.txt` and installed into `target/parity/venv`.
+//! `scripts/parity/requirements*.txt` and installed into `target/parity`. MosaicML Streaming asks
+//! for an older transformers than the other witnesses, so it has an environment of its own.
 
 mod checks;
 mod venv;
@@ -27,10 +28,12 @@ pub(crate) struct Bench {
 impl Bench {
     /// Runs a script of `scripts/` with these arguments; its exit status is the verdict.
     fn script(&self, name: &str, arguments: &[&Path]) -> anyhow::Result<()> {
-        run(Command::new(&self.python)
-            .arg(self.root.join("scripts").join(name))
-            .args(arguments)
-            .current_dir(&self.root))
+        self.script_in(&self.python, name, arguments)
+    }
+
+    /// The same in another environment.
+    fn script_in(&self, python: &Path, name: &str, arguments: &[&Path]) -> anyhow::Result<()> {
+        run(Command::new(python).arg(self.root.join("scripts").join(name)).args(arguments).current_dir(&self.root))
     }
 
     /// Runs `recon` with these arguments; data on stdout is returned.
@@ -64,7 +67,7 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
 pub(crate) fn run_all(root: &Path, only: Option<&str>) -> anyhow::Result<bool> {
     let work = root.join("target/parity");
     std::fs::create_dir_all(&work)?;
-    let python = venv::install(&work, &root.join("scripts/parity/requirements.txt"))?;
+    let python = venv::install(&work, "venv", &root.join("scripts/parity/requirements.txt"))?;
     run(Command::new(env!("CARGO")).args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
     let bench = Bench { root: root.into(), python, recon: root.join("target/release/recon"), work };
     let chosen: Vec<_> = checks::ALL.iter().filter(|(name, _)| only.is_none_or(|part| name.contains(part))).collect();

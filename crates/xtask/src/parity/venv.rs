@@ -1,4 +1,4 @@
-//! A virtual environment that is made once for each list of requirements.
+//! Virtual environments, each made once for its list of requirements.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use super::run;
 
 /// The interpreter of an environment that holds what `requirements` lists.
-pub(super) fn install(work: &Path, requirements: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn install(work: &Path, name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
     let wanted = std::fs::read_to_string(requirements).with_context(|| requirements.display().to_string())?;
-    let directory = work.join("venv");
+    let directory = work.join(name);
     let (python, stamp) = (directory.join("bin/python"), directory.join("installed.txt"));
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
