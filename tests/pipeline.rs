@@ -27,6 +27,19 @@ fn control_strings() -> String {
     named.into_iter().map(String::from).chain(reserved).collect::<Vec<_>>().join("\n")
 }
 
+/// The control strings in a few files that another one imports, so that none of them is held out.
+fn hostile_files(repository: &Path) {
+    let strings = control_strings();
+    let lines: Vec<&str> = strings.lines().collect();
+    let mut imports = String::new();
+    for (at, lines) in lines.chunks(64).enumerate() {
+        let text = format!("\"\"\"Marks.\"\"\"\nMARKS = '''{}'''\n", lines.join("\n"));
+        write(repository, &[(&format!("shop/marks_{at}.py"), &text)]);
+        imports += &format!("from .marks_{at} import MARKS\n");
+    }
+    write(repository, &[("shop/marks.py", &imports)]);
+}
+
 struct Pipeline {
     repository: PathBuf,
     out: PathBuf,
@@ -60,8 +73,7 @@ fn pipeline() -> &'static Pipeline {
         let work = tempfile::tempdir().unwrap();
         let (repository, out) = (work.path().join("shop"), work.path().join("out"));
         small_package(&repository);
-        let hostile = format!("\"\"\"Marks.\"\"\"\nfrom .money import Money\n\nMARKS = '''{}'''\n", control_strings());
-        write(&repository, &[("shop/marks.py", &hostile)]);
+        hostile_files(&repository);
         let summary = run(&repository, &out).expect(0).json();
         Pipeline { repository, out, summary, _work: work }
     })
@@ -144,7 +156,7 @@ fn the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte() {
 fn control_strings_stay_text_from_the_repository_to_the_rows() {
     let Pipeline { out, summary, .. } = pipeline();
     let held_out = summary["held_out"]["paths"][0].as_str().unwrap();
-    assert_ne!(held_out, "shop/marks.py", "the hostile file takes part; choose another seed");
+    assert!(!held_out.starts_with("shop/marks_"), "the hostile files take part: {held_out}");
     let written =
         trajectories(out).iter().any(|trajectory| trajectory.to_string().contains("<|reserved_special_token_200|>"));
     assert!(written, "the hostile file was written in a trajectory");
