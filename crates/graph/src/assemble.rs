@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use recon_schema::Sha256;
 use recon_schema::graph::{Confidence, Diagnostic, Edge, FileNode, RepoGraph, SCHEMA, Unresolved};
 
-use crate::languages::{self, Context, Import, Language, ParsedFile, Resolution, Resolve, Target};
+use crate::languages::{self, Link, ReadFile, Resolution};
 use crate::order;
 use crate::repository::Repository;
 
@@ -17,22 +17,9 @@ use crate::repository::Repository;
 pub fn build(repository: &Repository) -> RepoGraph {
     let sources: Vec<(&str, &str)> =
         repository.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    let parsed: BTreeMap<&str, ParsedFile> = sources
-        .par_iter()
-        .filter_map(|&(path, text)| Some((path, languages::of_path(path)?.parse(path, text))))
-        .collect();
-    let context = Context { repository, parsed: &parsed };
-    let resolvers: Vec<Box<dyn Resolve + '_>> =
-        languages::ALL.iter().map(|language| language.resolver(context)).collect();
-    let links: Vec<Links> = parsed
-        .par_iter()
-        .map(|(path, file)| {
-            let language = languages::ALL.iter().position(|language| language.owns(path));
-            let resolver = &resolvers[language.expect("only files of a known language are parsed")];
-            links(path, file, resolver.as_ref())
-        })
-        .collect();
-    drop(resolvers);
+    let mut parsed = read_all(repository, &sources);
+    let links: Vec<Links> =
+        parsed.par_iter_mut().map(|(path, file)| links(path, std::mem::take(&mut file.links))).collect();
 
     let mut edges: Vec<Edge> = Vec::new();
     let mut unresolved: BTreeSet<Unresolved> = BTreeSet::new();
@@ -58,6 +45,18 @@ pub fn build(repository: &Repository) -> RepoGraph {
     RepoGraph { schema: SCHEMA.into(), repository, files, edges, unresolved, order, cycles, diagnostics }
 }
 
+/// Every file of a known language, read by its family.
+fn read_all<'s>(repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile> {
+    let mut own: Vec<Vec<(&str, &str)>> = vec![Vec::new(); languages::ALL.len()];
+    for &(path, text) in sources {
+        if let Some(family) = languages::ALL.iter().position(|family| family.language_of(path).is_some()) {
+            own[family].push((path, text));
+        }
+    }
+    let read = languages::ALL.par_iter().zip(own).map(|(family, sources)| family.read(repository, &sources));
+    read.collect::<Vec<_>>().into_iter().flatten().collect()
+}
+
 /// What the imports of one file lead to.
 #[derive(Default)]
 struct Links {
@@ -65,27 +64,20 @@ struct Links {
     unresolved: Vec<Unresolved>,
 }
 
-fn links(from: &str, file: &ParsedFile, resolver: &dyn Resolve) -> Links {
+fn links(from: &str, named: Vec<Link>) -> Links {
     // One edge for each target, kind and line; statements that bind several names share it.
     let mut edges: BTreeMap<(String, &'static str, u32), (Confidence, Vec<String>)> = BTreeMap::new();
     let mut unresolved = Vec::new();
-    let mut met = BTreeSet::new();
-    let (declared, passing): (Vec<&Import>, Vec<&Import>) = file.imports.iter().partition(|import| !is_passing(import));
-    for import in declared.into_iter().chain(passing) {
-        for resolution in resolver.resolve(from, import) {
-            match resolution {
-                Resolution::File { to, .. } if to == from => {}
-                // A path in an expression says something new only about a file not imported yet.
-                Resolution::File { to, .. } if is_passing(import) && met.contains(&to) => {}
-                Resolution::File { to, kind, confidence, names } => {
-                    met.insert(to.clone());
-                    let edge = edges.entry((to, kind, import.line)).or_insert((confidence, Vec::new()));
-                    edge.0 = edge.0.min(confidence);
-                    edge.1.extend(names);
-                }
-                Resolution::Unresolved { name, class } => {
-                    unresolved.push(Unresolved { from: from.into(), name, line: import.line, class });
-                }
+    for Link { line, resolution } in named {
+        match resolution {
+            Resolution::File { to, .. } if to == from => {}
+            Resolution::File { to, kind, confidence, names } => {
+                let edge = edges.entry((to, kind, line)).or_insert((confidence, Vec::new()));
+                edge.0 = edge.0.min(confidence);
+                edge.1.extend(names);
+            }
+            Resolution::Unresolved { name, class } => {
+                unresolved.push(Unresolved { from: from.into(), name, line, class });
             }
         }
     }
@@ -100,30 +92,26 @@ fn links(from: &str, file: &ParsedFile, resolver: &dyn Resolve) -> Links {
     Links { edges, unresolved }
 }
 
-/// Whether the import is a path in an expression or a type, not a declaration.
-fn is_passing(import: &Import) -> bool {
-    matches!(import.target, Target::RustPath { declared: false, .. })
-}
-
-fn nodes(repository: &Repository, sources: &[(&str, &str)], mut parsed: BTreeMap<&str, ParsedFile>) -> Vec<FileNode> {
-    let language = |path: &str| languages::of_path(path).map(|language| Language::name(language).to_owned());
+fn nodes(repository: &Repository, sources: &[(&str, &str)], mut parsed: BTreeMap<&str, ReadFile>) -> Vec<FileNode> {
     let digests: Vec<Sha256> = sources.par_iter().map(|(_, text)| Sha256::of(text.as_bytes())).collect();
     let kept = sources.iter().zip(digests).map(|(&(path, text), sha256)| {
-        let file = parsed.remove(path).unwrap_or_default();
-        FileNode {
+        let node = FileNode {
             path: path.to_owned(),
-            language: language(path),
             bytes: text.len() as u64,
             lines: text.lines().count() as u64,
             sha256: Some(sha256),
-            doc: file.doc,
-            symbols: file.symbols,
-            skipped: None,
+            ..FileNode::default()
+        };
+        match parsed.remove(path) {
+            None => node,
+            Some(file) => {
+                FileNode { language: file.language.map(str::to_owned), doc: file.doc, symbols: file.symbols, ..node }
+            }
         }
     });
     let skipped = repository.skipped.iter().map(|(path, file)| FileNode {
         path: path.clone(),
-        language: language(path),
+        language: languages::of_path(path).map(str::to_owned),
         bytes: file.bytes,
         lines: file.lines,
         sha256: file.sha256,

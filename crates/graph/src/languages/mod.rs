@@ -1,65 +1,74 @@
 //! What differs between languages: how a file is outlined, and which file an import names.
 //!
-//! A [`Language`] turns one file's text into a [`ParsedFile`] without looking at any other file,
-//! so files parse in parallel; its [`Resolve`] then sees all of them and answers imports by the
-//! language's own rules. A new language is one module here and one line in [`ALL`].
+//! A [`Family`] is one or more languages that import each other. It turns one file's text into a
+//! [`ParsedFile`] without looking at any other file, so files parse in parallel; its [`Resolve`]
+//! then sees all of them and answers what each one imports by the languages' own rules. What a
+//! file says about its imports is a type of the family's own. A new family is one module here and
+//! one line in [`ALL`].
 //!
 //! Invariant: neither parsing nor resolving fails; what is not understood is a diagnostic or an
 //! unresolved name.
 
 mod javascript;
 mod python;
+mod read;
 mod rust;
 
 use std::collections::BTreeMap;
 
 use recon_schema::graph::{Confidence, Symbol, UnresolvedClass};
 
+pub(crate) use read::{Read, ReadFile};
+
 use crate::repository::Repository;
 
-/// A programming language this crate can read.
-pub(crate) trait Language: Sync {
-    /// The name in the record, lower case.
-    fn name(&self) -> &'static str;
+/// Languages this crate can read, whose files import each other by common rules.
+pub(crate) trait Family: Sync {
+    /// What a file says beyond its outline: what it imports, in the terms of its language.
+    type Facts: Default + Send + Sync;
 
-    /// Whether a file of this path is written in it.
-    fn owns(&self, path: &str) -> bool;
+    /// The names of the languages in the record, lower case.
+    fn names(&self) -> &'static [&'static str];
 
-    /// Outline and imports of one file.
-    fn parse(&self, path: &str, source: &str) -> ParsedFile;
+    /// The language of a file of this path, as far as a path can tell; none for other text.
+    fn of_path(&self, path: &str) -> Option<&'static str>;
 
-    /// Answers imports of this language in one repository.
-    fn resolver<'r>(&self, context: Context<'r>) -> Box<dyn Resolve + 'r>;
+    /// Outline and facts of one file.
+    fn parse(&self, path: &str, source: &str) -> ParsedFile<Self::Facts>;
+
+    /// Answers imports in one repository.
+    fn resolver<'r>(&self, context: Context<'r, Self::Facts>) -> Box<dyn Resolve<Self::Facts> + 'r>;
 }
 
-/// Every language, asked in this order.
-pub(crate) const ALL: [&dyn Language; 4] =
-    [&python::Python, &rust::Rust, &javascript::TypeScript, &javascript::JavaScript];
+/// Every family; a path belongs to the first that takes it.
+pub(crate) const ALL: [&dyn Read; 3] = [&python::Python, &rust::Rust, &javascript::EcmaScript];
 
-/// The language of a file of this path; none for other text.
-pub(crate) fn of_path(path: &str) -> Option<&'static dyn Language> {
-    ALL.into_iter().find(|language| language.owns(path))
+/// The language of a file of this path, as far as a path can tell; none for other text.
+pub(crate) fn of_path(path: &str) -> Option<&'static str> {
+    ALL.iter().find_map(|family| family.language_of(path))
 }
 
 /// The names of all languages.
 pub(crate) fn names() -> Vec<&'static str> {
-    ALL.iter().map(|language| language.name()).collect()
+    ALL.iter().flat_map(|family| family.languages()).copied().collect()
 }
 
 /// What one file says about itself.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct ParsedFile {
+#[derive(Debug, Default)]
+pub(crate) struct ParsedFile<F> {
+    /// The language, where the content decides it and not the path.
+    pub(crate) language: Option<&'static str>,
     /// First sentence of the file's own documentation.
     pub(crate) doc: String,
     /// Definitions in source order.
     pub(crate) symbols: Vec<Symbol>,
-    /// Imports in source order.
-    pub(crate) imports: Vec<Import>,
+    /// What it says about its imports.
+    pub(crate) facts: F,
     /// Pairs of rule and message.
     pub(crate) diagnostics: Vec<(&'static str, String)>,
 }
 
-impl ParsedFile {
+impl<F: Default> ParsedFile<F> {
     /// A file whose syntax was not parsed within its budget.
     fn over_budget() -> Self {
         let message = "parsing was given up, the file takes more steps than its size allows".to_owned();
@@ -75,84 +84,35 @@ impl ParsedFile {
     }
 }
 
-/// One import as written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Import {
-    /// 1-based line.
-    pub(crate) line: u32,
-    /// What is imported.
-    pub(crate) target: Target,
-}
-
-/// What an import names, in the terms of its language.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// `import a.b` and `from ..a import b, c`.
-    Python {
-        /// Leading dots; 0 for an absolute import.
-        level: usize,
-        /// The dotted module, possibly empty after dots.
-        module: Vec<String>,
-        /// Names after `import` of a `from` statement; none for a plain import.
-        names: Option<Vec<String>>,
-    },
-    /// `mod name;`.
-    RustModule {
-        /// The module's name.
-        name: String,
-        /// The value of `#[path]`.
-        path: Option<String>,
-        /// The inline modules it stands in.
-        within: Vec<InlineModule>,
-    },
-    /// A path in `use`, `extern crate` or an expression.
-    RustPath {
-        /// The segments, `*` and the alias left out.
-        segments: Vec<String>,
-        /// Names of the inline modules it stands in.
-        within: Vec<String>,
-        /// Whether it may name a crate or module without saying so (`use`, not an expression).
-        declared: bool,
-        /// Whether the name is visible outside (`pub use`).
-        public: bool,
-    },
-    /// The string of an ECMAScript import, export, `require` or dynamic import.
-    Specifier {
-        /// The string as written.
-        text: String,
-        /// Whether `require` asked for it.
-        require: bool,
-        /// Whether what it names is exported again.
-        reexport: bool,
-        /// The names bound.
-        names: Vec<String>,
-    },
-}
-
-/// An inline `mod name { … }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InlineModule {
-    /// Its name.
-    pub(crate) name: String,
-    /// The directory its own file modules are looked for in: the name, or the value of `#[path]`.
-    pub(crate) directory: String,
-    /// Whether `directory` was given by `#[path]`.
-    pub(crate) explicit: bool,
-}
-
 /// What a resolver may look at.
-#[derive(Clone, Copy)]
-pub(crate) struct Context<'r> {
+pub(crate) struct Context<'r, F> {
     /// All files.
     pub(crate) repository: &'r Repository,
-    /// What each parsed file says.
-    pub(crate) parsed: &'r BTreeMap<&'r str, ParsedFile>,
+    /// What each file of the family says.
+    pub(crate) parsed: &'r BTreeMap<&'r str, ParsedFile<F>>,
 }
 
+impl<F> Clone for Context<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Context<'_, F> {}
+
 /// Finds the files that imports name.
-pub(crate) trait Resolve: Sync {
-    /// All that `import` in `from` names.
-    fn resolve(&self, from: &str, import: &Import) -> Vec<Resolution>;
+pub(crate) trait Resolve<F>: Sync {
+    /// All that the file `from` names, in the order of its text.
+    fn resolve(&self, from: &str, facts: &F) -> Vec<Link>;
+}
+
+/// One thing a file names, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// 1-based line.
+    pub(crate) line: u32,
+    /// What is named.
+    pub(crate) resolution: Resolution,
 }
 
 /// One thing an import names.
@@ -176,4 +136,11 @@ pub(crate) enum Resolution {
         /// What it most likely is.
         class: UnresolvedClass,
     },
+}
+
+impl Resolution {
+    /// The same, named on this line.
+    fn at(self, line: u32) -> Link {
+        Link { line, resolution: self }
+    }
 }

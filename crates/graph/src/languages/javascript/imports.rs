@@ -3,8 +3,22 @@
 
 use tree_sitter::Node;
 
-use super::super::{Import, Target};
 use crate::syntax;
+
+/// The string of an ECMAScript import, export, `require` or dynamic import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Import {
+    /// 1-based line.
+    pub(super) line: u32,
+    /// The string as written.
+    pub(super) text: String,
+    /// Whether `require` asked for it.
+    pub(super) require: bool,
+    /// Whether what it names is exported again.
+    pub(super) reexport: bool,
+    /// The names bound.
+    pub(super) names: Vec<String>,
+}
 
 /// The import that `node` itself makes, if it makes one.
 pub(super) fn of(node: Node<'_>, source: &str) -> Option<Import> {
@@ -18,8 +32,7 @@ pub(super) fn of(node: Node<'_>, source: &str) -> Option<Import> {
         "comment" => (reference(syntax::text(node, source))?, false, false, Vec::new()),
         _ => return None,
     };
-    let target = Target::Specifier { text, require, reexport, names };
-    Some(Import { line: syntax::first_line(node), target })
+    Some(Import { line: syntax::first_line(node), text, require, reexport, names })
 }
 
 type Parts = (String, bool, bool, Vec<String>);
@@ -88,18 +101,13 @@ fn reference(comment: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Language as _;
-    use super::super::{JavaScript, TypeScript};
+    use super::super::super::Family as _;
+    use super::super::EcmaScript;
     use super::*;
 
-    fn found(file: super::super::ParsedFile) -> Vec<(u32, String, bool, bool, String)> {
-        let row = |import: Import| match import.target {
-            Target::Specifier { text, require, reexport, names } => {
-                (import.line, text, require, reexport, names.join(","))
-            }
-            other => panic!("{other:?} in a module"),
-        };
-        file.imports.into_iter().map(row).collect()
+    fn found(path: &str, source: &str) -> Vec<(u32, String, bool, bool, String)> {
+        let row = |import: Import| (import.line, import.text, import.require, import.reexport, import.names.join(","));
+        EcmaScript.parse(path, source).facts.into_iter().map(row).collect()
     }
 
     #[test]
@@ -133,11 +141,8 @@ const no = [require(name), import(`./${x}`), other('./seven'), obj.require('./ei
             row(10, "./five", false, false, ""),
             row(11, "./six", true, false, ""),
         ];
-        assert_eq!(found(TypeScript.parse("x.ts", source)), expected);
+        assert_eq!(found("x.ts", source), expected);
         let script = "const a = require('a');\nif (b) { require(\"./b\"); }\n";
-        assert_eq!(
-            found(JavaScript.parse("x.cjs", script)),
-            [row(1, "a", true, false, ""), row(2, "./b", true, false, "")]
-        );
+        assert_eq!(found("x.cjs", script), [row(1, "a", true, false, ""), row(2, "./b", true, false, "")]);
     }
 }

@@ -10,63 +10,64 @@ mod resolve;
 
 use tree_sitter::Node;
 
-use super::{Context, Language, ParsedFile, Resolve};
+pub(crate) use imports::Import;
+use resolve::Prefer;
+
+use super::{Context, Family, Link, ParsedFile, Resolve};
 use crate::paths;
 use crate::syntax::{self, Visit};
 
-/// TypeScript, with and without JSX, declaration files included.
-pub(crate) struct TypeScript;
+/// TypeScript and JavaScript with and without JSX, declaration files, modules and scripts.
+pub(crate) struct EcmaScript;
 
-/// JavaScript: modules, scripts and JSX.
-pub(crate) struct JavaScript;
+impl Family for EcmaScript {
+    type Facts = Vec<Import>;
 
-impl Language for TypeScript {
-    fn name(&self) -> &'static str {
-        "typescript"
+    fn names(&self) -> &'static [&'static str] {
+        &["typescript", "javascript"]
     }
 
-    fn owns(&self, path: &str) -> bool {
-        matches!(paths::extension(path), "ts" | "tsx" | "mts" | "cts")
+    fn of_path(&self, path: &str) -> Option<&'static str> {
+        match paths::extension(path) {
+            "ts" | "tsx" | "mts" | "cts" => Some("typescript"),
+            "js" | "jsx" | "mjs" | "cjs" => Some("javascript"),
+            _ => None,
+        }
     }
 
-    fn parse(&self, path: &str, source: &str) -> ParsedFile {
-        let tsx = paths::extension(path) == "tsx";
-        let language =
-            if tsx { tree_sitter_typescript::LANGUAGE_TSX } else { tree_sitter_typescript::LANGUAGE_TYPESCRIPT };
-        parse(&language.into(), source)
+    fn parse(&self, path: &str, source: &str) -> ParsedFile<Vec<Import>> {
+        let language = match paths::extension(path) {
+            "tsx" => tree_sitter_typescript::LANGUAGE_TSX,
+            "ts" | "mts" | "cts" => tree_sitter_typescript::LANGUAGE_TYPESCRIPT,
+            _ => tree_sitter_javascript::LANGUAGE,
+        };
+        let Some(tree) = syntax::parse(&language.into(), source) else { return ParsedFile::over_budget() };
+        let mut file = ParsedFile { doc: file_doc(tree.root_node(), source), ..ParsedFile::default() };
+        file.note_errors(tree.root_node());
+        let mut outline =
+            Outline { source, scopes: Vec::new(), doc: String::new(), exporting: None, declaring: None, file };
+        syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
+        outline.file
     }
 
-    fn resolver<'r>(&self, context: Context<'r>) -> Box<dyn Resolve + 'r> {
-        Box::new(resolve::Modules::new(context.repository, resolve::Prefer::TypeScript))
-    }
-}
-
-impl Language for JavaScript {
-    fn name(&self) -> &'static str {
-        "javascript"
-    }
-
-    fn owns(&self, path: &str) -> bool {
-        matches!(paths::extension(path), "js" | "jsx" | "mjs" | "cjs")
-    }
-
-    fn parse(&self, _path: &str, source: &str) -> ParsedFile {
-        parse(&tree_sitter_javascript::LANGUAGE.into(), source)
-    }
-
-    fn resolver<'r>(&self, context: Context<'r>) -> Box<dyn Resolve + 'r> {
-        Box::new(resolve::Modules::new(context.repository, resolve::Prefer::JavaScript))
+    fn resolver<'r>(&self, context: Context<'r, Vec<Import>>) -> Box<dyn Resolve<Vec<Import>> + 'r> {
+        let modules = |prefer| resolve::Modules::new(context.repository, prefer);
+        Box::new(Modules { typescript: modules(Prefer::TypeScript), javascript: modules(Prefer::JavaScript) })
     }
 }
 
-fn parse(language: &tree_sitter::Language, source: &str) -> ParsedFile {
-    let Some(tree) = syntax::parse(language, source) else { return ParsedFile::over_budget() };
-    let mut file = ParsedFile { doc: file_doc(tree.root_node(), source), ..ParsedFile::default() };
-    file.note_errors(tree.root_node());
-    let mut outline =
-        Outline { source, scopes: Vec::new(), doc: String::new(), exporting: None, declaring: None, file };
-    syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
-    outline.file
+/// The modules of a repository, as each of the two languages sees them.
+struct Modules<'r> {
+    typescript: resolve::Modules<'r>,
+    javascript: resolve::Modules<'r>,
+}
+
+impl Resolve<Vec<Import>> for Modules<'_> {
+    fn resolve(&self, from: &str, imports: &Vec<Import>) -> Vec<Link> {
+        let typescript = EcmaScript.of_path(from) == Some("typescript");
+        let modules = if typescript { &self.typescript } else { &self.javascript };
+        imports.iter().map(|import| modules.import(from, import).at(import.line)).collect()
+    }
 }
 
 /// A definition the walk is inside of.
@@ -91,7 +92,7 @@ struct Outline<'s> {
     exporting: Option<usize>,
     /// The declaration at the top level the walk is inside of.
     declaring: Option<Declaring>,
-    file: ParsedFile,
+    file: ParsedFile<Vec<Import>>,
 }
 
 impl Outline<'_> {
@@ -103,7 +104,7 @@ impl Outline<'_> {
         if self.declaring.as_ref().is_some_and(|declaring| depth <= declaring.depth) {
             self.declaring = None;
         }
-        self.file.imports.extend(imports::of(node, self.source));
+        self.file.facts.extend(imports::of(node, self.source));
         match node.kind() {
             "comment" => {
                 let text = syntax::text(node, self.source);
@@ -276,7 +277,7 @@ mod tests {
 
     type Row = (&'static str, &'static str, u32, u32, Option<u32>);
 
-    fn check(file: &ParsedFile, expected: &[Row]) {
+    fn check(file: &ParsedFile<Vec<Import>>, expected: &[Row]) {
         let found: Vec<_> = file
             .symbols
             .iter()
@@ -313,7 +314,7 @@ declare module 'other' { export function f(): void }
 namespace Inner { export class C {} }
 describe('x', () => { const hidden = 1; });
 ";
-        let file = TypeScript.parse("x.ts", source);
+        let file = EcmaScript.parse("x.ts", source);
         check(
             &file,
             &[
@@ -362,7 +363,7 @@ Thing.prototype.run = () => <p>hi</p>;
 var old = 1;
 class K { static #hidden() {} go() {} }
 ";
-        let file = JavaScript.parse("x.js", source);
+        let file = EcmaScript.parse("x.js", source);
         check(
             &file,
             &[

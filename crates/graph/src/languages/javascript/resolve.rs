@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use oxc_resolver::{ResolveError, ResolveOptions, ResolverGeneric, TsconfigDiscovery};
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::{Import, Resolution, Resolve, Target};
+use super::super::Resolution;
+use super::Import;
 use super::files::{self, Files};
 use crate::paths;
 use crate::repository::Repository;
@@ -99,14 +100,15 @@ impl<'r> Modules<'r> {
     }
 }
 
-impl Resolve for Modules<'_> {
-    fn resolve(&self, from: &str, import: &Import) -> Vec<Resolution> {
-        let Target::Specifier { text, require, reexport, names } = &import.target else { return Vec::new() };
+impl Modules<'_> {
+    /// What one import names.
+    pub(super) fn import(&self, from: &str, import: &Import) -> Resolution {
+        let Import { text, require, reexport, names, .. } = import;
         let kind = if *reexport { "reexport" } else { "import" };
-        vec![match self.find(from, text, *require) {
+        match self.find(from, text, *require) {
             Ok((to, confidence)) => Resolution::File { to, kind, confidence, names: names.clone() },
             Err(class) => Resolution::Unresolved { name: text.clone(), class },
-        }]
+        }
     }
 }
 

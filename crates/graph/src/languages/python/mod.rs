@@ -10,22 +10,37 @@ use std::collections::HashSet;
 
 use tree_sitter::Node;
 
-use super::{Context, Import, Language, ParsedFile, Resolve, Target};
+use super::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Visit};
 
 /// Python 3, stubs included.
 pub(crate) struct Python;
 
-impl Language for Python {
-    fn name(&self) -> &'static str {
-        "python"
+/// One import as written: `import a.b` or `from ..a import b, c`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Import {
+    /// 1-based line.
+    line: u32,
+    /// Leading dots; 0 for an absolute import.
+    level: usize,
+    /// The dotted module, possibly empty after dots.
+    module: Vec<String>,
+    /// Names after `import` of a `from` statement; none for a plain import.
+    names: Option<Vec<String>>,
+}
+
+impl Family for Python {
+    type Facts = Vec<Import>;
+
+    fn names(&self) -> &'static [&'static str] {
+        &["python"]
     }
 
-    fn owns(&self, path: &str) -> bool {
-        matches!(crate::paths::extension(path), "py" | "pyi" | "pyw")
+    fn of_path(&self, path: &str) -> Option<&'static str> {
+        matches!(crate::paths::extension(path), "py" | "pyi" | "pyw").then_some("python")
     }
 
-    fn parse(&self, _path: &str, source: &str) -> ParsedFile {
+    fn parse(&self, _path: &str, source: &str) -> ParsedFile<Vec<Import>> {
         let Some(tree) = syntax::parse(&tree_sitter_python::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();
         };
@@ -36,7 +51,7 @@ impl Language for Python {
         outline.file
     }
 
-    fn resolver<'r>(&self, context: Context<'r>) -> Box<dyn Resolve + 'r> {
+    fn resolver<'r>(&self, context: Context<'r, Vec<Import>>) -> Box<dyn Resolve<Vec<Import>> + 'r> {
         Box::new(resolve::Modules::new(context.repository))
     }
 }
@@ -54,7 +69,7 @@ struct Outline<'s> {
     scopes: Vec<Scope>,
     /// Names assigned in a scope: a second assignment defines nothing new.
     assigned: HashSet<(Option<u32>, &'s str)>,
-    file: ParsedFile,
+    file: ParsedFile<Vec<Import>>,
 }
 
 impl<'s> Outline<'s> {
@@ -165,17 +180,16 @@ fn docstring(body: Node<'_>, source: &str) -> String {
     syntax::first_sentence(inner)
 }
 
-fn plain_import(node: Node<'_>, source: &str, file: &mut ParsedFile) {
+fn plain_import(node: Node<'_>, source: &str, file: &mut ParsedFile<Vec<Import>>) {
     for child in syntax::named_children(node) {
         let module = module_name(child, source);
         if !module.is_empty() {
-            let target = Target::Python { level: 0, module, names: None };
-            file.imports.push(Import { line: syntax::first_line(child), target });
+            file.facts.push(Import { line: syntax::first_line(child), level: 0, module, names: None });
         }
     }
 }
 
-fn from_import(node: Node<'_>, source: &str, file: &mut ParsedFile) {
+fn from_import(node: Node<'_>, source: &str, file: &mut ParsedFile<Vec<Import>>) {
     let future = node.kind() == "future_import_statement";
     let module_node = node.child_by_field_name("module_name");
     let (level, module) = match module_node {
@@ -199,8 +213,7 @@ fn from_import(node: Node<'_>, source: &str, file: &mut ParsedFile) {
             _ => {}
         }
     }
-    let target = Target::Python { level, module, names: Some(names) };
-    file.imports.push(Import { line: syntax::first_line(node), target });
+    file.facts.push(Import { line: syntax::first_line(node), level, module, names: Some(names) });
 }
 
 /// The segments of a dotted name, without its alias.
@@ -272,21 +285,21 @@ def k():
     except ImportError:
         l = None
 ";
-        let py = |level, module: &[&str], names: Option<&[&str]>| Target::Python {
+        let py = |line, level, module: &[&str], names: Option<&[&str]>| Import {
+            line,
             level,
             module: module.iter().map(|s| (*s).to_owned()).collect(),
             names: names.map(|names| names.iter().map(|s| (*s).to_owned()).collect()),
         };
         let expected = [
-            (1, py(0, &["__future__"], Some(&["annotations"]))),
-            (2, py(0, &["a", "b"], None)),
-            (2, py(0, &["d"], None)),
-            (3, py(2, &[], Some(&["e"]))),
-            (4, py(3, &["f", "g"], Some(&["h", "j"]))),
-            (8, py(1, &[], Some(&["*"]))),
-            (10, py(0, &["l"], None)),
+            py(1, 0, &["__future__"], Some(&["annotations"])),
+            py(2, 0, &["a", "b"], None),
+            py(2, 0, &["d"], None),
+            py(3, 2, &[], Some(&["e"])),
+            py(4, 3, &["f", "g"], Some(&["h", "j"])),
+            py(8, 1, &[], Some(&["*"])),
+            py(10, 0, &["l"], None),
         ];
-        let found: Vec<_> = Python.parse("x.py", source).imports.into_iter().map(|i| (i.line, i.target)).collect();
-        assert_eq!(found, expected);
+        assert_eq!(Python.parse("x.py", source).facts, expected);
     }
 }

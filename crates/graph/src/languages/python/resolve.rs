@@ -15,8 +15,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::{Import, Resolution, Resolve, Target};
-use super::stdlib;
+use super::super::{Link, Resolution, Resolve};
+use super::{Import, stdlib};
 use crate::paths;
 use crate::repository::Repository;
 
@@ -236,9 +236,17 @@ impl<'r> Modules<'r> {
     }
 }
 
-impl Resolve for Modules<'_> {
-    fn resolve(&self, from: &str, import: &Import) -> Vec<Resolution> {
-        let Target::Python { level, module, names } = &import.target else { return Vec::new() };
+impl Resolve<Vec<Import>> for Modules<'_> {
+    fn resolve(&self, from: &str, imports: &Vec<Import>) -> Vec<Link> {
+        let all = |import| self.import(from, import).into_iter().map(|resolution| resolution.at(import.line));
+        imports.iter().flat_map(all).collect()
+    }
+}
+
+impl Modules<'_> {
+    /// All that one import names.
+    fn import(&self, from: &str, import: &Import) -> Vec<Resolution> {
+        let Import { level, module, names, .. } = import;
         let written = format!("{}{}", ".".repeat(*level), module.join("."));
         let found = match level {
             0 => self.find_absolute(from, module),

@@ -11,22 +11,69 @@ mod uses;
 
 use tree_sitter::Node;
 
-use super::{Context, Import, InlineModule, Language, ParsedFile, Resolve, Target};
+use super::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Visit};
 
 /// Rust, all editions since 2018.
 pub(crate) struct Rust;
 
-impl Language for Rust {
-    fn name(&self) -> &'static str {
-        "rust"
+/// One declaration or path as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Import {
+    /// 1-based line.
+    line: u32,
+    /// What is named.
+    target: Target,
+}
+
+/// What a declaration or a path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target {
+    /// `mod name;`.
+    Module {
+        /// The module's name.
+        name: String,
+        /// The value of `#[path]`.
+        path: Option<String>,
+        /// The inline modules it stands in.
+        within: Vec<InlineModule>,
+    },
+    /// A path in `use`, `extern crate` or an expression.
+    Path {
+        /// The segments, `*` and the alias left out.
+        segments: Vec<String>,
+        /// Names of the inline modules it stands in.
+        within: Vec<String>,
+        /// Whether it may name a crate or module without saying so (`use`, not an expression).
+        declared: bool,
+        /// Whether the name is visible outside (`pub use`).
+        public: bool,
+    },
+}
+
+/// An inline `mod name { … }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct InlineModule {
+    /// Its name.
+    name: String,
+    /// The directory its own file modules are looked for in: the name, or the value of `#[path]`.
+    directory: String,
+    /// Whether `directory` was given by `#[path]`.
+    explicit: bool,
+}
+
+impl Family for Rust {
+    type Facts = Vec<Import>;
+
+    fn names(&self) -> &'static [&'static str] {
+        &["rust"]
     }
 
-    fn owns(&self, path: &str) -> bool {
-        crate::paths::extension(path) == "rs"
+    fn of_path(&self, path: &str) -> Option<&'static str> {
+        (crate::paths::extension(path) == "rs").then_some("rust")
     }
 
-    fn parse(&self, _path: &str, source: &str) -> ParsedFile {
+    fn parse(&self, _path: &str, source: &str) -> ParsedFile<Vec<Import>> {
         let Some(tree) = syntax::parse(&tree_sitter_rust::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();
         };
@@ -39,7 +86,7 @@ impl Language for Rust {
         outline.file
     }
 
-    fn resolver<'r>(&self, context: Context<'r>) -> Box<dyn Resolve + 'r> {
+    fn resolver<'r>(&self, context: Context<'r, Vec<Import>>) -> Box<dyn Resolve<Vec<Import>> + 'r> {
         Box::new(resolve::ModuleTree::new(context))
     }
 }
@@ -70,7 +117,7 @@ struct Outline<'s> {
     scopes: Vec<Scope>,
     pending: Pending,
     inner_doc: String,
-    file: ParsedFile,
+    file: ParsedFile<Vec<Import>>,
 }
 
 impl Outline<'_> {
@@ -135,8 +182,8 @@ impl Outline<'_> {
         }
         if body.is_none() {
             let within = self.scopes.iter().filter_map(|scope| scope.module.clone()).collect();
-            let target = Target::RustModule { name, path: pending.path, within };
-            self.file.imports.push(Import { line: syntax::first_line(node), target });
+            let target = Target::Module { name, path: pending.path, within };
+            self.file.facts.push(Import { line: syntax::first_line(node), target });
             return Visit::Over;
         }
         let symbol = self.push(&name, "module", node, body, &pending.doc);
@@ -199,7 +246,7 @@ impl Outline<'_> {
             return;
         }
         let within = self.scopes.iter().filter_map(|scope| Some(scope.module.as_ref()?.name.clone())).collect();
-        self.file.imports.push(Import { line, target: Target::RustPath { segments, within, declared, public } });
+        self.file.facts.push(Import { line, target: Target::Path { segments, within, declared, public } });
     }
 }
 
@@ -316,12 +363,12 @@ mod inline {
 extern crate sibling;
 ";
         let inline = InlineModule { name: "inline".into(), directory: "inline".into(), explicit: false };
-        let module = |name: &str, path: Option<&str>, within: Vec<InlineModule>| Target::RustModule {
+        let module = |name: &str, path: Option<&str>, within: Vec<InlineModule>| Target::Module {
             name: name.into(),
             path: path.map(str::to_owned),
             within,
         };
-        let path = |text: &str, within: &[&str], declared, public| Target::RustPath {
+        let path = |text: &str, within: &[&str], declared, public| Target::Path {
             segments: text.split("::").map(str::to_owned).collect(),
             within: within.iter().map(|s| (*s).to_owned()).collect(),
             declared,
@@ -338,7 +385,7 @@ extern crate sibling;
             (7, path("super::T", &["inline"], false, false)),
             (9, path("sibling", &[], true, false)),
         ];
-        let found: Vec<_> = Rust.parse("x.rs", source).imports.into_iter().map(|i| (i.line, i.target)).collect();
+        let found: Vec<_> = Rust.parse("x.rs", source).facts.into_iter().map(|i| (i.line, i.target)).collect();
         assert_eq!(found, expected);
     }
 }

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::{Context, Import, InlineModule, Resolution, Resolve, Target};
+use super::super::{Context, Link, Resolution, Resolve};
 use super::cargo::{self, Package};
+use super::{Import, InlineModule, Target};
 use crate::paths;
 use crate::repository::Repository;
 
@@ -28,7 +29,7 @@ struct Place {
 
 /// All crates of a repository.
 pub(super) struct ModuleTree<'r> {
-    context: Context<'r>,
+    context: Context<'r, Vec<Import>>,
     packages: Vec<Package>,
     places: BTreeMap<String, Vec<Place>>,
     /// Files by crate root, then by module path joined with `::`.
@@ -36,7 +37,7 @@ pub(super) struct ModuleTree<'r> {
 }
 
 impl<'r> ModuleTree<'r> {
-    pub(super) fn new(context: Context<'r>) -> Self {
+    pub(super) fn new(context: Context<'r, Vec<Import>>) -> Self {
         let packages = cargo::packages(context.repository);
         let mut tree = Self { context, packages, places: BTreeMap::new(), modules: HashMap::new() };
         for package in 0..tree.packages.len() {
@@ -55,8 +56,8 @@ impl<'r> ModuleTree<'r> {
         let place = Place { package, root: root.to_owned(), module: Vec::new(), beside: true };
         let mut open = vec![(root.to_owned(), place)];
         while let Some((file, place)) = open.pop() {
-            for import in self.context.parsed.get(file.as_str()).map_or(&[][..], |parsed| &parsed.imports) {
-                let Target::RustModule { name, path, within } = &import.target else { continue };
+            for import in self.context.parsed.get(file.as_str()).map_or(&[][..], |parsed| &parsed.facts) {
+                let Target::Module { name, path, within } = &import.target else { continue };
                 let found = module_file(self.context.repository, &file, place.beside, name, path.as_deref(), within);
                 let Some(child) = found else { continue };
                 let mut module = place.module.clone();
@@ -189,13 +190,13 @@ impl<'r> ModuleTree<'r> {
     fn is_local_name(&self, from: &str, name: &str) -> bool {
         let Some(parsed) = self.context.parsed.get(from) else { return false };
         let bound = |import: &Import| match &import.target {
-            Target::RustPath { segments, declared: true, .. } => {
+            Target::Path { segments, declared: true, .. } => {
                 segments.len() > 1 && segments.last().is_some_and(|last| last == name)
             }
             _ => false,
         };
         parsed.symbols.iter().any(|symbol| symbol.name == name && symbol.kind != "field")
-            || parsed.imports.iter().any(bound)
+            || parsed.facts.iter().any(bound)
     }
 
     /// The file of the longest prefix that is a module.
@@ -209,19 +210,36 @@ impl<'r> ModuleTree<'r> {
     }
 }
 
-impl Resolve for ModuleTree<'_> {
-    fn resolve(&self, from: &str, import: &Import) -> Vec<Resolution> {
+impl Resolve<Vec<Import>> for ModuleTree<'_> {
+    fn resolve(&self, from: &str, imports: &Vec<Import>) -> Vec<Link> {
+        let passing = |import: &&Import| matches!(import.target, Target::Path { declared: false, .. });
+        let all = |import| self.import(from, import).into_iter().map(|resolution| resolution.at(import.line));
+        let mut links: Vec<Link> = imports.iter().filter(|import| !passing(import)).flat_map(all).collect();
+        let file = |link: &Link| match &link.resolution {
+            Resolution::File { to, .. } => Some(to.clone()),
+            Resolution::Unresolved { .. } => None,
+        };
+        let mut met: HashSet<String> = links.iter().filter_map(file).collect();
+        // A path in an expression says something new only about a file not imported yet.
+        let new = |link: &Link| file(link).is_none_or(|to| met.insert(to));
+        links.extend(imports.iter().filter(passing).flat_map(all).filter(new));
+        links
+    }
+}
+
+impl ModuleTree<'_> {
+    /// All that one declaration or path names.
+    fn import(&self, from: &str, import: &Import) -> Vec<Resolution> {
         match &import.target {
-            Target::RustModule { name, path, within } => self.resolve_module(from, name, path.as_deref(), within),
-            Target::RustPath { segments, within, declared, public } => {
+            Target::Module { name, path, within } => self.resolve_module(from, name, path.as_deref(), within),
+            Target::Path { segments, within, declared, public } => {
                 self.resolve_path(from, &Path { segments, within, declared: *declared, public: *public })
             }
-            _ => Vec::new(),
         }
     }
 }
 
-/// A path as written; see [`Target::RustPath`].
+/// A path as written; see [`Target::Path`].
 struct Path<'a> {
     segments: &'a [String],
     within: &'a [String],

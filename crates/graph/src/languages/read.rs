@@ -1,0 +1,62 @@
+//! Reads all files of one family: parse each, then resolve each, both in parallel.
+//!
+//! Invariant: a family's facts never leave it; what comes out is the same type for all.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use recon_schema::graph::Symbol;
+
+use super::{Context, Family, Link};
+use crate::repository::Repository;
+
+/// A [`Family`] whose own types are closed over.
+pub(crate) trait Read: Sync {
+    /// The names of the languages in the record, lower case.
+    fn languages(&self) -> &'static [&'static str];
+
+    /// The language of a file of this path, as far as a path can tell; none for other text.
+    fn language_of(&self, path: &str) -> Option<&'static str>;
+
+    /// What each of these files, all of them the family's, says and names; keyed by path.
+    fn read<'s>(&self, repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile>;
+}
+
+/// One file with what it names resolved.
+#[derive(Debug)]
+pub(crate) struct ReadFile {
+    /// Its language.
+    pub(crate) language: Option<&'static str>,
+    /// First sentence of the file's own documentation.
+    pub(crate) doc: String,
+    /// Definitions in source order.
+    pub(crate) symbols: Vec<Symbol>,
+    /// What it names.
+    pub(crate) links: Vec<Link>,
+    /// Pairs of rule and message.
+    pub(crate) diagnostics: Vec<(&'static str, String)>,
+}
+
+impl<L: Family> Read for L {
+    fn languages(&self) -> &'static [&'static str] {
+        self.names()
+    }
+
+    fn language_of(&self, path: &str) -> Option<&'static str> {
+        self.of_path(path)
+    }
+
+    fn read<'s>(&self, repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile> {
+        let parsed: BTreeMap<&str, _> =
+            sources.par_iter().map(|&(path, text)| (path, self.parse(path, text))).collect();
+        let resolver = self.resolver(Context { repository, parsed: &parsed });
+        let links: Vec<Vec<Link>> = parsed.par_iter().map(|(path, file)| resolver.resolve(path, &file.facts)).collect();
+        drop(resolver);
+        let read = |((path, file), links): ((&'s str, super::ParsedFile<L::Facts>), Vec<Link>)| {
+            let language = file.language.or_else(|| self.of_path(path));
+            let (doc, symbols, diagnostics) = (file.doc, file.symbols, file.diagnostics);
+            (path, ReadFile { language, doc, symbols, links, diagnostics })
+        };
+        parsed.into_iter().zip(links).map(read).collect()
+    }
+}
