@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's own tasks. Light on purpose: it must build in seconds.
 
+mod accuracy;
 mod parity;
 mod tidy;
 
@@ -29,6 +30,15 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Compare the graph's edges with each language's own tools; writes docs/graph-accuracy.md.
+    GraphAccuracy {
+        /// Measure only the languages whose name contains this.
+        #[arg(long)]
+        language: Option<String>,
+        /// A built `recon` to use; the release binary is built if absent.
+        #[arg(long)]
+        recon: Option<PathBuf>,
+    },
     /// Train the embedded model again from its recipe; arguments go to `recon-nano`.
     Nano {
         /// Arguments of `recon-nano`.
@@ -46,6 +56,9 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Tidy { root } => tidy::run(&root),
         Task::Parity { only } => parity::run_all(&workspace_root(), only.as_deref()),
+        Task::GraphAccuracy { language, recon } => {
+            accuracy::run(&workspace_root(), language.as_deref(), recon.as_deref())
+        }
         Task::Nano { arguments } => nano(&arguments),
     };
     match outcome {

@@ -1,0 +1,78 @@
+//! How well the graph's edges agree with what each language's own tools say.
+//!
+//! For every language: packages fetched by name, version and checksum into `target/graph-accuracy`,
+//! `recon graph --format json` on each, the same question put to an [`Oracle`], both sets of
+//! file-to-file edges compared, and the section of `docs/graph-accuracy.md` written anew. The
+//! order of a well-known project is checked by the way; a broken order fails the task.
+//!
+//! A new language is one file with its [`Oracle`] and one line in [`ORACLES`].
+
+mod compare;
+mod fetch;
+mod madge;
+mod oracle;
+mod order;
+mod page;
+mod record;
+mod ruff;
+mod rustc;
+mod tools;
+mod tsc;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use compare::Measured;
+use oracle::{Oracle, Subject};
+use record::Record;
+use tools::Tools;
+
+/// Every oracle, in the order of the page.
+const ORACLES: &[&dyn Oracle] = &[&ruff::Ruff, &tsc::Tsc, &madge::Madge, &rustc::Rustc];
+
+/// What one language came to.
+struct Outcome {
+    rows: Vec<Measured>,
+    orders: Vec<order::Checked>,
+}
+
+/// Measures every language whose name contains `language`; true when no order is broken.
+pub(crate) fn run(root: &Path, language: Option<&str>, recon: Option<&Path>) -> anyhow::Result<bool> {
+    let tools = Tools::new(root, recon)?;
+    let chosen: Vec<_> =
+        ORACLES.iter().filter(|oracle| language.is_none_or(|part| oracle.language().contains(part))).collect();
+    let names: Vec<_> = ORACLES.iter().map(|oracle| oracle.language()).collect();
+    anyhow::ensure!(!chosen.is_empty(), "no language is named like that; there are: {}", names.join(", "));
+    let mut sound = true;
+    for oracle in chosen {
+        let outcome = measure(*oracle, &tools).with_context(|| format!("failed to measure {}", oracle.language()))?;
+        for row in &outcome.rows {
+            eprintln!("{}", row.line());
+        }
+        for fault in outcome.orders.iter().flat_map(|checked| &checked.faults) {
+            eprintln!("graph-accuracy: {}: {fault}", oracle.language());
+            sound = false;
+        }
+        page::write(&root.join("docs/graph-accuracy.md"), *oracle, &outcome, &names)?;
+    }
+    Ok(sound)
+}
+
+fn measure(oracle: &dyn Oracle, tools: &Tools) -> anyhow::Result<Outcome> {
+    oracle.install(tools)?;
+    let mut outcome = Outcome { rows: Vec::new(), orders: Vec::new() };
+    for package in oracle.packages() {
+        eprintln!("graph-accuracy: {} {} {}", oracle.language(), package.name, package.version);
+        let directory = fetch::package(tools, package)?;
+        let record = Record::of(tools, &directory)?;
+        let subject = Subject { package, directory: &directory, record: &record };
+        for comparison in oracle.compare(tools, &subject)? {
+            outcome.rows.push(compare::measure(oracle, &subject, &comparison));
+        }
+        if let Some(landmark) = &package.landmark {
+            outcome.orders.push(order::check(&subject, landmark));
+        }
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,56 @@
+//! The part of `recon.graph/1` that is compared, read from the program's own output.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::tools::{self, Tools};
+
+/// A repository's graph.
+#[derive(Debug, Deserialize)]
+pub(super) struct Record {
+    files: Vec<File>,
+    pub(super) edges: Vec<Edge>,
+    pub(super) order: Vec<String>,
+    pub(super) cycles: Vec<Vec<String>>,
+    #[serde(skip)]
+    languages: BTreeMap<String, Option<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    path: String,
+    language: Option<String>,
+}
+
+/// One resolved import.
+#[derive(Debug, Deserialize)]
+pub(super) struct Edge {
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) kind: String,
+    pub(super) line: u32,
+}
+
+impl Record {
+    /// What `recon graph` says about a directory.
+    pub(super) fn of(tools: &Tools, directory: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(&tools.recon);
+        command.args(["graph", "--format", "json"]).arg(directory).current_dir(&tools.work);
+        let mut record: Self = serde_json::from_str(&tools::output(&mut command)?)?;
+        record.languages = record.files.drain(..).map(|file| (file.path, file.language)).collect();
+        Ok(record)
+    }
+
+    /// The language of a file; none for other text or a file that is not there.
+    pub(super) fn language(&self, path: &str) -> Option<&str> {
+        self.languages.get(path)?.as_deref()
+    }
+
+    /// Whether the file is in the record.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.languages.contains_key(path)
+    }
+}

@@ -1,0 +1,86 @@
+//! The programs the task runs, and where they and their results lie.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+
+/// Programs and folders.
+pub(super) struct Tools {
+    /// `target/graph-accuracy`.
+    pub(super) work: PathBuf,
+    /// The release binary of `recon`.
+    pub(super) recon: PathBuf,
+}
+
+impl Tools {
+    /// Builds `recon` unless a program to take its place is given.
+    pub(super) fn new(root: &Path, recon: Option<&Path>) -> anyhow::Result<Self> {
+        let work = root.join("target/graph-accuracy");
+        std::fs::create_dir_all(&work)?;
+        let recon = match recon {
+            Some(program) => std::path::absolute(program)?,
+            None => {
+                run(Command::new(env!("CARGO")).args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
+                root.join("target/release/recon")
+            }
+        };
+        Ok(Self { work, recon })
+    }
+
+    /// A folder below `tools` that `fill` makes once for each text of `wanted`.
+    pub(super) fn once(
+        &self,
+        name: &str,
+        wanted: &str,
+        fill: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
+        let directory = self.work.join("tools").join(name);
+        let stamp = directory.join("installed.txt");
+        if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(directory);
+        }
+        eprintln!("graph-accuracy: installing {wanted}");
+        fresh(&directory)?;
+        fill(&directory).with_context(|| format!("failed to install {wanted}"))?;
+        std::fs::write(stamp, wanted)?;
+        Ok(directory)
+    }
+
+    /// A folder with npm packages installed; no script of theirs is run.
+    pub(super) fn npm(&self, name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+        self.once(name, &packages.join(" "), |directory| {
+            std::fs::write(directory.join("package.json"), "{ \"private\": true }\n")?;
+            let flags = ["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact"];
+            run(Command::new("npm").args(flags).args(packages).current_dir(directory))
+        })
+    }
+}
+
+/// An empty directory.
+pub(super) fn fresh(path: &Path) -> anyhow::Result<()> {
+    if path.exists() {
+        std::fs::remove_dir_all(path)?;
+    }
+    Ok(std::fs::create_dir_all(path)?)
+}
+
+/// Runs a command to its end; what it wrote to stderr is the error.
+pub(super) fn run(command: &mut Command) -> anyhow::Result<()> {
+    output(command).map(drop)
+}
+
+/// Runs a command to its end; its stdout.
+pub(super) fn output(command: &mut Command) -> anyhow::Result<String> {
+    let (success, text, errors) = outcome(command)?;
+    anyhow::ensure!(success, "{command:?} failed:\n{}", errors.trim());
+    Ok(text)
+}
+
+/// Runs a command to its end: whether it succeeded, its stdout and its stderr.
+pub(super) fn outcome(command: &mut Command) -> anyhow::Result<(bool, String, String)> {
+    // As `output` would, but a stdout that the caller has sent elsewhere stays there.
+    let output = command.output().with_context(|| format!("failed to start {command:?}; is it installed?"))?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok((output.status.success(), text(output.stdout), text(output.stderr)))
+}
