@@ -88,9 +88,13 @@ pub(crate) fn first_line(node: Node<'_>) -> u32 {
 
 /// 1-based last line, inclusive. A node that ends just after a line feed ends on the line before.
 pub(crate) fn last_line(node: Node<'_>) -> u32 {
+    line_number(last_row(node))
+}
+
+/// The row `node` ends on; some grammars count the line feed after it to a comment or a directive.
+fn last_row(node: Node<'_>) -> usize {
     let end = node.end_position();
-    let row = if end.column == 0 && end.row > node.start_position().row { end.row - 1 } else { end.row };
-    line_number(row)
+    if end.column == 0 && end.row > node.start_position().row { end.row - 1 } else { end.row }
 }
 
 fn line_number(row: usize) -> u32 {
@@ -118,6 +122,59 @@ pub(crate) fn push_symbol(
     let (name, kind) = (name.to_owned(), kind.to_owned());
     symbols.push(Symbol { name, kind, start_line, end_line, parent, signature, doc: String::new() });
     u32::try_from(symbols.len() - 1).expect("a file within the size limit holds fewer than 2^32 definitions")
+}
+
+/// The comments that stand directly before a definition, in languages that document by comments.
+#[derive(Debug, Default)]
+pub(crate) struct Leading {
+    text: String,
+    /// Row the last comment ends on.
+    end_row: Option<usize>,
+    /// Row the last token outside comments ends on.
+    code_row: Option<usize>,
+}
+
+impl Leading {
+    /// Sees a node of the walk; whether it was a comment.
+    pub(crate) fn see(&mut self, node: Node<'_>, source: &str) -> bool {
+        if !node.kind().ends_with("comment") {
+            if node.child_count() == 0 {
+                self.code_row = Some(last_row(node));
+            }
+            return false;
+        }
+        let (start, end_row) = (node.start_position().row, last_row(node));
+        if self.code_row == Some(start) {
+            // It speaks of what stands before it on its line.
+            return true;
+        }
+        let block = text(node, source).starts_with("/*");
+        if block || self.end_row.is_none_or(|row| row + 1 != start) {
+            self.text.clear();
+        }
+        push_comment(&mut self.text, text(node, source));
+        self.end_row = Some(end_row);
+        true
+    }
+
+    /// The first sentence of the comment that ends on the row of `node` or the one before.
+    pub(crate) fn take(&mut self, node: Node<'_>) -> String {
+        let row = node.start_position().row;
+        let text = std::mem::take(&mut self.text);
+        match self.end_row.take() {
+            Some(end) if end == row || end + 1 == row => first_sentence(&text),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Appends the text of a comment, its marks taken off.
+pub(crate) fn push_comment(doc: &mut String, comment: &str) {
+    let block = comment.strip_prefix("/*").map(|rest| rest.trim_end_matches("*/"));
+    for line in block.unwrap_or(comment).lines() {
+        doc.push_str(line.trim().trim_start_matches(['*', '/', '!', '<']).trim());
+        doc.push('\n');
+    }
 }
 
 /// White space runs become one space; none stays at the ends.

@@ -1,6 +1,7 @@
 //! Whole repositories, small enough to know every edge by the language's rules.
 
 mod expect;
+mod go;
 mod hostile;
 mod javascript;
 mod outline;
