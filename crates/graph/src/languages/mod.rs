@@ -9,6 +9,7 @@
 //! Invariant: neither parsing nor resolving fails; what is not understood is a diagnostic or an
 //! unresolved name.
 
+mod c;
 mod go;
 mod javascript;
 mod python;
@@ -42,7 +43,7 @@ pub(crate) trait Family: Sync {
 }
 
 /// Every family; a path belongs to the first that takes it.
-pub(crate) const ALL: [&dyn Read; 4] = [&python::Python, &rust::Rust, &javascript::EcmaScript, &go::Go];
+pub(crate) const ALL: [&dyn Read; 5] = [&python::Python, &rust::Rust, &javascript::EcmaScript, &go::Go, &c::C];
 
 /// The language of a file of this path, as far as a path can tell; none for other text.
 pub(crate) fn of_path(path: &str) -> Option<&'static str> {

@@ -1,5 +1,6 @@
 //! Whole repositories, small enough to know every edge by the language's rules.
 
+mod c;
 mod expect;
 mod go;
 mod hostile;
