@@ -5,8 +5,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use support::{Ran, command, in_repository, recon, small_package, write};
@@ -57,13 +58,28 @@ const SHORT: &[&str] = &[
 ];
 
 fn run(repository: &Path, out: &Path) -> Ran {
+    run_command(repository, out).output().expect("the binary starts").into()
+}
+
+fn run_command(repository: &Path, out: &Path) -> Command {
     let mut command = command();
     command.args(["run", "--format", "json", "--config"]).arg(in_repository("configs/quickstart.toml"));
     command.arg("--out").arg(out).arg("--set").arg(format!("repository={}", repository.display()));
     for assignment in SHORT {
         command.args(["--set", assignment]);
     }
-    command.output().expect("the binary starts").into()
+    command
+}
+
+/// Starts a run and kills it as soon as the search has kept its first part.
+fn run_and_kill(repository: &Path, out: &Path) {
+    let mut child = run_command(repository, out).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while find(out, "00000.json").is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// One run that the tests share; none changes it.
@@ -79,13 +95,15 @@ fn pipeline() -> &'static Pipeline {
     })
 }
 
+/// Every file below `root` that is not being written at this moment.
 fn snapshot(root: &Path) -> BTreeMap<PathBuf, (SystemTime, u64)> {
     let mut files = BTreeMap::new();
     let mut queue = vec![root.to_path_buf()];
     while let Some(directory) = queue.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
+        let Ok(entries) = fs::read_dir(directory) else { continue };
+        for entry in entries {
             let path = entry.unwrap().path();
-            let metadata = fs::metadata(&path).unwrap();
+            let Ok(metadata) = fs::metadata(&path) else { continue };
             if metadata.is_dir() {
                 queue.push(path);
             } else {
@@ -206,11 +224,15 @@ fn a_second_run_generates_nothing_and_touches_no_file() {
 }
 
 #[test]
-fn the_same_configuration_gives_the_same_bytes() {
+fn the_same_configuration_gives_the_same_bytes_also_when_the_search_is_killed_on_the_way() {
     let Pipeline { repository, out, .. } = pipeline();
     let work = tempfile::tempdir().unwrap();
     let other = work.path().join("out");
+    run_and_kill(repository, &other);
+    let kept = find(&other, "00000.json");
+    assert!(!kept[0].parent().unwrap().with_file_name("manifest.json").exists(), "the search was not finished");
     run(repository, &other).expect(0);
+    assert!(find(&other, "00000.json").is_empty(), "nothing of the way is left");
     let read = |root: &Path| fs::read(trajectory_file(root)).unwrap();
     assert_eq!(read(out), read(&other), "trajectories");
     let weights = |root: &Path| fs::read(&find(root, "model.safetensors")[0]).unwrap();

@@ -37,6 +37,11 @@ impl Progress {
         self.0.set_message(message.into());
     }
 
+    /// So many parts were done before.
+    pub fn skip(&self, parts: u64) {
+        self.0.inc(parts);
+    }
+
     /// Takes the bar away.
     pub fn finish(&self) {
         self.0.finish_and_clear();

@@ -1,7 +1,8 @@
 //! One stage of a run: a directory, a key over what goes in, and a manifest written last.
 //!
 //! A stage whose manifest carries the same key and whose outputs still have the listed digests
-//! is reused as it stands: nothing is computed and no file is touched.
+//! is reused as it stands: nothing is computed and no file is touched. A stage that was
+//! interrupted may go on from what it left, if it left it under the same key.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,18 +10,21 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use recon_schema::Sha256;
-use recon_schema::file::hash_file;
+use recon_schema::file::{hash_file, write_bytes};
 use recon_schema::manifest::{FILE_NAME, Manifest};
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
+
+/// Holds the key of a stage that has begun and not finished.
+const UNFINISHED: &str = "unfinished";
 
 /// What to do with files a stage left behind without finishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leftovers {
     /// Start from an empty directory.
     Clear,
-    /// Keep them: the stage knows how to go on from them.
+    /// Keep them if they were left under this stage's key: it knows how to go on from them.
     Keep,
 }
 
@@ -65,7 +69,7 @@ impl Stage {
         Self { directory: root.join(name), manifest, leftovers: Leftovers::Clear }
     }
 
-    /// Keeps what an unfinished run left.
+    /// Keeps what an unfinished run with the same key left.
     #[must_use]
     pub fn keep_leftovers(mut self) -> Self {
         self.leftovers = Leftovers::Keep;
@@ -101,6 +105,7 @@ impl Stage {
         self.manifest.facts = facts;
         list(&self.directory, &self.directory, &mut self.manifest)?;
         self.manifest.write(&self.directory)?;
+        self.settle()?;
         Ok(Finished { directory: self.directory, manifest: self.manifest, reused: false })
     }
 
@@ -109,15 +114,23 @@ impl Stage {
             let what = format!("failed to prepare {}", self.directory.display());
             Failure::run(anyhow::Error::new(error).context(what))
         };
-        match self.leftovers {
-            Leftovers::Clear if self.directory.exists() => fs::remove_dir_all(&self.directory).map_err(fail)?,
-            Leftovers::Keep if self.directory.join(FILE_NAME).exists() => {
-                // A finished run with another key is no leftover.
-                fs::remove_dir_all(&self.directory).map_err(fail)?;
-            }
-            _ => {}
+        let (marker, key) = (self.directory.join(UNFINISHED), self.manifest.key.to_string());
+        let ours = || fs::read_to_string(&marker).is_ok_and(|found| found == key);
+        let goes_on = self.leftovers == Leftovers::Keep && ours();
+        if self.directory.exists() && !goes_on {
+            fs::remove_dir_all(&self.directory).map_err(fail)?;
         }
-        fs::create_dir_all(&self.directory).map_err(fail)
+        fs::create_dir_all(&self.directory).map_err(fail)?;
+        write_bytes(&marker, key.as_bytes())?;
+        Ok(())
+    }
+
+    /// The manifest stands: nothing is unfinished any more.
+    fn settle(&self) -> Outcome {
+        let marker = self.directory.join(UNFINISHED);
+        fs::remove_file(&marker).map_err(|error| {
+            Failure::run(anyhow::Error::new(error).context(format!("failed to remove {}", marker.display())))
+        })
     }
 }
 
@@ -130,7 +143,7 @@ fn list(root: &Path, directory: &Path, manifest: &mut Manifest) -> Outcome {
         let path = entry.map_err(fail)?.path();
         if path.is_dir() {
             list(root, &path, manifest)?;
-        } else if path != root.join(FILE_NAME) {
+        } else if path != root.join(FILE_NAME) && path != root.join(UNFINISHED) {
             let name = path.strip_prefix(root).expect("listed below root").to_string_lossy().replace('\\', "/");
             manifest.outputs.insert(name, hash_file(&path)?);
         }
@@ -189,5 +202,18 @@ mod tests {
         assert!(stage(root.path(), 1).completed().is_none());
         let kept = stage(root.path(), 1).keep_leftovers().run(|it| Ok(it.join("half").exists())).unwrap();
         assert_eq!(kept.manifest.facts, serde_json::json!(true));
+        assert_eq!(kept.manifest.outputs.keys().collect::<Vec<_>>(), ["half"]);
+    }
+
+    #[test]
+    fn what_another_plan_left_unfinished_is_not_gone_on_from() {
+        let root = tempfile::tempdir().unwrap();
+        let failed = stage(root.path(), 1).run(|it| -> Outcome<()> {
+            fs::write(it.join("half"), b"1").unwrap();
+            Err(Failure::run(anyhow::anyhow!("no")))
+        });
+        assert!(failed.is_err());
+        let kept = stage(root.path(), 2).keep_leftovers().run(|it| Ok(it.join("half").exists())).unwrap();
+        assert_eq!(kept.manifest.facts, serde_json::json!(false));
     }
 }

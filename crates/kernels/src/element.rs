@@ -3,7 +3,7 @@
 //! f32 is what models run in; f64 makes finite differences exact enough to test every derivative.
 //!
 //! Invariant: a sum over a slice has one order, set by [`LANES`] and nothing else, so it is the same on every
-//! instruction set. None of these loops contracts a product and a sum into one rounding.
+//! instruction set. None of these loops contracts a product and a sum into one rounding but where `fused` says so.
 
 use candle_core::{CpuStorage, DType, WithDType};
 
@@ -17,6 +17,8 @@ pub(crate) trait Element: WithDType + std::ops::Neg<Output = Self> + std::iter::
     /// Below every finite value.
     const NEG_INFINITY: Self;
 
+    /// self · factor + sum, rounded once.
+    fn fused(self, factor: Self, sum: Self) -> Self;
     fn sqrt(self) -> Self;
     fn ln(self) -> Self;
     /// eˣ, in f32 to within 2 units in the last place; below the smallest normal number the result is zero.
@@ -38,6 +40,11 @@ impl Element for f32 {
 
     fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         if let CpuStorage::F32(data) = storage { Some(data) } else { None }
+    }
+
+    #[inline(always)]
+    fn fused(self, factor: Self, sum: Self) -> Self {
+        f32::mul_add(self, factor, sum)
     }
 
     #[inline(always)]
@@ -90,6 +97,11 @@ impl Element for f64 {
 
     fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         if let CpuStorage::F64(data) = storage { Some(data) } else { None }
+    }
+
+    #[inline(always)]
+    fn fused(self, factor: Self, sum: Self) -> Self {
+        f64::mul_add(self, factor, sum)
     }
 
     #[inline(always)]

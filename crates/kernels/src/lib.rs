@@ -28,6 +28,7 @@ pub mod paged;
 pub mod rms_norm;
 pub mod rope;
 pub mod swiglu;
+mod thin;
 mod tile;
 
 pub use error::{Error, Result};

@@ -6,7 +6,8 @@
 //! multiply-adds in ascending depth, whichever micro-kernel covers it and whichever thread runs it; but its choice of
 //! panels depends on `m` and `n`, and very small products go through other code with another order. Hence here:
 //! - the depth is cut into panels of at most [`PANEL`] as a function of `k` alone, and each is one call;
-//! - products too small for the general path are padded with rows of zeros until they take it.
+//! - products too small for the general path are padded with rows of zeros until they take it;
+//! - products of few rows go through `thin`, which sums in the same order.
 //!
 //! Invariant: an element of the result is a function of its row of `a` and its column of `b`: not of the number of
 //! rows, nor of threads. `tests/linear.rs` holds it.
@@ -14,6 +15,7 @@
 use rayon::prelude::*;
 
 use crate::element::Element;
+use crate::thin;
 
 /// Depth of one panel. `gemm` never cuts a depth of up to 512.
 const PANEL: usize = 512;
@@ -68,7 +70,7 @@ impl<'a, T> Mat<'a, T> {
         Self { data: &self.data[(start * self.column_stride).min(self.data.len())..], columns, ..self }
     }
 
-    fn fits(&self) -> bool {
+    pub(crate) fn fits(&self) -> bool {
         self.rows == 0
             || self.columns == 0
             || (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride < self.data.len()
@@ -90,6 +92,9 @@ pub(crate) fn multiply<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: 
     assert!(a.columns == b.rows && a.fits() && b.fits() && dst.len() == m * n, "matmul: shapes contradict each other");
     if m == 0 || n == 0 {
         return;
+    }
+    if thin::takes(&a, &b) {
+        return thin::multiply(dst, into, a, b);
     }
     if m == 1 || m * n <= DOT_PRODUCT_ELEMENTS {
         return multiply_padded(dst, into, a, b);
@@ -113,9 +118,14 @@ fn multiply_padded<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<
     dst.copy_from_slice(&result[..dst.len()]);
 }
 
+/// The depth at which products of depth `k` are cut: a function of `k` alone.
+pub(crate) fn panel_depth(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(PANEL).max(1)).max(1)
+}
+
 fn panels<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
     let k = b.rows;
-    let depth = k.div_ceil(k.div_ceil(PANEL).max(1)).max(1);
+    let depth = panel_depth(k);
     let mut into = into;
     let mut start = 0;
     loop {
@@ -167,6 +177,9 @@ fn call<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
 pub(crate) fn multiply_parallel<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
     let (m, n) = (a.rows, b.columns);
     let threads = rayon::current_num_threads();
+    if threads > 1 && thin::takes(&a, &b) {
+        return thin::multiply_parallel(dst, into, a, b);
+    }
     if threads == 1 || m * n * b.rows < PARALLEL_WORK || n == 0 {
         return multiply(dst, into, a, b);
     }

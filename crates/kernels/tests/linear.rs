@@ -92,12 +92,26 @@ fn no_rows_give_no_rows_and_leave_the_gradient_alone() {
 #[test]
 fn a_row_does_not_depend_on_how_many_rows_there_are() {
     const ROWS: usize = 257;
-    for (o, i) in [(256, 256), (704, 256), (256, 704), (128, 256), (64, 64), (24, 24), (7, 3), (5, 600), (4352, 256)] {
+    for (o, i) in [
+        (256, 256),
+        (704, 256),
+        (256, 704),
+        (128, 256),
+        (64, 64),
+        (24, 24),
+        (7, 3),
+        (5, 600),
+        (1, 65),
+        (2, 130),
+        (3, 40),
+        (17, 530),
+        (4352, 256),
+    ] {
         let (x, w) = (values(ROWS * i, 3), matrix(&values(o * i, 4), &[o, i], DType::F32));
         let (dy, wt) = (values(ROWS * o, 5), w.clone());
         let all = bits(&linear::forward(&matrix(&x, &[ROWS, i], DType::F32), &w).unwrap());
         let all_dx = bits(&linear::backward_input(&matrix(&dy, &[ROWS, o], DType::F32), &wt).unwrap());
-        for rows in [1, 2, 3, 7, 64, 200] {
+        for rows in [1, 2, 3, 5, 8, 9, 16, 17, 64, 200] {
             let y = linear::forward(&matrix(&x[..rows * i], &[rows, i], DType::F32), &w).unwrap();
             assert_eq!(bits(&y), all[..rows * o], "forward, {rows} rows, {o} from {i}");
             let dx = linear::backward_input(&matrix(&dy[..rows * o], &[rows, o], DType::F32), &wt).unwrap();

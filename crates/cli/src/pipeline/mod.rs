@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use recon_checkpoint::ModelFiles;
 use recon_engine::Engine;
+use recon_schema::Sha256;
 use recon_schema::trajectory::Arm;
 use recon_text::{Renderer, Tokenizer};
 
@@ -26,6 +27,8 @@ struct Run<'a> {
     config: &'a Config,
     prepared: Prepared,
     files: ModelFiles,
+    /// Over every file of the model.
+    model_sha256: Sha256,
     tokenizer: Tokenizer,
     root: PathBuf,
     progress: &'a Progress,
@@ -74,10 +77,11 @@ impl<'a> Run<'a> {
             return Err(Failure::input_because("no file is left to train on").hint("lower `holdout.files`"));
         }
         let files = model::files(&config.model.name)?;
+        let model_sha256 = files.sha256().map_err(Failure::input)?;
         let tokenizer = model::tokenizer(&files)?;
         let out = config.out.clone().unwrap_or_else(|| "out".into());
         let root = out.join(folder_name(&prepared.whole.repository.name));
-        Ok(Self { config, prepared, files, tokenizer, root, progress, engine: None, generated_tokens: 0 })
+        Ok(Self { config, prepared, files, model_sha256, tokenizer, root, progress, engine: None, generated_tokens: 0 })
     }
 }
 

@@ -1,10 +1,18 @@
 //! The search over every part of a repository, one after another, within one budget of thoughts.
+//!
+//! Each part is kept on disk as soon as it is refined; a run that was interrupted takes the kept
+//! ones as they are and goes on with the next. What a part becomes depends on the parts before
+//! it, on the plan and on the model, all of which the stage's key covers.
+
+use std::path::Path;
 
 use recon_engine::Engine;
 use recon_refine::{Models, Progress as Step, RefineOptions, Report, carry_forward, refine};
+use recon_schema::file::{read_json, write_json};
 use recon_schema::graph::RepoGraph;
-use recon_schema::trajectory::Trajectory;
+use recon_schema::trajectory::{SCHEMA, Trajectory};
 use recon_text::Renderer;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -16,7 +24,14 @@ pub(super) struct Searched {
     pub(super) report: Report,
 }
 
-/// Refines every part. Requirements and plan of the first are repeated as refined in the openings
+/// One refined part, as it is kept while the others are searched.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    trajectory: Trajectory,
+    report: Report,
+}
+
+/// Refines every part, keeping each in `folder`. Requirements and plan of the first are repeated as refined in the openings
 /// of the later ones; `max_steps` and `control_steps` are limits over all parts together.
 pub(super) fn search(
     parts: &[Trajectory],
@@ -25,6 +40,7 @@ pub(super) fn search(
     renderer: &Renderer<'_>,
     config: &Config,
     progress: &Progress,
+    folder: &Path,
 ) -> Outcome<Searched> {
     let models = Models { scorer: engine, generator: Some(engine), renderer, model: Some(engine.model_ref().clone()) };
     progress.begin("refine", parts.iter().map(|part| part.steps.len() as u64).sum());
@@ -37,15 +53,24 @@ pub(super) fn search(
         progress.advance(message.unwrap_or_default());
     };
     let mut searched = Searched { trajectories: Vec::new(), report: Report::default() };
-    for part in parts {
-        let mut part = part.clone();
-        if let Some(first) = searched.trajectories.first() {
-            carry_forward(&parts[0], first, &mut part, renderer, config.agents.context_tokens);
-        }
-        let options = remaining(&config.refine, &searched.report);
-        let refined = refine(part, graph, &models, &options, &mut observe).map_err(Failure::input)?;
-        searched.report.merge(&refined.report);
-        searched.trajectories.push(refined.trajectory);
+    for (at, part) in parts.iter().enumerate() {
+        let file = folder.join(format!("{at:05}.json"));
+        let kept = if file.exists() {
+            progress.skip(part.steps.len() as u64);
+            read_json(&file, SCHEMA)?
+        } else {
+            let mut part = part.clone();
+            if let Some(first) = searched.trajectories.first() {
+                carry_forward(&parts[0], first, &mut part, renderer, config.agents.context_tokens);
+            }
+            let options = remaining(&config.refine, &searched.report);
+            let refined = refine(part, graph, &models, &options, &mut observe).map_err(Failure::input)?;
+            let kept = Kept { trajectory: refined.trajectory, report: refined.report };
+            write_json(&file, &kept)?;
+            kept
+        };
+        searched.report.merge(&kept.report);
+        searched.trajectories.push(kept.trajectory);
     }
     searched.report.verify().map_err(Failure::run)?;
     Ok(searched)

@@ -39,10 +39,6 @@ impl Run<'_> {
         Ok(self.engine.as_ref().expect("opened just now"))
     }
 
-    fn model_digest(&self) -> Outcome<Sha256> {
-        self.files.sha256().map_err(Failure::input)
-    }
-
     /// The graph of everything read, held-out files included.
     pub(super) fn graph(&self) -> Outcome<Finished> {
         let whole = &self.prepared.whole;
@@ -67,7 +63,7 @@ impl Run<'_> {
             "agents": self.config.agents, "holdout": self.config.holdout, "rendering": self.config.rendering,
         });
         let inputs =
-            [("repository", self.prepared.sha256), ("model", self.model_digest()?), ("prompts", prompts_sha256())];
+            [("repository", self.prepared.sha256), ("model", self.model_sha256), ("prompts", prompts_sha256())];
         let stage = self.stage("synth", &plan, &inputs);
         if let Some(finished) = stage.completed() {
             return Ok(finished);
@@ -95,7 +91,7 @@ impl Run<'_> {
         let plan = json!({ "refine": self.config.refine, "rendering": self.config.rendering });
         let inputs = [
             ("trajectories", synth.digest()),
-            ("model", self.model_digest()?),
+            ("model", self.model_sha256),
             ("prompts", recon_refine::prompts_sha256()),
         ];
         let stage = self.stage("refine", &plan, &inputs);
@@ -108,10 +104,15 @@ impl Run<'_> {
         let start = engine.stats();
         let renderer = self.renderer();
         let graph = recon_agents::select(&self.prepared.graph, self.config.agents.max_files);
-        let finished = stage.run(|directory| {
-            let refined = super::search::search(&trajectories, &graph, engine, &renderer, self.config, self.progress)?;
+        let finished = stage.keep_leftovers().run(|directory| {
+            let parts = directory.join("parts");
+            let (config, progress) = (self.config, self.progress);
+            let refined = super::search::search(&trajectories, &graph, engine, &renderer, config, progress, &parts)?;
             write_json_lines(&directory.join(TRAJECTORIES), &refined.trajectories)?;
             write_json(&directory.join("report.json"), &refined.report)?;
+            std::fs::remove_dir_all(&parts).map_err(|error| {
+                Failure::run(anyhow::Error::new(error).context(format!("failed to remove {}", parts.display())))
+            })?;
             let mut facts = trajectory_facts(&refined.trajectories, &renderer);
             let stats = engine.stats();
             facts["likelihood"] = json!(refined.report);
@@ -143,10 +144,7 @@ impl Run<'_> {
         let plan = json!({
             "holdout": self.config.holdout, "rendering": self.config.rendering, "engine": self.config.engine,
         });
-        let digest = match of {
-            Some(stage) => stage.digest(),
-            None => self.model_digest()?,
-        };
+        let digest = of.map_or(self.model_sha256, Finished::digest);
         let stage = self.stage(name, &plan, &[("repository", self.prepared.sha256), ("model", digest)]);
         if let Some(finished) = stage.completed() {
             return Ok(finished);
@@ -171,7 +169,7 @@ impl Run<'_> {
     /// Continued pretraining on the rows.
     pub(super) fn train(&self, pack: &Finished) -> Outcome<Finished> {
         let plan = json!({ "train": self.config.train, "model": self.config.model });
-        let inputs = [("rows", pack.digest()), ("model", self.model_digest()?)];
+        let inputs = [("rows", pack.digest()), ("model", self.model_sha256)];
         self.stage("train", &plan, &inputs).keep_leftovers().run(|directory| {
             let plan = TrainPlan {
                 model: self.files.clone(),
@@ -220,7 +218,7 @@ impl Run<'_> {
             repository: self.prepared.whole.repository.clone(),
             model: recon_schema::trajectory::ModelRef {
                 name: self.config.model.name.clone(),
-                sha256: self.model_digest()?,
+                sha256: self.model_sha256,
             },
             arm: self.config.agents.arm,
             graph: parse(&stages.graph.manifest.facts)?,
