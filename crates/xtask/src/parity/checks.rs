@@ -15,6 +15,7 @@ pub(super) const ALL: &[(&str, Check)] = &[
     ("tokenizer", tokenizer),
     ("mds", mds),
     ("logits", logits),
+    ("vllm", vllm),
     ("package", package),
     ("nano", nano),
 ];
@@ -39,28 +40,59 @@ fn tokenizer(bench: &Bench) -> anyhow::Result<()> {
 /// Shards read and written by MosaicML Streaming are byte-identical to ours.
 fn mds(bench: &Bench) -> anyhow::Result<()> {
     let folder = bench.folder("mds")?;
-    let requirements = bench.root.join("scripts/parity/requirements-streaming.txt");
-    let python = venv::install(&bench.work, "venv-streaming", &requirements)?;
-    bench.script_in(&python, "parity/mds.py", &[&folder])
+    bench.script_in(&older(bench)?, "parity/mds.py", &[&folder])
 }
 
-/// The exported model gives the same f32 logits in transformers.
+/// The environment of MosaicML Streaming, whose transformers is of version 4.
+fn older(bench: &Bench) -> anyhow::Result<PathBuf> {
+    let requirements = bench.root.join("scripts/parity/requirements-streaming.txt");
+    venv::install(&bench.work, "venv-streaming", &requirements)
+}
+
+/// The exported model gives the same f32 logits in transformers 5 and 4.
 fn logits(bench: &Bench) -> anyhow::Result<()> {
     let folder = bench.folder("logits")?;
-    let export = folder.join("export");
-    bench.recon(&["export", "--model", "nano", "--dtype", "f32", "--out", text(&export)])?;
-    compare_logits(bench, &export, &folder)
+    let export = export_nano(bench, &folder)?;
+    let logits = score(bench, &export, &folder)?.logits;
+    bench.script("parity/logits.py", &[&export, &logits])?;
+    bench.script_in(&older(bench)?, "parity/logits.py", &[&export, &logits])
 }
 
-fn compare_logits(bench: &Bench, export: &Path, folder: &Path) -> anyhow::Result<()> {
+/// vLLM serves the exported model and finds the same log-probabilities.
+fn vllm(bench: &Bench) -> anyhow::Result<()> {
+    let folder = bench.folder("vllm")?;
+    let export = export_nano(bench, &folder)?;
+    let Scored { items, scores, .. } = score(bench, &export, &folder)?;
+    bench.script("parity/install_vllm.py", &[])?;
+    bench.script("parity/vllm_logprobs.py", &[&export, &items, &scores])
+}
+
+fn export_nano(bench: &Bench, folder: &Path) -> anyhow::Result<PathBuf> {
+    let export = folder.join("export");
+    bench.recon(&["export", "--model", "nano", "--dtype", "f32", "--out", text(&export)])?;
+    Ok(export)
+}
+
+/// Files of one document and what `recon` says of it.
+struct Scored {
+    /// Its ids.
+    items: PathBuf,
+    /// What `recon score` printed.
+    scores: PathBuf,
+    /// Ids and logits.
+    logits: PathBuf,
+}
+
+fn score(bench: &Bench, export: &Path, folder: &Path) -> anyhow::Result<Scored> {
     // Two hundred ids spread over the vocabulary, control tokens included.
     let ids: Vec<u32> = std::iter::once(4096).chain((0..199).map(|at| (at * 7919) % 4352)).collect();
     let (context, target) = ids.split_at(1);
-    let (items, logits) = (folder.join("items.json"), folder.join("logits.safetensors"));
+    let [items, scores, logits] = ["items.json", "scores.json", "logits.safetensors"].map(|name| folder.join(name));
     std::fs::write(&items, format!(r#"[{{"context": {context:?}, "target": {target:?}}}]"#))?;
-    let arguments = ["score", "--model", text(export), "--tokens", text(&items), "--logits", text(&logits)];
-    bench.recon(&arguments)?;
-    bench.script("parity/logits.py", &[export, &logits])
+    let (tokens, written) = (text(&items), text(&logits));
+    let arguments = ["score", "--model", text(export), "--tokens", tokens, "--logits", written, "--format", "json"];
+    std::fs::write(&scores, bench.recon(&arguments)?)?;
+    Ok(Scored { items, scores, logits })
 }
 
 /// The whole path on a package nobody here wrote, its training in TensorBoard, its export in
@@ -88,7 +120,9 @@ fn package(bench: &Bench) -> anyhow::Result<()> {
     bench.script("parity/outcome.py", &[&out.join("summary.json")])?;
     bench.script("parity/tensorboard_events.py", &[&out.join("train")])?;
     refuse_flipped(bench, &trajectories, &repository, &folder)?;
-    compare_logits(bench, &out.join("export/model"), &folder)
+    let export = out.join("export/model");
+    let logits = score(bench, &export, &folder)?.logits;
+    bench.script("parity/logits.py", &[&export, &logits])
 }
 
 /// The checker refuses the trajectory after one byte of one written file is flipped.
