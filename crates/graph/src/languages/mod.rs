@@ -12,6 +12,7 @@
 mod c;
 mod go;
 mod javascript;
+mod jvm;
 mod python;
 mod read;
 mod rust;
@@ -43,7 +44,8 @@ pub(crate) trait Family: Sync {
 }
 
 /// Every family; a path belongs to the first that takes it.
-pub(crate) const ALL: [&dyn Read; 5] = [&python::Python, &rust::Rust, &javascript::EcmaScript, &go::Go, &c::C];
+pub(crate) const ALL: [&dyn Read; 6] =
+    [&python::Python, &rust::Rust, &javascript::EcmaScript, &go::Go, &c::C, &jvm::Jvm];
 
 /// The language of a file of this path, as far as a path can tell; none for other text.
 pub(crate) fn of_path(path: &str) -> Option<&'static str> {

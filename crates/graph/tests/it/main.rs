@@ -5,6 +5,7 @@ mod expect;
 mod go;
 mod hostile;
 mod javascript;
+mod jvm;
 mod outline;
 mod output;
 mod python;

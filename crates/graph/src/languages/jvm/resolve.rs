@@ -1,0 +1,355 @@
+//! Which files the names of a Java or Kotlin file mean.
+//!
+//! A simple name is looked up as the compilers do: a type of the file itself, a single import, a
+//! member of a supertype, the file's own package, an import on demand. A dotted name starts with
+//! such a name or is fully qualified. Imports on demand lead only to what is used of them.
+//! Kotlin's top-level functions and properties are found like types; one called on a value counts
+//! as an extension only where it is imported, or where no type of the repository has a member of
+//! that name.
+//!
+//! Where several source sets declare the same name, the nearest one is meant; that is
+//! [`Confidence::Likely`] unless it stands in the file's own set.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use recon_schema::graph::{Confidence, Symbol, UnresolvedClass};
+
+use super::super::{Context, Link, Resolution, Resolve};
+use super::{Facts, Import};
+use crate::paths;
+
+/// Supertypes of a file that are followed.
+const MAX_SUPERS: usize = 64;
+/// Imports on demand of a file that are searched.
+const MAX_ON_DEMAND: usize = 256;
+
+/// What the files of a repository declare.
+pub(super) struct Declarations<'r> {
+    context: Context<'r, Facts>,
+    /// Files by the full names of types, inner ones included.
+    types: HashMap<String, Vec<&'r str>>,
+    /// Files by the full names of Kotlin's functions and properties outside of types.
+    callables: HashMap<String, Vec<&'r str>>,
+    packages: HashSet<&'r str>,
+    /// Names of members of any type.
+    members: HashSet<&'r str>,
+    /// Names of members by file, and whether one of that name is a type.
+    members_of: HashMap<&'r str, HashMap<&'r str, bool>>,
+    /// Full names of all supertypes by file.
+    supers: HashMap<&'r str, Vec<String>>,
+}
+
+/// A file whose names are looked up.
+struct Scope<'f> {
+    path: &'f str,
+    facts: &'f Facts,
+    /// Imports by the name they bind.
+    named: HashMap<&'f str, &'f Import>,
+    on_demand: Vec<&'f Import>,
+}
+
+impl<'f> Scope<'f> {
+    fn new(path: &'f str, facts: &'f Facts) -> Self {
+        let mut named = HashMap::new();
+        for import in facts.imports.iter().filter(|import| !import.wildcard) {
+            if let Some(name) = import.alias.as_ref().or(import.path.last()) {
+                named.entry(name.as_str()).or_insert(import);
+            }
+        }
+        let on_demand = facts.imports.iter().filter(|import| import.wildcard).take(MAX_ON_DEMAND).collect();
+        Self { path, facts, named, on_demand }
+    }
+}
+
+/// How a name was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found<'f> {
+    /// Declared or already imported by name.
+    Told,
+    /// Through an import on demand.
+    OnDemand(&'f Import),
+    SamePackage,
+    /// By its full name, or as a member of a supertype.
+    Direct,
+}
+
+impl<'r> Declarations<'r> {
+    pub(super) fn new(context: Context<'r, Facts>) -> Self {
+        let mut all = Self {
+            context,
+            types: HashMap::new(),
+            callables: HashMap::new(),
+            packages: HashSet::new(),
+            members: HashSet::new(),
+            members_of: HashMap::new(),
+            supers: HashMap::new(),
+        };
+        for (&path, file) in context.parsed {
+            all.packages.insert(&file.facts.package);
+            all.declare(path, &file.facts, &file.symbols);
+        }
+        for files in all.types.values_mut().chain(all.callables.values_mut()) {
+            files.dedup();
+        }
+        let direct: HashMap<&str, Vec<(String, &str)>> =
+            context.parsed.iter().map(|(&path, file)| (path, all.direct_supers(path, &file.facts))).collect();
+        all.supers = direct.keys().map(|&path| (path, closure(&direct, path))).collect();
+        all
+    }
+
+    fn declare(&mut self, path: &'r str, facts: &Facts, symbols: &'r [Symbol]) {
+        // Parents stand before their children.
+        let mut names: Vec<Option<String>> = Vec::with_capacity(symbols.len());
+        for symbol in symbols {
+            let outer = match symbol.parent {
+                None => Some(facts.package.clone()),
+                Some(parent) => names.get(parent as usize).cloned().flatten(),
+            };
+            let full = outer.map(|outer| full_name(&outer, &symbol.name)).filter(|name| name.len() < 1_024);
+            let is_type = is_type(symbol);
+            if let (Some(full), true) = (&full, is_type) {
+                self.types.entry(full.clone()).or_default().push(path);
+            } else if let (Some(full), None, true) = (&full, symbol.parent, facts.facade.is_some()) {
+                self.callables.entry(full.clone()).or_default().push(path);
+                let facade = facts.facade.as_deref().unwrap_or_default();
+                self.types.entry(full_name(&facts.package, facade)).or_default().push(path);
+            }
+            if symbol.parent.is_some() {
+                self.members.insert(&symbol.name);
+                *self.members_of.entry(path).or_default().entry(&symbol.name).or_default() |= is_type;
+            }
+            names.push(full.filter(|_| is_type));
+        }
+    }
+
+    /// The types a file's types extend, with their files.
+    fn direct_supers(&self, path: &str, facts: &Facts) -> Vec<(String, &'r str)> {
+        let scope = Scope::new(path, facts);
+        let named = |chain: &Vec<String>| {
+            let (name, _) = self.outer_type(&scope, chain)?;
+            Some((name.clone(), self.choose(path, self.types.get(&name)?)?.0))
+        };
+        facts.supers.iter().filter_map(named).take(MAX_SUPERS).collect()
+    }
+
+    /// The full name of the type that a chain starts with, and how it was found.
+    fn outer_type<'f>(&self, scope: &Scope<'f>, chain: &[String]) -> Option<(String, Found<'f>)> {
+        let head = chain.first()?;
+        let own = full_name(&scope.facts.package, head);
+        let here = |files: &Vec<&str>| files.contains(&scope.path);
+        if scope.facts.own_types.contains(head) || self.types.get(&own).is_some_and(here) {
+            return Some((own, Found::Told));
+        }
+        let inner = self.members_of.get(scope.path).and_then(|members| members.get(head.as_str()));
+        if inner.is_some_and(|is_type| *is_type) {
+            return None;
+        }
+        if let Some(import) = scope.named.get(head.as_str()) {
+            return Some((import.path.join("."), Found::Told));
+        }
+        let inherited = self.supers.get(scope.path).into_iter().flatten().map(|outer| full_name(outer, head));
+        if let Some(name) = inherited.into_iter().find(|name| self.types.contains_key(name)) {
+            return Some((name, Found::Direct));
+        }
+        if self.types.contains_key(&own) {
+            return Some((own, Found::SamePackage));
+        }
+        if let Some(found) = on_demand(scope, head, &self.types) {
+            return Some(found);
+        }
+        let full = (2..=chain.len()).map(|end| chain[..end].join(".")).find(|name| self.types.contains_key(name));
+        full.map(|name| (name, Found::Direct))
+    }
+
+    /// A function or property outside of types that a simple name means.
+    fn callable<'f>(&self, scope: &Scope<'f>, name: &str, extension: bool) -> Option<(String, Found<'f>)> {
+        scope.facts.facade.as_ref()?;
+        let own = full_name(&scope.facts.package, name);
+        let here = |files: &Vec<&str>| files.contains(&scope.path);
+        if self.callables.get(&own).is_some_and(here) || scope.named.contains_key(name) {
+            return None;
+        }
+        let member = |path: &str| self.members_of.get(path).is_some_and(|members| members.contains_key(name));
+        let inherited = || {
+            let files = self.supers.get(scope.path).into_iter().flatten().filter_map(|full| self.types.get(full));
+            member(scope.path) || files.flatten().any(|path| member(path))
+        };
+        if if extension { self.members.contains(name) } else { inherited() } {
+            return None;
+        }
+        if self.callables.contains_key(&own) {
+            return Some((own, Found::SamePackage));
+        }
+        on_demand(scope, name, &self.callables)
+    }
+
+    /// The file meant where several declare the same name.
+    fn choose(&self, from: &str, files: &[&'r str]) -> Option<(&'r str, Confidence)> {
+        if let [only] = files {
+            return Some((only, Confidence::Exact));
+        }
+        let own_root = self.source_root(from);
+        let shared =
+            |path: &str| paths::parent(from).split('/').zip(path.split('/')).take_while(|(a, b)| a == b).count();
+        let rank = |path: &&&str| (self.source_root(path) == own_root, shared(path));
+        let best = files.iter().max_by_key(|path| (rank(path), std::cmp::Reverse(**path)))?;
+        let sure = self.source_root(best) == own_root;
+        Some((best, if sure { Confidence::Exact } else { Confidence::Likely }))
+    }
+
+    /// The directory of a file without the directories of its package.
+    fn source_root<'p>(&self, path: &'p str) -> &'p str {
+        let package = self.context.parsed.get(path).map_or("", |file| &file.facts.package);
+        let directory = paths::parent(path);
+        let inside = package.replace('.', "/");
+        directory.strip_suffix(inside.as_str()).map_or(directory, |root| root.trim_end_matches('/'))
+    }
+
+    /// What one import by name leads to; one on demand leads to the type it opens, if it is one.
+    fn import(&self, from: &str, import: &Import) -> Vec<Resolution> {
+        let mut ends = (1..=import.path.len()).rev();
+        let name = import.path.join(".");
+        let longest = ends.find(|end| self.types.contains_key(&import.path[..*end].join(".")));
+        let callables = self.callables.get(&name).filter(|_| !import.wildcard);
+        let names =
+            if import.wildcard { vec!["*".to_owned()] } else { import.path.last().cloned().into_iter().collect() };
+        let file = |(to, confidence): (&str, Confidence)| Resolution::File {
+            to: to.into(),
+            kind: "import",
+            confidence,
+            names: names.clone(),
+        };
+        if let Some(files) = callables {
+            return files.iter().map(|path| file((path, Confidence::Exact))).collect();
+        }
+        if let Some(end) = longest {
+            let found = self.types.get(&import.path[..end].join(".")).and_then(|files| self.choose(from, files));
+            return found.map(file).into_iter().collect();
+        }
+        let package =
+            if import.wildcard { &import.path[..] } else { &import.path[..import.path.len().saturating_sub(1)] };
+        let known = self.packages.contains(package.join(".").as_str()) && !package.is_empty();
+        let class = match import.path.first().map(String::as_str) {
+            // What is used of it is told by the names.
+            _ if known && import.wildcard => return Vec::new(),
+            Some("java" | "javax" | "jdk" | "sun" | "kotlin") => UnresolvedClass::StandardLibrary,
+            Some("com") if import.path.get(1).is_some_and(|second| second == "sun") => UnresolvedClass::StandardLibrary,
+            Some("org") if import.path.get(1).is_some_and(|it| it == "w3c" || it == "xml" || it == "ietf") => {
+                UnresolvedClass::StandardLibrary
+            }
+            _ if known => UnresolvedClass::Missing,
+            _ => UnresolvedClass::External,
+        };
+        let star = if import.wildcard { ".*" } else { "" };
+        vec![Resolution::Unresolved { name: format!("{name}{star}"), class }]
+    }
+}
+
+impl Resolve<Facts> for Declarations<'_> {
+    fn resolve(&self, from: &str, facts: &Facts) -> Vec<Link> {
+        let mut links = Vec::new();
+        for import in facts.imports.iter().filter(|import| !import.path.is_empty()) {
+            links.extend(self.import(from, import).into_iter().map(|resolution| resolution.at(import.line)));
+        }
+        let scope = Scope::new(from, facts);
+        let mut used = Used { files: BTreeMap::new() };
+        let values = facts.values.iter().filter(|(chain, _)| !facts.variables.contains(&chain[0]));
+        for (chain, &line) in facts.types.iter().chain(values) {
+            let Some((name, found)) = self.outer_type(&scope, chain) else { continue };
+            let file = self.types.get(&name).and_then(|files| self.choose(from, files));
+            used.add(file, &chain[0], found, line);
+        }
+        let heads: BTreeSet<(&str, u32)> = facts
+            .values
+            .iter()
+            .filter(|(chain, _)| !facts.variables.contains(&chain[0]))
+            .map(|(chain, line)| (chain[0].as_str(), *line))
+            .collect();
+        let calls = facts.calls.iter().map(|(name, line)| (name.as_str(), *line, true));
+        for (name, line, extension) in heads.into_iter().map(|(name, line)| (name, line, false)).chain(calls) {
+            let Some((full, found)) = self.callable(&scope, name, extension) else { continue };
+            for path in self.callables.get(&full).into_iter().flatten() {
+                let confidence = if extension { Confidence::Likely } else { Confidence::Exact };
+                used.add(Some((path, confidence)), name, found, line);
+            }
+        }
+        links.extend(used.links(from));
+        links
+    }
+}
+
+/// The files whose declarations are used without being imported by name.
+struct Used {
+    /// By file, kind of edge, and line of an import on demand (0 for none).
+    files: BTreeMap<(String, &'static str, u32), Use>,
+}
+
+/// What is used of one file.
+struct Use {
+    line: u32,
+    confidence: Confidence,
+    names: BTreeSet<String>,
+}
+
+impl Used {
+    fn add(&mut self, file: Option<(&str, Confidence)>, name: &str, found: Found<'_>, line: u32) {
+        let Some((to, confidence)) = file else { return };
+        let (kind, import) = match found {
+            Found::Told => return,
+            Found::OnDemand(import) => ("import", import.line),
+            Found::SamePackage => ("same_package", 0),
+            Found::Direct => ("import", 0),
+        };
+        let line = if import > 0 { import } else { line };
+        let first = || Use { line, confidence, names: BTreeSet::new() };
+        let entry = self.files.entry((to.to_owned(), kind, import)).or_insert_with(first);
+        entry.line = entry.line.min(line);
+        entry.confidence = entry.confidence.min(confidence);
+        entry.names.insert(name.to_owned());
+    }
+
+    fn links(self, from: &str) -> Vec<Link> {
+        let others = self.files.into_iter().filter(|((to, ..), _)| to != from);
+        let link = |((to, kind, _), of): ((String, &'static str, u32), Use)| {
+            let names = of.names.into_iter().collect();
+            Resolution::File { to, kind, confidence: of.confidence, names }.at(of.line)
+        };
+        others.map(link).collect()
+    }
+}
+
+fn is_type(symbol: &Symbol) -> bool {
+    matches!(symbol.kind.as_str(), "class" | "interface" | "enum" | "record" | "annotation" | "object" | "type")
+}
+
+fn full_name(outer: &str, name: &str) -> String {
+    if outer.is_empty() { name.to_owned() } else { format!("{outer}.{name}") }
+}
+
+/// The declaration of this name that an import on demand opens.
+fn on_demand<'f>(scope: &Scope<'f>, name: &str, declared: &HashMap<String, Vec<&str>>) -> Option<(String, Found<'f>)> {
+    let opened = scope.on_demand.iter().map(|import| (full_name(&import.path.join("."), name), *import));
+    let (full, import) = opened.into_iter().find(|(full, _)| declared.contains_key(full))?;
+    Some((full, Found::OnDemand(import)))
+}
+
+/// All supertypes of a file's types, nearest first.
+fn closure(direct: &HashMap<&str, Vec<(String, &str)>>, path: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut met = HashSet::from([path]);
+    let mut open = std::collections::VecDeque::from([path]);
+    while let Some(file) = open.pop_front() {
+        for (name, file) in direct.get(file).into_iter().flatten() {
+            if names.len() >= MAX_SUPERS {
+                return names;
+            }
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+            if met.insert(file) {
+                open.push_back(file);
+            }
+        }
+    }
+    names
+}
