@@ -4,7 +4,6 @@
 //! file next, what to read) are the outline's; files are the repository's; results are the tool's.
 
 use recon_graph::{Repository, outline};
-use recon_schema::Sha256;
 use recon_schema::graph::RepoGraph;
 use recon_schema::trajectory::{Agent, Author, Body, FileContent, Observed, Step, Tool, ToolArguments, ToolCall};
 
@@ -72,7 +71,5 @@ fn result(agent: Agent, text: String) -> Step {
 
 /// A file of the repository as it stands in a trajectory.
 pub(crate) fn file(repository: &Repository, path: &str) -> Option<FileContent> {
-    let text = repository.files.get(path)?;
-    let sha256 = Sha256::of(text.as_bytes());
-    Some(FileContent { path: path.into(), sha256, text: text.clone(), redactions: Vec::new() })
+    repository.content(path)
 }

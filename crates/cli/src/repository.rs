@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use recon_corpus::{CleanReport, clean};
 use recon_eval::HeldOutFile;
-use recon_graph::{Repository, build, read_directory};
+use recon_graph::{Repository, build};
 use recon_lm::RandomKey;
 use recon_schema::Sha256;
 use recon_schema::graph::RepoGraph;
@@ -23,21 +24,37 @@ pub struct Prepared {
     pub held_out: Vec<HeldOutFile>,
     /// Digest over every path and text read.
     pub sha256: Sha256,
+    /// What cleaning dropped and replaced.
+    pub cleaned: CleanReport,
 }
 
 /// Reads the configured repository and divides it.
 pub fn prepare(config: &Config) -> Outcome<Prepared> {
-    let repository = read(config)?;
+    let (repository, cleaned) = read(config)?;
     let whole = build(&repository);
-    Ok(divide(repository, whole, &config.holdout))
+    Ok(divide(repository, whole, cleaned, &config.holdout))
 }
 
-/// Reads the configured repository; one that is missing or holds no source is the user's fault.
-pub fn read(config: &Config) -> Outcome<Repository> {
-    read_directory(&config.repository()?, &config.read).map_err(Failure::input)
+/// Reads and cleans the configured repository; one that is missing, holds no source or is
+/// refused is the user's fault.
+pub fn read(config: &Config) -> Outcome<(Repository, CleanReport)> {
+    let source = config.repository()?;
+    let mut repository = source.read(&config.read, &config.source).map_err(Failure::input)?;
+    let report = clean(&mut repository, &config.clean);
+    if let Some(rule) = &report.refused {
+        let licence = repository.reference.licence.as_deref().unwrap_or("not known");
+        return Err(Failure::input_because(format!("{source} is refused: {rule} (its licence: {licence})"))
+            .hint("see `clean.licences`"));
+    }
+    if !repository.has_source() {
+        let dropped = report.dropped.len();
+        return Err(Failure::input_because(format!("{source}: cleaning dropped all source files ({dropped} files)"))
+            .hint("the `diagnostics` of `recon graph` with rules switched off under `clean` name the rules"));
+    }
+    Ok((repository, report))
 }
 
-fn divide(mut repository: Repository, whole: RepoGraph, options: &HoldoutOptions) -> Prepared {
+fn divide(mut repository: Repository, whole: RepoGraph, cleaned: CleanReport, options: &HoldoutOptions) -> Prepared {
     let sha256 = digest(&repository);
     let chosen = choose(&whole, options);
     let held_out = chosen.iter().map(|path| HeldOutFile {
@@ -48,14 +65,17 @@ fn divide(mut repository: Repository, whole: RepoGraph, options: &HoldoutOptions
     let held_out: Vec<HeldOutFile> = held_out.collect();
     repository.remove(|path| chosen.contains(path));
     let graph = build(&repository);
-    Prepared { whole, repository, graph, held_out, sha256 }
+    Prepared { whole, repository, graph, held_out, sha256, cleaned }
 }
 
-/// Over everything that decides what follows: name, commit, and each file's path and text.
+/// Over everything that decides what follows: name, commit, each file's path and text, and the
+/// digest of its original where spans of it were replaced.
 fn digest(repository: &Repository) -> Sha256 {
     let reference = serde_json::to_vec(&repository.reference).expect("a reference has string keys");
     let texts = repository.files.iter().flat_map(|(path, text)| [path.as_bytes(), text.as_bytes()]);
-    Sha256::of_fields(std::iter::once(reference.as_slice()).chain(texts))
+    let originals: Vec<String> = repository.redacted.values().map(|original| original.sha256.to_string()).collect();
+    let originals = originals.iter().map(String::as_bytes);
+    Sha256::of_fields(std::iter::once(reference.as_slice()).chain(texts).chain(originals))
 }
 
 /// Source files to keep out: those that nothing imports first, then by keyed hash. At least half
@@ -100,7 +120,7 @@ mod tests {
     fn held_out(files: usize, seed: u64) -> Vec<String> {
         let repository = shop();
         let whole = build(&repository);
-        let prepared = divide(repository, whole, &HoldoutOptions { files, seed });
+        let prepared = divide(repository, whole, CleanReport::default(), &HoldoutOptions { files, seed });
         for file in &prepared.held_out {
             assert!(!prepared.repository.files.contains_key(&file.path));
             assert!(prepared.graph.file(&file.path).is_none() && prepared.whole.file(&file.path).is_some());

@@ -43,8 +43,14 @@ pub struct Summary {
 pub struct GraphFigures {
     /// Files that take part.
     pub files: u64,
-    /// Files listed and skipped.
+    /// Files listed and skipped, those dropped included.
     pub skipped: u64,
+    /// Files dropped by cleaning.
+    #[serde(default)]
+    pub dropped: u64,
+    /// Secrets and personal data replaced.
+    #[serde(default)]
+    pub redacted: u64,
     /// Resolved imports.
     pub edges: u64,
     /// Imports that name nothing here.
@@ -144,8 +150,12 @@ impl fmt::Display for Summary {
 
 impl Summary {
     fn fmt_documents(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let GraphFigures { files, skipped, edges, unresolved, cycles } = &self.graph;
+        let GraphFigures { files, skipped, dropped, redacted, edges, unresolved, cycles } = &self.graph;
         writeln!(f, "\ngraph              {files} files ({skipped} skipped), {edges} edges, {cycles} cycles")?;
+        writeln!(
+            f,
+            "                   cleaning dropped {dropped} files and replaced {redacted} secrets or addresses"
+        )?;
         writeln!(f, "                   {unresolved} imports of other packages or unresolved")?;
         let trajectory = &self.trajectory;
         let share = 100.0 * trajectory.trained_tokens as f64 / trajectory.tokens.max(1) as f64;

@@ -93,11 +93,18 @@ fn links(from: &str, named: Vec<Link>) -> Links {
 }
 
 fn nodes(repository: &Repository, sources: &[(&str, &str)], mut parsed: BTreeMap<&str, ReadFile>) -> Vec<FileNode> {
-    let digests: Vec<Sha256> = sources.par_iter().map(|(_, text)| Sha256::of(text.as_bytes())).collect();
-    let kept = sources.iter().zip(digests).map(|(&(path, text), sha256)| {
+    // Size and digest are the file's own, also where spans of its text were replaced.
+    let digests: Vec<(u64, Sha256)> = sources
+        .par_iter()
+        .map(|(path, text)| match repository.redacted.get(*path) {
+            Some(original) => (original.bytes, original.sha256),
+            None => (text.len() as u64, Sha256::of(text.as_bytes())),
+        })
+        .collect();
+    let kept = sources.iter().zip(digests).map(|(&(path, text), (bytes, sha256))| {
         let node = FileNode {
             path: path.to_owned(),
-            bytes: text.len() as u64,
+            bytes,
             lines: text.lines().count() as u64,
             sha256: Some(sha256),
             ..FileNode::default()

@@ -21,8 +21,13 @@ pub mod outline;
 pub mod output;
 
 pub use assemble::build;
-pub use read::{ReadOptions, read_directory};
-pub use repository::{Repository, SkippedFile};
+pub use read::{Intake, ReadOptions, TopFolder, public_url, read_directory, repository_name};
+pub use repository::{Original, Repository, SkippedFile};
+
+/// The name of the language a file of this path is written in; none for other text.
+pub fn language(path: &str) -> Option<&'static str> {
+    languages::of_path(path).map(|language| language.name())
+}
 
 /// Why a directory could not be taken as a repository.
 #[derive(Debug, thiserror::Error)]

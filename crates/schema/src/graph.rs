@@ -103,6 +103,42 @@ pub enum SkipReason {
     Empty,
     /// The configured number of files or bytes was reached.
     OverBudget,
+    /// The path stands for several files.
+    Ambiguous,
+    /// A program wrote it.
+    Generated,
+    /// It belongs to another project and was copied in.
+    Vendored,
+    /// Its size or shape is not that of source a person wrote.
+    Shape,
+    /// It holds data in the form of text.
+    EncodedData,
+    /// The same file, or nearly the same, stands earlier in the corpus.
+    Duplicate,
+    /// It shares text with a benchmark.
+    Contaminated,
+}
+
+impl SkipReason {
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Binary => "binary",
+            Self::NotUtf8 => "not_utf8",
+            Self::TooLarge => "too_large",
+            Self::Unreadable => "unreadable",
+            Self::Link => "link",
+            Self::Empty => "empty",
+            Self::OverBudget => "over_budget",
+            Self::Ambiguous => "ambiguous",
+            Self::Generated => "generated",
+            Self::Vendored => "vendored",
+            Self::Shape => "shape",
+            Self::EncodedData => "encoded_data",
+            Self::Duplicate => "duplicate",
+            Self::Contaminated => "contaminated",
+        }
+    }
 }
 
 /// One definition inside a file.

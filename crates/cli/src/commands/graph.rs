@@ -12,10 +12,15 @@ use crate::repository;
 
 /// Read a repository as a graph of files.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  recon graph . --format dot | dot -Tsvg > graph.svg")]
+#[command(after_help = "Examples:
+  recon graph . --format dot | dot -Tsvg > graph.svg
+  recon graph project.git@v1.2 --format json      a tag, without a checkout
+  recon graph package-1.0.tar.gz")]
 pub struct GraphArgs {
-    /// The repository; the git root of the current folder if absent.
-    directory: Option<PathBuf>,
+    /// The repository: a directory, `DIR@REVISION` (a commit of the git repository there), a bare
+    /// git repository, or an archive (tar, tar.gz, tar.zst, zip); the git root of the current
+    /// folder if absent.
+    repository: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
     /// Form of the output.
@@ -37,10 +42,10 @@ enum GraphFormat {
 /// Runs the command.
 pub fn run(arguments: &GraphArgs) -> Outcome {
     let mut config = arguments.config.load()?;
-    if let Some(directory) = &arguments.directory {
-        config.repository = Some(directory.clone());
+    if let Some(repository) = &arguments.repository {
+        config.repository = Some(repository.clone());
     }
-    let graph = build(&repository::read(&config)?);
+    let graph = build(&repository::read(&config)?.0);
     let text = match arguments.format {
         GraphFormat::Text => output::text(&graph),
         GraphFormat::Json => output::json(&graph),

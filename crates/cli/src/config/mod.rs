@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use recon_agents::AgentOptions;
+use recon_corpus::{CleanOptions, Source, SourceOptions};
 use recon_engine::EngineOptions;
 use recon_graph::ReadOptions;
 use recon_pack::PackOptions;
@@ -24,7 +25,9 @@ use crate::failure::{Failure, Outcome};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The repository; the git root of the current folder if absent.
+    /// The repository: a directory, `DIR@REVISION` (a commit of the git repository there), a bare
+    /// git repository, or an archive (tar, tar.gz, tar.zst, zip); the git root of the current
+    /// folder if absent.
     pub repository: Option<PathBuf>,
     /// Where results go: a folder named after the repository is made in it.
     pub out: Option<PathBuf>,
@@ -38,6 +41,10 @@ pub struct Config {
     pub holdout: HoldoutOptions,
     /// Reading the repository.
     pub read: ReadOptions,
+    /// What an archive or a git tree may cost to read.
+    pub source: SourceOptions,
+    /// What is dropped from the repository, and what is replaced in it.
+    pub clean: CleanOptions,
     /// The engine that generates and scores.
     pub engine: EngineOptions,
     /// Main agent and sub-agents.
@@ -118,13 +125,13 @@ impl ConfigArgs {
 }
 
 impl Config {
-    /// The directory to read: as configured, or the git root of the current folder.
-    pub fn repository(&self) -> Outcome<PathBuf> {
+    /// What to read: as configured, or the git root of the current folder.
+    pub fn repository(&self) -> Outcome<Source> {
         match &self.repository {
-            Some(path) => Ok(path.clone()),
+            Some(name) => Ok(Source::locate(name)),
             None => {
                 let here = std::env::current_dir().map_err(Failure::run)?;
-                Ok(git_root(&here).unwrap_or(&here).to_path_buf())
+                Ok(Source::Directory(git_root(&here).unwrap_or(&here).to_path_buf()))
             }
         }
     }

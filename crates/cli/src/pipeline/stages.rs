@@ -42,14 +42,18 @@ impl Run<'_> {
     /// The graph of everything read, held-out files included.
     pub(super) fn graph(&self) -> Outcome<Finished> {
         let whole = &self.prepared.whole;
-        let stage = self.stage("graph", &json!(self.config.read), &[("repository", self.prepared.sha256)]);
+        let plan = json!({ "read": self.config.read, "source": self.config.source, "clean": self.config.clean });
+        let stage = self.stage("graph", &plan, &[("repository", self.prepared.sha256)]);
         stage.run(|directory| {
             write_json(&directory.join("graph.json"), whole)?;
+            write_json(&directory.join("cleaning.json"), &self.prepared.cleaned)?;
             write_bytes(&directory.join("graph.dot"), recon_graph::output::dot(whole).as_bytes())?;
             let skipped = whole.files.iter().filter(|node| node.skipped.is_some()).count();
             Ok(GraphFigures {
                 files: whole.order.len() as u64,
                 skipped: skipped as u64,
+                dropped: self.prepared.cleaned.dropped.len() as u64,
+                redacted: self.prepared.cleaned.redacted.iter().map(|file| file.spans).sum(),
                 edges: whole.edges.len() as u64,
                 unresolved: whole.unresolved.len() as u64,
                 cycles: whole.cycles.len() as u64,

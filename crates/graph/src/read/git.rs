@@ -23,7 +23,7 @@ pub(crate) fn inspect(root: &Path) -> Checkout {
 }
 
 /// The last component of a remote URL, without `.git`.
-pub(crate) fn repository_name(remote: &str) -> Option<&str> {
+pub fn repository_name(remote: &str) -> Option<&str> {
     let path = remote.trim_end_matches('/');
     let name = path.rsplit(['/', ':']).next()?;
     Some(name.strip_suffix(".git").unwrap_or(name)).filter(|name| !name.is_empty())
@@ -78,7 +78,7 @@ fn origin(config: &str) -> Option<String> {
 }
 
 /// The URL without user and password; `None` for a path on this machine.
-fn public_url(url: &str) -> Option<String> {
+pub fn public_url(url: &str) -> Option<String> {
     if let Some((scheme, rest)) = url.split_once("://") {
         if scheme == "file" {
             return None;

@@ -8,7 +8,7 @@ use super::{Tree, Violation};
 const LAYERS: &[(u8, &[&str])] = &[
     (0, &["schema", "mds", "kernels", "comm"]),
     (1, &["graph", "text", "lm", "llama", "checkpoint"]),
-    (2, &["engine", "remote", "agents", "refine", "pack", "formats"]),
+    (2, &["engine", "remote", "agents", "refine", "pack", "corpus", "formats"]),
     (3, &["train", "eval", "report"]),
     (4, &["cli", "nano"]),
 ];
@@ -18,7 +18,7 @@ const OUTSIDE: &[&str] = &["xtask"];
 
 /// Crates that link neither candle nor CUDA, directly or through another crate.
 const NO_ACCELERATOR: &[&str] =
-    &["schema", "mds", "graph", "text", "lm", "remote", "agents", "refine", "pack", "formats", "report"];
+    &["schema", "mds", "graph", "text", "lm", "remote", "agents", "refine", "pack", "corpus", "formats", "report"];
 
 /// Crates that may contain `unsafe`, and why.
 const MAY_BE_UNSAFE: &[(&str, &str)] = &[

@@ -1,0 +1,133 @@
+//! The licence of a repository: what its manifests declare, else what its licence files say.
+//!
+//! Texts are recognised by likeness to the texts of the SPDX list, which the `spdx` crate embeds.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use recon_graph::Repository;
+use recon_schema::graph::Diagnostic;
+use serde::{Deserialize, Serialize};
+use spdx::detection::scan::Scanner;
+use spdx::detection::{Store, TextData};
+use spdx::{Expression, ParseMode};
+
+/// Which repositories may be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LicenceOptions {
+    /// SPDX ids; a repository needs a licence that these alone can fulfil. Absent: any licence.
+    pub allow: Option<BTreeSet<String>>,
+    /// What becomes of a repository whose licence is not known while `allow` is set.
+    pub unknown: UnknownLicence,
+}
+
+/// What becomes of a repository whose licence is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownLicence {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is kept.
+    Keep,
+}
+
+/// Likeness from which a text is a licence's.
+const CONFIDENCE: f32 = 0.9;
+/// Longest text looked at; the longest licence of the list has about 60 KB.
+const MAX_TEXT_BYTES: usize = 256 << 10;
+/// Most licence files looked at.
+const MAX_FILES: usize = 8;
+
+static STORE: LazyLock<Store> = LazyLock::new(|| Store::load_inline().expect("the texts are part of this program"));
+
+/// Fills in the repository's licence; returns the rule that refuses it, if one does.
+pub(super) fn check(repository: &mut Repository, options: &LicenceOptions) -> Option<String> {
+    if repository.reference.licence.is_none() {
+        repository.reference.licence = from_texts(repository);
+    }
+    let allowed = options.allow.as_ref()?;
+    let Some(licence) = repository.reference.licence.clone() else {
+        return (options.unknown == UnknownLicence::Refuse).then(|| "licence_unknown".into());
+    };
+    let Ok(expression) = Expression::parse_mode(&licence, ParseMode::LAX) else {
+        let message = format!("`{licence}` is no SPDX expression");
+        repository.diagnostics.push(Diagnostic { path: String::new(), rule: "licence_unknown".into(), message });
+        return (options.unknown == UnknownLicence::Refuse).then(|| "licence_unknown".into());
+    };
+    let fulfilled =
+        expression.evaluate(|requirement| requirement.license.id().is_some_and(|id| allowed.contains(id.name)));
+    (!fulfilled).then(|| "licence_not_allowed".into())
+}
+
+/// The licences whose texts stand at the root, joined by AND: which of several may be chosen is
+/// nothing a text says.
+fn from_texts(repository: &Repository) -> Option<String> {
+    let files = repository.files.iter().filter(|(path, text)| is_licence_file(path) && text.len() <= MAX_TEXT_BYTES);
+    let names: BTreeSet<&str> = files.take(MAX_FILES).filter_map(|(_, text)| recognise(text)).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    (!names.is_empty()).then(|| names.join(" AND "))
+}
+
+fn is_licence_file(path: &str) -> bool {
+    let name = path.strip_prefix("LICENSES/").unwrap_or(path);
+    let upper = name.to_ascii_uppercase();
+    !name.contains('/')
+        && (path != name || ["LICENSE", "LICENCE", "COPYING", "UNLICENSE"].iter().any(|it| upper.starts_with(it)))
+}
+
+fn recognise(text: &str) -> Option<&'static str> {
+    let scanner = Scanner::new(&STORE).confidence_threshold(CONFIDENCE).optimize(false);
+    scanner.scan(&TextData::new(text)).license.map(|found| found.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn licensed(manifest: Option<&str>, files: &[(&str, &str)]) -> Repository {
+        let manifest = manifest.map(|licence| ("Cargo.toml", format!("[package]\nlicense = \"{licence}\"\n")));
+        let texts = files.iter().map(|(path, text)| (*path, (*text).to_owned()));
+        let mut repository = Repository::from_files("r", texts.chain(manifest));
+        repository.reference.licence = repository.files.get("Cargo.toml").and_then(|_| Some("x".into()));
+        repository
+    }
+
+    fn refused(licence: Option<&str>, allow: &[&str], unknown: UnknownLicence) -> Option<String> {
+        let mut repository = Repository::from_files("r", [("a.py", "x = 1\n")]);
+        repository.reference.licence = licence.map(String::from);
+        let allow = Some(allow.iter().map(|it| (*it).to_owned()).collect());
+        check(&mut repository, &LicenceOptions { allow, unknown })
+    }
+
+    #[test]
+    fn an_expression_must_be_fulfilled_by_what_is_allowed() {
+        let allow = ["MIT", "Apache-2.0"];
+        let rule = |licence| refused(Some(licence), &allow, UnknownLicence::Refuse);
+        assert_eq!(rule("MIT"), None);
+        assert_eq!(rule("GPL-3.0-only OR MIT"), None, "one may be chosen");
+        assert_eq!(rule("GPL-3.0-only AND MIT").as_deref(), Some("licence_not_allowed"));
+        assert_eq!(rule("GPL-3.0-only").as_deref(), Some("licence_not_allowed"));
+        assert_eq!(rule("my own terms").as_deref(), Some("licence_unknown"));
+        assert_eq!(refused(None, &allow, UnknownLicence::Refuse).as_deref(), Some("licence_unknown"));
+        assert_eq!(refused(None, &allow, UnknownLicence::Keep), None);
+        let mut repository = licensed(Some("x"), &[]);
+        assert_eq!(check(&mut repository, &LicenceOptions::default()), None, "without a list all are allowed");
+    }
+
+    #[test]
+    fn a_licence_is_known_by_its_text() {
+        let mit = "MIT License\n\nCopyright (c) 2020 A Person\n\nPermission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the \"Software\"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the following conditions:\n\nThe above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.\n\nTHE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.\n";
+        let mut repository = licensed(None, &[("LICENSE", mit), ("a.py", "x = 1\n")]);
+        check(&mut repository, &LicenceOptions::default());
+        assert_eq!(repository.reference.licence.as_deref(), Some("MIT"));
+        let mut unlike =
+            licensed(None, &[("LICENSE", "You may look at this code on Tuesdays.\n"), ("a.py", "x = 1\n")]);
+        check(&mut unlike, &LicenceOptions::default());
+        assert_eq!(unlike.reference.licence, None);
+        assert!(
+            !is_licence_file("src/LICENSE") && is_licence_file("LICENSES/MIT.txt") && is_licence_file("COPYING.LESSER")
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! Takes out of a repository what no person wrote for it, and replaces what must not be repeated.
+//!
+//! Repository → for each file the first rule that refuses it, or the spans to replace → the same
+//! repository with those files listed as skipped (they keep their nodes in the graph), those
+//! spans redacted, and a [`CleanReport`] that accounts for every one.
+//!
+//! Invariants: a file is judged by its path and bytes alone, so the result is the same whatever
+//! the thread count; a rule has one name, which stands in the report, in the diagnostics and in
+//! the redaction; cleaning a clean repository changes nothing.
+//!
+//! Sources: OpenCoder (arXiv 2411.04905, appendix on filters), The Stack v2 (arXiv 2402.19173,
+//! section 3), the classes of github-linguist (generated, vendored).
+
+mod encoded;
+mod generated;
+mod licence;
+mod personal;
+mod secrets;
+mod shape;
+mod vendored;
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use recon_graph::Repository;
+use recon_schema::graph::{Diagnostic, SkipReason};
+use recon_schema::trajectory::Redaction;
+use serde::{Deserialize, Serialize};
+
+pub use licence::{LicenceOptions, UnknownLicence};
+pub use personal::PersonalOptions;
+pub use shape::ShapeOptions;
+
+/// Which rules are applied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CleanOptions {
+    /// Drop files that a program wrote, by their names and their headers.
+    pub generated: bool,
+    /// Drop files copied in from other projects, by their paths.
+    pub vendored: bool,
+    /// Drop files that are mostly data in the form of text, or hold a long run of it.
+    pub encoded_data: bool,
+    /// Drop source files of a size or shape that people do not write.
+    pub shape: ShapeOptions,
+    /// Replace keys, tokens and passwords.
+    pub secrets: bool,
+    /// Replace personal data.
+    pub personal: PersonalOptions,
+    /// Find the repository's licence, and refuse a repository by it.
+    pub licences: LicenceOptions,
+}
+
+impl Default for CleanOptions {
+    fn default() -> Self {
+        Self {
+            generated: true,
+            vendored: true,
+            encoded_data: true,
+            shape: ShapeOptions::default(),
+            secrets: true,
+            personal: PersonalOptions::default(),
+            licences: LicenceOptions::default(),
+        }
+    }
+}
+
+/// A file that was dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedFile {
+    /// Its path.
+    pub path: String,
+    /// The rule that refused it.
+    pub rule: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// The spans of one rule that were replaced in one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedactedFile {
+    /// Its path.
+    pub path: String,
+    /// The rule that found them.
+    pub rule: String,
+    /// How many spans.
+    pub spans: u64,
+    /// Their bytes in the original.
+    pub bytes: u64,
+}
+
+/// What cleaning one repository did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanReport {
+    /// The rule that refused the repository as a whole, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Dropped files, sorted by path.
+    pub dropped: Vec<DroppedFile>,
+    /// Replaced spans, sorted by path and rule.
+    pub redacted: Vec<RedactedFile>,
+}
+
+/// What is to be done with one file.
+enum Verdict {
+    Keep,
+    Drop(Refusal),
+    Redact(Vec<Redaction>),
+}
+
+/// A rule that refuses a file, and what it measured.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refusal {
+    pub(crate) rule: &'static str,
+    pub(crate) reason: SkipReason,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(rule: &'static str, reason: SkipReason, message: impl Into<String>) -> Self {
+        Self { rule, reason, message: message.into() }
+    }
+}
+
+/// Cleans `repository` in place.
+///
+/// With [`CleanReport::refused`] set the repository is not to be used; its files are cleaned all
+/// the same, so that the report is complete.
+pub fn clean(repository: &mut Repository, options: &CleanOptions) -> CleanReport {
+    let verdicts: Vec<(&String, Verdict)> =
+        repository.files.par_iter().map(|(path, text)| (path, judge(path, text, options))).collect();
+    let todo: Vec<(String, Verdict)> = verdicts
+        .into_iter()
+        .filter(|(_, verdict)| !matches!(verdict, Verdict::Keep))
+        .map(|(path, verdict)| (path.clone(), verdict))
+        .collect();
+    let mut report = CleanReport { refused: licence::check(repository, &options.licences), ..CleanReport::default() };
+    for (path, verdict) in todo {
+        match verdict {
+            Verdict::Keep => {}
+            Verdict::Drop(refusal) => drop_file(repository, path, refusal, &mut report),
+            Verdict::Redact(spans) => redact(repository, &path, spans, &mut report),
+        }
+    }
+    repository.diagnostics.sort();
+    report
+}
+
+/// Drops one file: it is listed as skipped, explained in the diagnostics, counted in the report.
+pub(crate) fn drop_file(repository: &mut Repository, path: String, refusal: Refusal, report: &mut CleanReport) {
+    let Refusal { rule, reason, message } = refusal;
+    repository.skip(&path, reason);
+    let bytes = repository.skipped.get(&path).map_or(0, |file| file.bytes);
+    repository.diagnostics.push(Diagnostic { path: path.clone(), rule: rule.into(), message });
+    report.dropped.push(DroppedFile { path, rule: rule.into(), bytes });
+}
+
+fn redact(repository: &mut Repository, path: &str, spans: Vec<Redaction>, report: &mut CleanReport) {
+    let mut by_rule: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for span in &spans {
+        let counts = by_rule.entry(&span.rule).or_default();
+        *counts = (counts.0 + 1, counts.1 + span.end - span.start);
+    }
+    report.redacted.extend(by_rule.into_iter().map(|(rule, (spans, bytes))| RedactedFile {
+        path: path.into(),
+        rule: rule.into(),
+        spans,
+        bytes,
+    }));
+    repository.redact(path, spans);
+}
+
+fn judge(path: &str, text: &str, options: &CleanOptions) -> Verdict {
+    let refusal = options
+        .vendored
+        .then(|| vendored::refuse(path))
+        .flatten()
+        .or_else(|| options.generated.then(|| generated::refuse(path, text)).flatten())
+        .or_else(|| options.encoded_data.then(|| encoded::refuse(text)).flatten())
+        .or_else(|| shape::refuse(path, text, &options.shape));
+    if let Some(refusal) = refusal {
+        return Verdict::Drop(refusal);
+    }
+    let found = find(text, options);
+    if found.is_empty() { Verdict::Keep } else { Verdict::Redact(found) }
+}
+
+/// What is to be replaced in `text`, in order, without overlap.
+fn find(text: &str, options: &CleanOptions) -> Vec<Redaction> {
+    let mut found = Vec::new();
+    if options.secrets {
+        secrets::find(text, &mut found);
+    }
+    personal::find(text, &options.personal, &mut found);
+    without_overlap(found)
+}
+
+/// A span of bytes that a rule wants replaced.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    /// The longer of two spans with one start comes first.
+    pub(crate) end: std::cmp::Reverse<usize>,
+    pub(crate) rule: &'static str,
+}
+
+impl Span {
+    pub(crate) fn new(rule: &'static str, start: usize, end: usize) -> Self {
+        Self { start, end: std::cmp::Reverse(end), rule }
+    }
+}
+
+/// What stands in place of a span. The angle brackets keep it from being found again.
+fn placeholder(rule: &str) -> String {
+    format!("<redacted:{rule}>")
+}
+
+fn without_overlap(mut found: Vec<Span>) -> Vec<Redaction> {
+    found.sort_unstable();
+    let mut spans: Vec<Redaction> = Vec::new();
+    for Span { start, end, rule } in found {
+        let (start, end) = (start as u64, end.0 as u64);
+        if spans.last().is_none_or(|last| last.end <= start) {
+            spans.push(Redaction { start, end, rule: rule.into(), replacement: placeholder(rule) });
+        }
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,318 @@
+//! Keys, tokens and passwords, found by the marks their issuers gave them.
+//!
+//! One automaton looks for all marks at once; a found mark is then held to the full form of its
+//! token (alphabet, length, what may stand beside it), so that a word that begins like a token is
+//! not one. Passwords have no form: they are taken from URLs and from assignments whose value
+//! looks random.
+
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use super::Span;
+
+/// Letters a token is made of.
+#[derive(Clone, Copy)]
+enum Alphabet {
+    UpperDigits,
+    Alphanumeric,
+    Hex,
+    /// Base64 for URLs: letters, digits, `-` and `_`.
+    Url,
+    /// Base64: letters, digits, `+`, `/` and `=`.
+    Base64,
+    /// Letters, digits, `-`, `_`, `.`.
+    Dotted,
+    /// What may stand in a path of a URL.
+    Path,
+}
+
+impl Alphabet {
+    fn holds(self, byte: u8) -> bool {
+        match self {
+            Self::UpperDigits => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
+            Self::Alphanumeric => byte.is_ascii_alphanumeric(),
+            Self::Hex => byte.is_ascii_hexdigit(),
+            Self::Url => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
+            Self::Base64 => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='),
+            Self::Dotted => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'),
+            Self::Path => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/'),
+        }
+    }
+}
+
+/// What follows a mark.
+#[derive(Clone, Copy)]
+enum Form {
+    /// So many letters, at least and at most; the next byte is none of them.
+    Token(Alphabet, usize, usize),
+    /// Three parts joined by dots, the mark being the beginning of the first.
+    WebToken,
+    /// Up to the closing line.
+    PrivateKey,
+    /// `name = "value"`, the value being so many letters.
+    Assigned(Alphabet, usize, usize),
+    /// The same, the value being of any form that looks random.
+    AssignedRandom,
+    /// `user:password@` after `://`.
+    UrlPassword,
+    /// Digits before the mark, letters after it.
+    Telegram,
+}
+
+use Alphabet::{Alphanumeric, Base64, Dotted, Hex, Path, UpperDigits, Url};
+use Form::{Assigned, AssignedRandom, PrivateKey, Telegram, Token, UrlPassword, WebToken};
+
+/// Mark, rule, form. Marks are matched without regard to case; a form that needs it says so by
+/// its alphabet, and [`exact`] holds marks that stand for tokens to theirs.
+const MARKS: &[(&str, &str, Form)] = &[
+    ("-----BEGIN ", "private_key", PrivateKey),
+    ("AKIA", "aws_access_key", Token(UpperDigits, 16, 16)),
+    ("ASIA", "aws_access_key", Token(UpperDigits, 16, 16)),
+    ("aws_secret_access_key", "aws_secret_key", Assigned(Base64, 40, 40)),
+    ("aws_secret_key", "aws_secret_key", Assigned(Base64, 40, 40)),
+    ("ghp_", "github_token", Token(Alphanumeric, 36, 255)),
+    ("gho_", "github_token", Token(Alphanumeric, 36, 255)),
+    ("ghu_", "github_token", Token(Alphanumeric, 36, 255)),
+    ("ghs_", "github_token", Token(Alphanumeric, 36, 255)),
+    ("ghr_", "github_token", Token(Alphanumeric, 36, 255)),
+    ("github_pat_", "github_token", Token(Url, 60, 255)),
+    ("glpat-", "gitlab_token", Token(Url, 20, 64)),
+    ("gldt-", "gitlab_token", Token(Url, 20, 64)),
+    ("xoxb-", "slack_token", Token(Url, 20, 255)),
+    ("xoxp-", "slack_token", Token(Url, 20, 255)),
+    ("xoxa-", "slack_token", Token(Url, 20, 255)),
+    ("xoxr-", "slack_token", Token(Url, 20, 255)),
+    ("xoxs-", "slack_token", Token(Url, 20, 255)),
+    ("xapp-", "slack_token", Token(Url, 20, 255)),
+    ("hooks.slack.com/services/", "slack_webhook", Token(Path, 30, 120)),
+    ("discord.com/api/webhooks/", "discord_webhook", Token(Path, 60, 200)),
+    ("discordapp.com/api/webhooks/", "discord_webhook", Token(Path, 60, 200)),
+    ("AIza", "google_api_key", Token(Url, 35, 35)),
+    ("GOCSPX-", "google_client_secret", Token(Url, 28, 28)),
+    ("ya29.", "google_oauth_token", Token(Dotted, 40, 2_048)),
+    ("sk_live_", "stripe_key", Token(Alphanumeric, 16, 255)),
+    ("rk_live_", "stripe_key", Token(Alphanumeric, 16, 255)),
+    ("sk_test_", "stripe_key", Token(Alphanumeric, 16, 255)),
+    ("whsec_", "stripe_key", Token(Base64, 32, 64)),
+    ("sk-proj-", "openai_key", Token(Url, 40, 255)),
+    ("sk-svcacct-", "openai_key", Token(Url, 40, 255)),
+    ("sk-ant-", "anthropic_key", Token(Url, 40, 255)),
+    ("sk-", "openai_key", Token(Alphanumeric, 40, 64)),
+    ("hf_", "huggingface_token", Token(Alphanumeric, 34, 40)),
+    ("npm_", "npm_token", Token(Alphanumeric, 36, 36)),
+    ("pypi-AgEIcHlwaS5vcmc", "pypi_token", Token(Url, 50, 1_024)),
+    ("rubygems_", "rubygems_token", Token(Hex, 48, 48)),
+    ("dckr_pat_", "docker_token", Token(Url, 20, 64)),
+    ("SG.", "sendgrid_key", Token(Dotted, 60, 72)),
+    ("dop_v1_", "digitalocean_token", Token(Hex, 64, 64)),
+    ("shpat_", "shopify_token", Token(Hex, 32, 32)),
+    ("shpss_", "shopify_token", Token(Hex, 32, 32)),
+    ("lin_api_", "linear_token", Token(Alphanumeric, 32, 64)),
+    ("PMAK-", "postman_key", Token(Url, 40, 80)),
+    ("hvs.", "vault_token", Token(Url, 24, 255)),
+    ("AccountKey=", "azure_storage_key", Token(Base64, 86, 88)),
+    ("SharedAccessKey=", "azure_storage_key", Token(Base64, 40, 88)),
+    ("eyJ", "json_web_token", WebToken),
+    (":AA", "telegram_token", Telegram),
+    ("://", "url_password", UrlPassword),
+    ("password", "assigned_secret", AssignedRandom),
+    ("passwd", "assigned_secret", AssignedRandom),
+    ("secret", "assigned_secret", AssignedRandom),
+    ("api_key", "assigned_secret", AssignedRandom),
+    ("apikey", "assigned_secret", AssignedRandom),
+    ("api-key", "assigned_secret", AssignedRandom),
+    ("access_key", "assigned_secret", AssignedRandom),
+    ("auth_token", "assigned_secret", AssignedRandom),
+    ("access_token", "assigned_secret", AssignedRandom),
+    ("private_token", "assigned_secret", AssignedRandom),
+    ("credential", "assigned_secret", AssignedRandom),
+];
+
+/// Longest stretch between the name and the value of an assignment.
+const MAX_ASSIGNMENT_GAP: usize = 24;
+/// Longest `user:password` looked at.
+const MAX_URL_USER: usize = 256;
+/// Longest private key.
+const MAX_KEY_BYTES: usize = 32 << 10;
+/// Bits a byte from which a value looks random; English words have about 3.
+const MIN_RANDOM_BITS: f64 = 3.5;
+
+static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let marks = MARKS.iter().map(|(mark, ..)| mark);
+    let builder =
+        AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::LeftmostLongest).build(marks);
+    builder.expect("a short list of short patterns")
+});
+
+/// Adds every secret in `text` to `found`.
+pub(super) fn find(text: &str, found: &mut Vec<Span>) {
+    let bytes = text.as_bytes();
+    for mark in SEARCH.find_iter(bytes) {
+        let (word, rule, form) = MARKS[mark.pattern().as_usize()];
+        let span = match form {
+            Token(alphabet, least, most) if exact(bytes, mark.start(), word) => {
+                token(bytes, mark.end(), alphabet, least, most).map(|end| {
+                    // A webhook's host is public; what follows it is not.
+                    let start = if word.ends_with(['/', '=']) { mark.end() } else { mark.start() };
+                    (start, end)
+                })
+            }
+            WebToken if exact(bytes, mark.start(), word) => web_token(bytes, mark.start()),
+            PrivateKey => private_key(bytes, mark.end()),
+            Assigned(alphabet, least, most) => assigned(bytes, mark.end()).filter(|(start, end)| {
+                (least..=most).contains(&(end - start)) && bytes[*start..*end].iter().all(|byte| alphabet.holds(*byte))
+            }),
+            AssignedRandom => assigned(bytes, mark.end()).filter(|(start, end)| looks_random(&bytes[*start..*end])),
+            UrlPassword => url_password(bytes, mark.end()),
+            Telegram => telegram(bytes, mark.start(), mark.end()),
+            Token(..) | WebToken => None,
+        };
+        if let Some((start, end)) = span {
+            found.push(Span::new(rule, start, end));
+        }
+    }
+}
+
+/// Whether the mark stands there in its own case, and not inside a word.
+fn exact(bytes: &[u8], start: usize, word: &str) -> bool {
+    let before = start.checked_sub(1).map(|at| bytes[at]);
+    let own_case = bytes[start..].starts_with(word.as_bytes());
+    let inside = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    own_case && (!inside || word.contains('/'))
+}
+
+/// The end of a token that begins at `start` and is held to its length.
+fn token(bytes: &[u8], start: usize, alphabet: Alphabet, least: usize, most: usize) -> Option<usize> {
+    let length = bytes[start..].iter().take(most + 1).take_while(|byte| alphabet.holds(**byte)).count();
+    // Letters in a row of one kind are a name or a placeholder, not a token.
+    let varied = || {
+        let value = &bytes[start..start + length];
+        value.iter().any(u8::is_ascii_digit) && value.iter().any(u8::is_ascii_alphabetic)
+    };
+    ((least..=most).contains(&length) && varied()).then_some(start + length)
+}
+
+fn web_token(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
+    let part = |from: usize| from + bytes[from..].iter().take_while(|byte| Url.holds(**byte)).count();
+    let header = part(start);
+    let second = bytes.get(header..)?.strip_prefix(b".eyJ").map(|_| header + 1)?;
+    let payload = part(second);
+    let third = (bytes.get(payload) == Some(&b'.')).then_some(payload + 1)?;
+    let end = part(third);
+    (header - start >= 16 && payload - second >= 8 && end - third >= 16).then_some((start, end))
+}
+
+/// The body of a private key; its opening and closing lines stay, so that code that looks for
+/// them still reads.
+fn private_key(bytes: &[u8], after_begin: usize) -> Option<(usize, usize)> {
+    let window = &bytes[after_begin..bytes.len().min(after_begin + MAX_KEY_BYTES)];
+    let label = memchr::memmem::find(&window[..window.len().min(64)], b"-----")?;
+    let name = &window[..label];
+    let private = memchr::memmem::find(name, b"PRIVATE KEY").is_some();
+    let label_only = name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ');
+    if !private || !label_only {
+        return None;
+    }
+    let body = label + 5;
+    let end = body + memchr::memmem::find(&window[body..], b"-----END")?;
+    let letters = window[body..end].iter().filter(|byte| Base64.holds(**byte)).count();
+    let blank = |byte: u8| matches!(byte, b'\n' | b'\r' | b' ' | b'\t' | b'"' | b'\'' | b'+' | b'\\' | b',' | b';');
+    let (mut first, mut last) = (body, end);
+    while first < last && blank(window[first]) {
+        first += 1;
+    }
+    while last > first && blank(window[last - 1]) {
+        last -= 1;
+    }
+    // `\n` written as an escape is part of the frame, not of the key.
+    if window[first..last].starts_with(b"n") && window[..first].ends_with(b"\\") {
+        first += 1;
+    }
+    (letters >= 64).then_some((after_begin + first, after_begin + last))
+}
+
+/// The value assigned to a name: after `=`, `:` or `=>`, in quotes, on the same line.
+fn assigned(bytes: &[u8], after_name: usize) -> Option<(usize, usize)> {
+    let rest = &bytes[after_name..bytes.len().min(after_name + MAX_ASSIGNMENT_GAP)];
+    // The name may go on (`api_key_id`), be quoted itself (`"password": `) or be typed (`: &str = `).
+    let name = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+    let mut at = name;
+    at += rest[at..].iter().take_while(|byte| matches!(byte, b'"' | b'\'' | b']' | b' ' | b'\t')).count();
+    let operator = rest.get(at).filter(|byte| matches!(byte, b'=' | b':'))?;
+    let typed = *operator == b':' && memchr::memchr(b'=', &rest[at..]).is_some();
+    if typed {
+        at += memchr::memchr(b'=', &rest[at..])?;
+    }
+    at += rest[at..].iter().take_while(|byte| matches!(byte, b'=' | b':' | b'>' | b' ' | b'\t')).count();
+    let quote = *rest.get(at).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
+    let start = after_name + at + 1;
+    let line = &bytes[start..bytes.len().min(start + 256)];
+    let end = line.iter().position(|byte| *byte == quote || *byte == b'\n')?;
+    (line[end] == quote).then_some((start, start + end))
+}
+
+/// Whether a value is no word, no path and no template: of one piece, mixed, of high entropy.
+fn looks_random(value: &[u8]) -> bool {
+    let of_one_piece = value
+        .iter()
+        .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}' | b'$' | b'<' | b'>' | b'(' | b')' | b'%'));
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    value.len() >= 16 && of_one_piece && digits >= 2 && letters >= 2 && bits_a_byte(value) >= MIN_RANDOM_BITS
+}
+
+/// Shannon's entropy of the bytes.
+fn bits_a_byte(value: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    for byte in value {
+        counts[*byte as usize] += 1;
+    }
+    let share = |count: u32| f64::from(count) / value.len() as f64;
+    counts.iter().filter(|count| **count > 0).map(|count| -share(*count) * share(*count).log2()).sum()
+}
+
+/// The password of `scheme://user:password@host`.
+fn url_password(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
+    let window = &bytes[start..bytes.len().min(start + MAX_URL_USER)];
+    let ends = |byte: u8| {
+        byte.is_ascii_whitespace()
+            || matches!(
+                byte,
+                b'/' | b'"'
+                    | b'\''
+                    | b'`'
+                    | b'<'
+                    | b'>'
+                    | b'{'
+                    | b'}'
+                    | b'$'
+                    | b'('
+                    | b'['
+                    | b'\\'
+                    | b'?'
+                    | b'#'
+                    | b'|'
+                    | b'*'
+            )
+    };
+    let length = window.iter().position(|byte| ends(*byte)).unwrap_or(window.len());
+    let authority = &window[..length];
+    let at = memchr::memrchr(b'@', authority)?;
+    let colon = memchr::memchr(b':', &authority[..at])?;
+    let (user, password) = (&authority[..colon], &authority[colon + 1..at]);
+    const EXAMPLES: [&[u8]; 9] =
+        [b"password", b"pass", b"pwd", b"passwd", b"secret", b"token", b"xxx", b"postgres", b"guest"];
+    let example = EXAMPLES.iter().any(|word| password.eq_ignore_ascii_case(word)) || user == password;
+    let host_follows = authority.len() > at + 1;
+    (password.len() >= 3 && host_follows && !example).then_some((start + colon + 1, start + at))
+}
+
+fn telegram(bytes: &[u8], mark: usize, after: usize) -> Option<(usize, usize)> {
+    let digits = bytes[..mark].iter().rev().take(11).take_while(|byte| byte.is_ascii_digit()).count();
+    let start = mark - digits;
+    let apart = start.checked_sub(1).is_none_or(|at| !bytes[at].is_ascii_alphanumeric());
+    let length = bytes[after..].iter().take(34).take_while(|byte| Url.holds(**byte)).count();
+    ((8..=10).contains(&digits) && apart && length == 33 && &bytes[mark..after] == b":AA")
+        .then_some((start, after + length))
+}

@@ -1,0 +1,93 @@
+//! Archives: told by their first bytes, read in one pass, never unpacked to disk.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use recon_graph::{Intake, ReadOptions, Repository, TopFolder};
+use recon_schema::graph::RepositoryRef;
+
+use super::bounded::{Bounded, Counted, exceeded};
+use super::{SourceOptions, stem, tar, zip};
+use crate::{Error, Result};
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const ZIP: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
+/// Largest window a zstd stream may ask for, as a power of two.
+const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// How a stream is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// The compression of a file, by its first bytes.
+pub(crate) fn compression(path: &Path) -> io::Result<Compression> {
+    let mut reader = BufReader::with_capacity(16, File::open(path)?);
+    let head = reader.fill_buf()?;
+    Ok(match head {
+        _ if head.starts_with(GZIP) => Compression::Gzip,
+        _ if head.starts_with(ZSTD) => Compression::Zstd,
+        _ => Compression::None,
+    })
+}
+
+/// The content of a file, decompressed where it is compressed, within limits.
+pub(crate) fn open(path: &Path, limits: &SourceOptions) -> io::Result<Box<dyn Read>> {
+    let compression = compression(path)?;
+    let (input, consumed) = Counted::new(BufReader::with_capacity(1 << 16, File::open(path)?));
+    Ok(match compression {
+        Compression::None => Box::new(Bounded::new(input, consumed, limits)),
+        Compression::Gzip => Box::new(Bounded::new(MultiGzDecoder::new(input), consumed, limits)),
+        Compression::Zstd => {
+            let mut decoder = zstd::Decoder::new(input)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+            Box::new(Bounded::new(decoder, consumed, limits))
+        }
+    })
+}
+
+pub(super) fn read(path: &Path, options: &ReadOptions, limits: &SourceOptions) -> Result<Repository> {
+    let failed = |error: io::Error| match (exceeded(&error), error.kind()) {
+        (Some(reason), _) => Error::TooMuch { path: path.into(), reason },
+        (None, io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            Error::Read { path: path.into(), source: error }
+        }
+        (None, _) => Error::Archive { path: path.into(), reason: error.to_string() },
+    };
+    let mut intake = Intake::new(options);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut head = [0; 4];
+    let length = read_up_to(&mut file, &mut head).map_err(failed)?;
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    if ZIP.iter().any(|magic| head[..length].starts_with(magic)) {
+        zip::read(BufReader::new(file), limits, &mut intake).map_err(failed)?;
+    } else {
+        let mut stream = open(path, limits).map_err(failed)?;
+        match tar::read(&mut stream, limits, &mut intake) {
+            Err(error) if error.kind() == tar::NOT_TAR => return Err(Error::UnknownKind { path: path.into() }),
+            other => other.map_err(failed)?,
+        }
+    }
+    let source = path.file_name().map_or_else(|| stem(path), |name| name.to_string_lossy().into_owned());
+    let name = intake.top_folder().map_or_else(|| stem(path), String::from);
+    let reference = RepositoryRef { name, source, commit: None, licence: None };
+    Ok(intake.finish(reference, TopFolder::Strip))
+}
+
+/// Fills as much of `buffer` as the stream has.
+pub(super) fn read_up_to(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match stream.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
