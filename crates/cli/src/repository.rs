@@ -73,8 +73,7 @@ fn divide(mut repository: Repository, whole: RepoGraph, cleaned: CleanReport, op
 fn digest(repository: &Repository) -> Sha256 {
     let reference = serde_json::to_vec(&repository.reference).expect("a reference has string keys");
     let texts = repository.files.iter().flat_map(|(path, text)| [path.as_bytes(), text.as_bytes()]);
-    let originals: Vec<String> = repository.redacted.values().map(|original| original.sha256.to_string()).collect();
-    let originals = originals.iter().map(String::as_bytes);
+    let originals = repository.redacted.values().map(|original| original.sha256.as_bytes().as_slice());
     Sha256::of_fields(std::iter::once(reference.as_slice()).chain(texts).chain(originals))
 }
 

@@ -9,9 +9,16 @@
 //! be taken is counted under the rule that refused it.
 
 pub mod clean;
+pub mod contamination;
+pub mod corpus;
+pub mod duplicates;
+pub mod rows;
 pub mod source;
 
+mod words;
+
 pub use clean::{CleanOptions, CleanReport, clean};
+pub use corpus::{CorpusOptions, CorpusReport, Grouping, Settings, Shard};
 pub use source::{Source, SourceOptions};
 
 use std::path::PathBuf;
@@ -61,6 +68,65 @@ pub enum Error {
         action: &'static str,
         /// What the object database said.
         reason: String,
+    },
+    /// A file could not be written.
+    #[error("failed to write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A shard without a column that is asked for.
+    #[error("{} has no column of texts named `{name}`; it has: {found}", path.display())]
+    Columns {
+        /// The shard.
+        path: PathBuf,
+        /// The column asked for.
+        name: String,
+        /// The columns there are.
+        found: String,
+    },
+    /// Benchmarks without a run long enough to be recognised.
+    #[error("{} holds no text of {run_words} words", path.display())]
+    NoBenchmark {
+        /// The first benchmark.
+        path: PathBuf,
+        /// Words in a run.
+        run_words: usize,
+    },
+    /// More of the corpus is unusable than is accepted.
+    #[error(
+        "{faults} of {total} {things} are unusable, above {limit:.3} (corpus.max_skipped_fraction); most by rule `{rule}`: {example}"
+    )]
+    TooManyFaults {
+        /// Unusable ones.
+        faults: u64,
+        /// All met.
+        total: u64,
+        /// `rows` or `repositories`.
+        things: &'static str,
+        /// The fraction accepted.
+        limit: f64,
+        /// The rule with most faults.
+        rule: String,
+        /// The first fault of that rule.
+        example: String,
+    },
+    /// The second pass met another corpus than the first.
+    #[error("the corpus changed while it was read, at repository {repository}")]
+    Changed {
+        /// Its name.
+        repository: String,
+    },
+    /// A record could not be written.
+    #[error(transparent)]
+    Record(#[from] recon_schema::Error),
+    /// A folder that holds neither shards nor repositories.
+    #[error("{} holds neither shards (.jsonl, .jsonl.gz, .jsonl.zst, .parquet) nor repositories", path.display())]
+    EmptyCorpus {
+        /// The folder.
+        path: PathBuf,
     },
     /// A name that is no commit of the repository.
     #[error("{} has no commit `{revision}`", path.display())]

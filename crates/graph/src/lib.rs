@@ -26,7 +26,7 @@ pub use repository::{Original, Repository, SkippedFile};
 
 /// The name of the language a file of this path is written in; none for other text.
 pub fn language(path: &str) -> Option<&'static str> {
-    languages::of_path(path).map(|language| language.name())
+    languages::of_path(path)
 }
 
 /// Why a directory could not be taken as a repository.

@@ -107,15 +107,43 @@ pub fn write_json_lines<'a, T: Serialize + 'a>(
     path: &Path,
     records: impl IntoIterator<Item = &'a T>,
 ) -> Result<Written> {
-    let fail = |source| Error::Write { path: path.into(), source };
-    let mut encoder = zstd::Encoder::new(AtomicFile::create(path)?, 3).map_err(fail)?;
-    encoder.include_checksum(true).map_err(fail)?;
-    for record in records {
-        let mut line = serde_json::to_vec(record).expect("records have string keys and finite numbers");
-        line.push(b'\n');
-        encoder.write_all(&line).map_err(fail)?;
+    let mut lines = JsonLines::create(path)?;
+    records.into_iter().try_for_each(|record| lines.push(record))?;
+    lines.finish()
+}
+
+/// Records that are written one by one, in the form of [`write_json_lines`].
+pub struct JsonLines {
+    path: PathBuf,
+    encoder: zstd::Encoder<'static, AtomicFile>,
+}
+
+impl JsonLines {
+    /// Opens a file that appears when [`finish`](Self::finish) succeeds.
+    pub fn create(path: &Path) -> Result<Self> {
+        let fail = |source| Error::Write { path: path.into(), source };
+        let mut encoder = zstd::Encoder::new(AtomicFile::create(path)?, 3).map_err(fail)?;
+        encoder.include_checksum(true).map_err(fail)?;
+        Ok(Self { path: path.into(), encoder })
     }
-    encoder.finish().map_err(fail)?.finish()
+
+    /// Adds one record.
+    pub fn push<T: Serialize>(&mut self, record: &T) -> Result<()> {
+        let line = serde_json::to_vec(record).expect("records have string keys and finite numbers");
+        self.push_line(line)
+    }
+
+    /// Adds one record that is JSON on one line already.
+    pub fn push_line(&mut self, mut line: Vec<u8>) -> Result<()> {
+        line.push(b'\n');
+        self.encoder.write_all(&line).map_err(|source| Error::Write { path: self.path.clone(), source })
+    }
+
+    /// Flushes to the disk and gives the file its name.
+    pub fn finish(self) -> Result<Written> {
+        let Self { path, encoder } = self;
+        encoder.finish().map_err(|source| Error::Write { path, source })?.finish()
+    }
 }
 
 /// Reads records written by [`write_json_lines`]; plain JSON Lines are read too.

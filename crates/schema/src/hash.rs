@@ -24,6 +24,11 @@ impl Sha256 {
         Self(hasher.finalize().into())
     }
 
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first eight bytes as a little-endian integer: a well-mixed 64-bit key.
     pub fn to_u64(self) -> u64 {
         u64::from_le_bytes(self.0[..8].try_into().expect("a digest has 32 bytes"))

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use recon_corpus::Shard;
 use recon_graph::{build, output};
 
-use super::print_text;
+use super::{corpus, print_text};
 use crate::config::ConfigArgs;
 use crate::failure::Outcome;
 use crate::repository;
@@ -15,12 +16,21 @@ use crate::repository;
 #[command(after_help = "Examples:
   recon graph . --format dot | dot -Tsvg > graph.svg
   recon graph project.git@v1.2 --format json      a tag, without a checkout
-  recon graph package-1.0.tar.gz")]
+  recon graph package-1.0.tar.gz
+  recon graph --corpus shards/ --out out --set corpus.columns=stack_v1    many repositories")]
 pub struct GraphArgs {
     /// The repository: a directory, `DIR@REVISION` (a commit of the git repository there), a bare
     /// git repository, or an archive (tar, tar.gz, tar.zst, zip); the git root of the current
     /// folder if absent.
     repository: Option<PathBuf>,
+    /// A corpus instead of one repository: shards (.jsonl, .jsonl.gz, .jsonl.zst, .parquet), a
+    /// folder of shards, or a folder of repositories and archives; may be repeated. Graphs,
+    /// accounts and a report go to OUT/graph.
+    #[arg(long, value_name = "PATH", conflicts_with = "repository")]
+    corpus: Vec<PathBuf>,
+    /// Work on a share of the corpus, chosen by the repositories' names.
+    #[arg(long, value_name = "I/N", requires = "corpus", default_value_t = Shard::WHOLE)]
+    shard: Shard,
     #[command(flatten)]
     config: ConfigArgs,
     /// Form of the output.
@@ -29,7 +39,7 @@ pub struct GraphArgs {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum GraphFormat {
+pub(super) enum GraphFormat {
     /// For people.
     #[default]
     Text,
@@ -42,6 +52,9 @@ enum GraphFormat {
 /// Runs the command.
 pub fn run(arguments: &GraphArgs) -> Outcome {
     let mut config = arguments.config.load()?;
+    if !arguments.corpus.is_empty() {
+        return corpus::run(&arguments.corpus, arguments.shard, &config, arguments.format);
+    }
     if let Some(repository) = &arguments.repository {
         config.repository = Some(repository.clone());
     }

@@ -1,6 +1,7 @@
 //! One file per command, and what all of them need: output forms and printing.
 
 pub mod check;
+mod corpus;
 pub mod eval;
 pub mod export;
 pub mod generate;

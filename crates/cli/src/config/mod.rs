@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use recon_agents::AgentOptions;
-use recon_corpus::{CleanOptions, Source, SourceOptions};
+use recon_corpus::{CleanOptions, CorpusOptions, Source, SourceOptions};
 use recon_engine::EngineOptions;
 use recon_graph::ReadOptions;
 use recon_pack::PackOptions;
@@ -45,6 +45,8 @@ pub struct Config {
     pub source: SourceOptions,
     /// What is dropped from the repository, and what is replaced in it.
     pub clean: CleanOptions,
+    /// A corpus of many repositories, for `recon graph --corpus`.
+    pub corpus: CorpusOptions,
     /// The engine that generates and scores.
     pub engine: EngineOptions,
     /// Main agent and sub-agents.

@@ -8,7 +8,6 @@ use std::sync::LazyLock;
 use recon_graph::Repository;
 use recon_schema::graph::Diagnostic;
 use serde::{Deserialize, Serialize};
-use spdx::detection::scan::Scanner;
 use spdx::detection::{Store, TextData};
 use spdx::{Expression, ParseMode};
 
@@ -78,8 +77,8 @@ fn is_licence_file(path: &str) -> bool {
 }
 
 fn recognise(text: &str) -> Option<&'static str> {
-    let scanner = Scanner::new(&STORE).confidence_threshold(CONFIDENCE).optimize(false);
-    scanner.scan(&TextData::new(text)).license.map(|found| found.name)
+    let likest = STORE.analyze(&TextData::new(text));
+    (likest.score >= CONFIDENCE).then_some(likest.name)
 }
 
 #[cfg(test)]

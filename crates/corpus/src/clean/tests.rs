@@ -104,7 +104,7 @@ fn dirty() -> Repository {
             ("c_pb2.py", good.clone()),
             ("vendor/d.py", good.clone()),
             ("e.py", format!("{good}DATA = '{}'\n", noise(1_100))),
-            ("f.py", "x = 1\n".repeat(200)),
+            ("f.py", "value = other_value\n".repeat(60)),
         ],
     )
 }

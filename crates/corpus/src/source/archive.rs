@@ -42,7 +42,8 @@ pub(crate) fn open(path: &Path, limits: &SourceOptions) -> io::Result<Box<dyn Re
     let compression = compression(path)?;
     let (input, consumed) = Counted::new(BufReader::with_capacity(1 << 16, File::open(path)?));
     Ok(match compression {
-        Compression::None => Box::new(Bounded::new(input, consumed, limits)),
+        // Nothing comes out that did not go in.
+        Compression::None => Box::new(input),
         Compression::Gzip => Box::new(Bounded::new(MultiGzDecoder::new(input), consumed, limits)),
         Compression::Zstd => {
             let mut decoder = zstd::Decoder::new(input)?;
@@ -68,8 +69,11 @@ pub(super) fn read(path: &Path, options: &ReadOptions, limits: &SourceOptions) -
     if ZIP.iter().any(|magic| head[..length].starts_with(magic)) {
         zip::read(BufReader::new(file), limits, &mut intake).map_err(failed)?;
     } else {
-        let mut stream = open(path, limits).map_err(failed)?;
-        match tar::read(&mut stream, limits, &mut intake) {
+        let read = match compression(path).map_err(failed)? {
+            Compression::None => tar::read(&mut InFile::new(file).map_err(failed)?, limits, &mut intake),
+            _ => tar::read(&mut open(path, limits).map_err(failed)?, limits, &mut intake),
+        };
+        match read {
             Err(error) if error.kind() == tar::NOT_TAR => return Err(Error::UnknownKind { path: path.into() }),
             other => other.map_err(failed)?,
         }
@@ -78,6 +82,52 @@ pub(super) fn read(path: &Path, options: &ReadOptions, limits: &SourceOptions) -
     let name = intake.top_folder().map_or_else(|| stem(path), String::from);
     let reference = RepositoryRef { name, source, commit: None, licence: None };
     Ok(intake.finish(reference, TopFolder::Strip))
+}
+
+/// An uncompressed archive: what is not wanted of it is not read.
+struct InFile {
+    reader: BufReader<File>,
+    bytes_left: u64,
+}
+
+impl InFile {
+    fn new(file: File) -> io::Result<Self> {
+        let bytes_left = file.metadata()?.len();
+        Ok(Self { reader: BufReader::with_capacity(1 << 16, file), bytes_left })
+    }
+}
+
+impl Read for InFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.bytes_left = self.bytes_left.saturating_sub(read as u64);
+        Ok(read)
+    }
+}
+
+impl tar::Pass for InFile {
+    fn pass(&mut self, bytes: u64) -> io::Result<bool> {
+        // A seek beyond the end succeeds; the length tells a file that breaks off.
+        let Some(left) = self.bytes_left.checked_sub(bytes) else { return Ok(false) };
+        self.bytes_left = left;
+        self.reader.seek_relative(i64::try_from(bytes).map_err(io::Error::other)?)?;
+        Ok(true)
+    }
+}
+
+/// A decompressed stream can only be read through.
+impl tar::Pass for Box<dyn Read> {
+    fn pass(&mut self, mut bytes: u64) -> io::Result<bool> {
+        let mut block = vec![0; bytes.min(1 << 16) as usize];
+        while bytes > 0 {
+            let length = bytes.min(block.len() as u64) as usize;
+            match self.read(&mut block[..length])? {
+                0 => return Ok(false),
+                read => bytes -= read as u64,
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Fills as much of `buffer` as the stream has.

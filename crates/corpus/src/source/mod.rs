@@ -23,6 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
+pub(crate) use archive::open as open_stream;
+pub(crate) use bounded::exceeded;
+
 /// What an archive or a history may cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -20,6 +20,12 @@ const MAX_EXTENSION_BYTES: u64 = 1 << 20;
 /// The kind of the error for a stream that does not begin with a tar header.
 pub(super) const NOT_TAR: io::ErrorKind = io::ErrorKind::Unsupported;
 
+/// A stream of which parts are passed over.
+pub(super) trait Pass: Read {
+    /// Passes over so many bytes; false where the stream has fewer.
+    fn pass(&mut self, bytes: u64) -> io::Result<bool>;
+}
+
 /// What extension entries say of the entry that follows them.
 #[derive(Default)]
 struct Extension {
@@ -29,7 +35,7 @@ struct Extension {
 }
 
 /// Hands every file of the archive to `intake`.
-pub(super) fn read(stream: &mut impl Read, limits: &SourceOptions, intake: &mut Intake) -> io::Result<()> {
+pub(super) fn read(stream: &mut impl Pass, limits: &SourceOptions, intake: &mut Intake) -> io::Result<()> {
     let mut block = [0; BLOCK];
     let mut extension = Extension::default();
     let mut entries = 0;
@@ -77,7 +83,7 @@ struct Entry {
     size: u64,
 }
 
-fn entry(stream: &mut impl Read, entry: Entry, intake: &mut Intake) -> io::Result<()> {
+fn entry(stream: &mut impl Pass, entry: Entry, intake: &mut Intake) -> io::Result<()> {
     let Entry { kind, name, target, size } = entry;
     let is_file = matches!(kind, EntryType::Regular | EntryType::Continuous);
     // Before POSIX a directory was a file whose name ends in a slash.
@@ -136,7 +142,7 @@ fn checksum_holds(header: &Header, block: &[u8; BLOCK]) -> bool {
 }
 
 /// The whole of an extension entry.
-fn small(stream: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
+fn small(stream: &mut impl Pass, size: u64) -> io::Result<Vec<u8>> {
     if size > MAX_EXTENSION_BYTES {
         return Err(damaged("a name or a header of more than a megabyte"));
     }
@@ -146,15 +152,14 @@ fn small(stream: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
 }
 
 /// `size` bytes; memory grows with what arrives, not with what is claimed.
-fn exactly(stream: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
+fn exactly(stream: &mut impl Pass, size: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     stream.take(size).read_to_end(&mut content)?;
     if content.len() as u64 == size { Ok(content) } else { Err(damaged("breaks off inside an entry")) }
 }
 
-fn skip(stream: &mut impl Read, size: u64) -> io::Result<()> {
-    let skipped = io::copy(&mut stream.take(size), &mut io::sink())?;
-    if skipped == size { Ok(()) } else { Err(damaged("breaks off inside an entry")) }
+fn skip(stream: &mut impl Pass, bytes: u64) -> io::Result<()> {
+    if stream.pass(bytes)? { Ok(()) } else { Err(damaged("breaks off inside an entry")) }
 }
 
 fn padded(size: u64) -> u64 {

@@ -1,0 +1,5 @@
+//! Sources and corpora as they are met: whole, damaged, hostile.
+
+mod corpora;
+mod fixture;
+mod sources;
