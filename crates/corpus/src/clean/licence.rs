@@ -89,7 +89,7 @@ mod tests {
         let manifest = manifest.map(|licence| ("Cargo.toml", format!("[package]\nlicense = \"{licence}\"\n")));
         let texts = files.iter().map(|(path, text)| (*path, (*text).to_owned()));
         let mut repository = Repository::from_files("r", texts.chain(manifest));
-        repository.reference.licence = repository.files.get("Cargo.toml").and_then(|_| Some("x".into()));
+        repository.reference.licence = repository.files.get("Cargo.toml").map(|_| "x".into());
         repository
     }
 

@@ -116,14 +116,15 @@ impl Column {
             }
             let mut values = values.drain(..);
             // A column without optional or repeated parts has no levels.
-            let levels = if self.max_def == 0 { read } else { defined.len() };
-            for at in 0..levels {
+            if self.max_def == 0 {
+                defined.resize(read, 0);
+            }
+            for (at, level) in defined.iter().enumerate() {
                 if !self.is_list || repeated.get(at).is_none_or(|level| *level == 0) {
                     rows.push(Vec::new());
                 }
-                if self.max_def == 0 || defined[at] == self.max_def {
-                    let row = rows.last_mut().expect("the first level of a page begins a row");
-                    row.extend(values.next());
+                if *level == self.max_def {
+                    rows.last_mut().expect("the first level of a page begins a row").extend(values.next());
                 }
             }
         }
