@@ -38,6 +38,9 @@ enum Task {
         /// A built `recon` to use; the release binary is built if absent.
         #[arg(long)]
         recon: Option<PathBuf>,
+        /// Print every difference.
+        #[arg(long)]
+        differences: bool,
     },
     /// Train the embedded model again from its recipe; arguments go to `recon-nano`.
     Nano {
@@ -56,8 +59,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Tidy { root } => tidy::run(&root),
         Task::Parity { only } => parity::run_all(&workspace_root(), only.as_deref()),
-        Task::GraphAccuracy { language, recon } => {
-            accuracy::run(&workspace_root(), language.as_deref(), recon.as_deref())
+        Task::GraphAccuracy { language, recon, differences } => {
+            accuracy::run(&workspace_root(), language.as_deref(), recon.as_deref(), differences)
         }
         Task::Nano { arguments } => nano(&arguments),
     };

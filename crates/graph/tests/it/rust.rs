@@ -1,5 +1,6 @@
 //! Rust: a workspace with a path attribute, nested modules, sibling crates and targets.
 
+use recon_schema::graph::Confidence;
 use recon_schema::graph::UnresolvedClass::{External, Missing, StandardLibrary};
 
 use crate::expect;
@@ -46,7 +47,7 @@ fn a_workspace() {
         ("lib.rs", "shapes/mod.rs", "module", "`mod x;` is x/mod.rs where x.rs is not"),
         ("lib.rs", "io.rs", "module", "`mod x;` is x.rs"),
         ("lib.rs", "odd/spot.rs", "module", "#[path] is relative to the file's directory"),
-        ("lib.rs", "shapes/mod.rs", "reexport", "a `use` may start at a child module"),
+        ("lib.rs", "shapes/circle.rs", "reexport", "a `use` starts at a child module, which re-exports the item"),
         ("shapes/mod.rs", "shapes/circle.rs", "module", "modules of a mod.rs stand beside it"),
         ("shapes/mod.rs", "shapes/circle.rs", "reexport", "`self` is the current module"),
         ("shapes/mod.rs", "io.rs", "import", "`super` is the parent module"),
@@ -57,7 +58,7 @@ fn a_workspace() {
         ("io.rs", "io/inner/leaf.rs", "module", "an inline module adds a directory"),
         ("io.rs", "lib.rs", "import", "`super` in an inline module counts that module"),
         ("io/file.rs", "odd/spot.rs", "import", "a path in a type"),
-        ("io/file.rs", "shapes/mod.rs", "import", "a path in an expression"),
+        ("io/file.rs", "shapes/circle.rs", "import", "a path in an expression names the definition"),
         ("io/inner/leaf.rs", "io/file.rs", "import", "`super` twice out of an inline module"),
         ("odd/spot.rs", "odd/near.rs", "module", "a file reached by #[path] looks beside itself"),
     ]
@@ -84,6 +85,94 @@ fn a_workspace() {
             ("crates/base/src/shapes/circle.rs", "serde::Serialize", External),
         ],
     );
+}
+
+#[test]
+fn re_exports_are_followed_to_the_definition() {
+    let graph = expect::graph(&[
+        ("Cargo.toml", "[workspace]\nmembers = [\"user\"]\n[package]\nname = \"kit\"\n"),
+        (
+            "src/lib.rs",
+            "mod error;\nmod deep;\npub use std::fmt;\npub mod prelude;\nmod traits;\npub use error::{Error, Kind as Sort};\npub use deep::*;\nuse deep::hidden as private;\npub struct Here;\n",
+        ),
+        ("src/error.rs", "pub enum Error { Io }\npub enum Kind { A }\n"),
+        ("src/deep.rs", "mod inner;\npub use inner::Far;\npub fn near() {}\npub fn hidden() {}\nuse crate::Error;\n"),
+        ("src/deep/inner.rs", "pub struct Far;\nuse super::super::Sort;\nfn f() { crate::private(); crate::Here; }\n"),
+        (
+            "src/prelude.rs",
+            "pub use crate::{Error, Far};\npub use crate::deep;\nuse crate::fmt::Debug;\nuse crate::made;\n",
+        ),
+        (
+            "src/traits.rs",
+            "#[macro_export]\nmacro_rules! made { () => {} }\ncfg_if! { if #[cfg(unix)] { mod unix; mod absent; } }\npub trait Ext { fn ext(&self) {} }\nuse super::*;\nfn t(e: Error) -> Far { near() }\n",
+        ),
+        ("src/traits/unix.rs", "use super::Ext;\n"),
+        ("user/Cargo.toml", "[package]\nname = \"user\"\n[dependencies]\nkit = { path = \"..\" }\n"),
+        (
+            "user/src/main.rs",
+            "use kit::prelude::*;\nuse kit::Far as Away;\nmod loops;\nmod bare;\nfn main() { let a: Away; deep::near(); vec![kit::Error::Io]; }\n",
+        ),
+        (
+            "user/src/loops.rs",
+            "pub use crate::bare::*;\npub use self::x::*;\nmod x { pub use super::*; pub use crate::loops::y::Z; }\n",
+        ),
+        (
+            "user/src/bare.rs",
+            "pub use crate::loops::*;\nuse crate::loops::Nothing;\n#[derive(Clone)]\npub struct Seen;\n",
+        ),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("src/lib.rs", "src/error.rs", "module", "`mod`"),
+            ("src/lib.rs", "src/deep.rs", "module", "`mod`"),
+            ("src/lib.rs", "src/prelude.rs", "module", "`mod`"),
+            ("src/lib.rs", "src/traits.rs", "module", "`mod`"),
+            ("src/lib.rs", "src/error.rs", "reexport", "a re-export names the definition"),
+            ("src/lib.rs", "src/deep.rs", "reexport", "a glob that is a re-export names the module"),
+            ("src/lib.rs", "src/deep.rs", "import", "a private `use`"),
+            ("src/deep.rs", "src/deep/inner.rs", "module", "`mod`"),
+            ("src/deep.rs", "src/deep/inner.rs", "reexport", "an item of a child"),
+            ("src/deep.rs", "src/error.rs", "import", "`crate::Error` is defined in error.rs, not in lib.rs"),
+            ("src/deep/inner.rs", "src/error.rs", "import", "through `super::super` and a new name"),
+            ("src/deep/inner.rs", "src/deep.rs", "import", "through a private name of an ancestor"),
+            ("src/deep/inner.rs", "src/lib.rs", "import", "an item that lib.rs itself defines"),
+            ("src/prelude.rs", "src/error.rs", "reexport", "two re-exports on the way"),
+            ("src/prelude.rs", "src/deep/inner.rs", "reexport", "a glob and a re-export on the way"),
+            ("src/prelude.rs", "src/deep.rs", "reexport", "a module may be re-exported"),
+            (
+                "src/prelude.rs",
+                "src/traits.rs",
+                "import",
+                "an exported macro stands at the root and is defined elsewhere",
+            ),
+            (
+                "src/traits.rs",
+                "src/traits/unix.rs",
+                "module",
+                "`mod` in the argument of a macro, where the file is there",
+            ),
+            ("src/traits/unix.rs", "src/traits.rs", "import", "such a module has its place in the tree"),
+            ("src/traits.rs", "src/error.rs", "import", "the glob serves `Error`"),
+            ("src/traits.rs", "src/deep/inner.rs", "import", "the glob serves `Far`, by a glob of its own"),
+            ("src/traits.rs", "src/deep.rs", "import", "the glob serves `near`"),
+            ("user/src/main.rs", "src/deep.rs", "import", "a prelude of another crate serves the module `deep`"),
+            ("user/src/main.rs", "src/deep/inner.rs", "import", "a name by `as`"),
+            ("user/src/main.rs", "src/error.rs", "import", "a path in the arguments of a macro"),
+            ("user/src/main.rs", "user/src/loops.rs", "module", "`mod`"),
+            ("user/src/main.rs", "user/src/bare.rs", "module", "`mod`"),
+            ("user/src/loops.rs", "user/src/bare.rs", "reexport", "a glob that is a re-export names the module"),
+            ("user/src/bare.rs", "user/src/loops.rs", "reexport", "globs may go in a circle"),
+            ("user/src/bare.rs", "user/src/loops.rs", "import", "a name nothing explains stays with its module"),
+        ],
+    );
+    expect::unresolved(
+        &graph,
+        &[("src/lib.rs", "std::fmt", StandardLibrary), ("src/prelude.rs", "crate::fmt::Debug", StandardLibrary)],
+    );
+    let error = graph.edges.iter().find(|edge| edge.from == "src/deep.rs" && edge.to == "src/error.rs").unwrap();
+    assert_eq!((error.names.as_slice(), error.confidence), (&["Error".to_owned()][..], Confidence::Exact));
+    assert!(!graph.cycles.concat().iter().any(|path| path == "src/error.rs"), "a leaf joins no cycle");
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub(super) struct Measured {
     pub(super) what: &'static str,
     pub(super) counts: Counts,
     pub(super) classes: Classes,
+    /// Every difference, for the terminal.
+    pub(super) differences: Vec<String>,
 }
 
 impl Measured {
@@ -79,12 +81,14 @@ pub(super) fn measure(oracle: &dyn Oracle, subject: &Subject<'_>, comparison: &C
     let Comparison { what, ours, theirs } = comparison;
     let mut counts = Counts::default();
     let mut classes = Classes::new();
+    let mut differences = Vec::new();
     let mut differ = |pair: &(String, String), line: u32, ours: bool| {
         let difference = Difference { from: &pair.0, to: &pair.1, line, ours };
         let class = oracle.class(subject, &difference);
         let package = subject.package;
         let text = if line > 0 { subject.line(&pair.0, line) } else { String::new() };
         let example = format!("{} {}: {}:{line} → {} `{text}`", package.name, package.version, pair.0, pair.1);
+        differences.push(format!("{} {example} ({class})", if ours { "ours only:" } else { "theirs only:" }));
         classes.entry((!ours, class)).or_insert(Class { count: 0, example }).count += 1;
     };
     for (pair, &line) in ours {
@@ -100,7 +104,7 @@ pub(super) fn measure(oracle: &dyn Oracle, subject: &Subject<'_>, comparison: &C
         differ(pair, line, false);
     }
     let package = format!("{} {}", subject.package.name, subject.package.version);
-    Measured { package, what, counts, classes }
+    Measured { package, what, counts, classes, differences }
 }
 
 #[cfg(test)]

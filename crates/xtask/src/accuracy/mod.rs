@@ -38,7 +38,12 @@ struct Outcome {
 }
 
 /// Measures every language whose name contains `language`; true when no order is broken.
-pub(crate) fn run(root: &Path, language: Option<&str>, recon: Option<&Path>) -> anyhow::Result<bool> {
+pub(crate) fn run(
+    root: &Path,
+    language: Option<&str>,
+    recon: Option<&Path>,
+    differences: bool,
+) -> anyhow::Result<bool> {
     let tools = Tools::new(root, recon)?;
     let chosen: Vec<_> =
         ORACLES.iter().filter(|oracle| language.is_none_or(|part| oracle.language().contains(part))).collect();
@@ -49,6 +54,9 @@ pub(crate) fn run(root: &Path, language: Option<&str>, recon: Option<&Path>) -> 
         let outcome = measure(*oracle, &tools).with_context(|| format!("failed to measure {}", oracle.language()))?;
         for row in &outcome.rows {
             eprintln!("{}", row.line());
+            for difference in row.differences.iter().filter(|_| differences) {
+                eprintln!("    {difference}");
+            }
         }
         for fault in outcome.orders.iter().flat_map(|checked| &checked.faults) {
             eprintln!("graph-accuracy: {}: {fault}", oracle.language());

@@ -41,7 +41,7 @@ impl Oracle for Rustc {
     }
 
     fn compared(&self) -> &'static str {
-        "*paths*: pairs (file of the path, file that defines what the path resolves to) over every path of the library that rustc resolved, re-exports followed and globs expanded; method calls and paths written by macros are not paths of the file. rustc sees one configuration, so recon's edges count only where rustc saw a path on their line. *modules*: `mod` declarations, declaring and declared file."
+        "*paths*: pairs (file of the path, file that defines what the path resolves to) over every path of the library that rustc resolved, re-exports followed and globs expanded; method calls and paths written by macros are not paths of the file, and of a glob only what it serves counts, not the module it names. rustc sees one configuration, so an edge of recon that rustc does not have counts against it only where rustc saw a path on its line. *modules*: `mod` declarations, declaring and declared file."
     }
 
     fn packages(&self) -> &'static [Package] {
@@ -67,15 +67,21 @@ impl Oracle for Rustc {
             }
         }
         let files: BTreeSet<&String> = hir.modules.values().collect();
+        // The module a glob names is neither right nor wrong: what counts is what it serves.
+        let globs: BTreeSet<(String, String)> =
+            hir.globs.iter().filter_map(|(file, target)| Some((file.clone(), hir.file_of(target)?))).collect();
+        let named = |pair: &(String, String)| globs.contains(pair) && !paths.contains_key(pair);
         let is_module = |edge: &Edge| edge.kind == "module";
         let inside = |edge: &Edge| files.contains(&edge.from) && files.contains(&edge.to);
         let seen = |edge: &Edge| hir.lines.contains(&(edge.from.clone(), edge.line));
+        let mut ours = subject.ours("rust", |edge| !is_module(edge) && inside(edge) && seen(edge));
+        ours.retain(|pair, _| !named(pair));
+        // An edge that is in the record for another line (under another configuration, or as the
+        // `mod` that declares the file) is in the record.
+        let all = subject.ours("rust", inside);
+        ours.extend(all.into_iter().filter(|(pair, _)| paths.contains_key(pair)));
         Ok(vec![
-            Comparison {
-                what: "paths",
-                ours: subject.ours("rust", |edge| !is_module(edge) && inside(edge) && seen(edge)),
-                theirs: paths,
-            },
+            Comparison { what: "paths", ours, theirs: paths },
             Comparison {
                 what: "modules",
                 ours: subject.ours("rust", |edge| is_module(edge) && inside(edge)),
@@ -90,10 +96,9 @@ impl Oracle for Rustc {
         let is_use = text.contains("use ");
         match ours {
             true if text.contains('*') => "a glob: recon's guess at what it serves",
-            true if is_use => "a `use` whose name rustc finds elsewhere",
-            true => "a path rustc finds elsewhere",
+            true => "a name that recon finds in another configuration's alternative (`cfg`)",
             false if is_use => "a `use` recon resolves elsewhere or not at all",
-            false => "a name recon does not follow (a glob, a macro's argument, an associated item)",
+            false => "a name behind a `use` in the argument of a macro (`cfg_if!`), or one recon does not follow",
         }
         .to_owned()
     }
@@ -122,6 +127,8 @@ struct Hir {
     modules: BTreeMap<String, String>,
     /// File, line and resolved definition of every path.
     paths: BTreeSet<(String, u32, String)>,
+    /// File and module of every glob.
+    globs: BTreeSet<(String, String)>,
     /// Lines with a path on them.
     lines: BTreeSet<(String, u32)>,
 }
@@ -133,6 +140,8 @@ impl Hir {
         // The place of the path whose resolution is being read.
         let mut place: Option<(String, u32)> = None;
         let mut opened = false;
+        // The last path, until it is known whether a glob ends it.
+        let mut last: Vec<(String, u32, String)> = Vec::new();
         for line in text.lines() {
             if line.starts_with("DefId(") {
                 owner = local_path(line).unwrap_or_default();
@@ -145,6 +154,9 @@ impl Hir {
                 }
             } else if line.ends_with("Path {") {
                 opened = true;
+                hir.paths.extend(last.drain(..));
+            } else if line == "Glob," {
+                hir.globs.extend(last.drain(..).map(|(file, _, module)| (file, module)));
             } else if opened {
                 opened = false;
                 place = line.strip_prefix("span: ").filter(|span| span.contains("(#0)")).and_then(position);
@@ -152,9 +164,10 @@ impl Hir {
             } else if line.starts_with("segments: ") {
                 place = None;
             } else if let (Some((file, line_number)), Some(definition)) = (&place, local_path(line)) {
-                hir.paths.insert((file.clone(), *line_number, definition));
+                last.push((file.clone(), *line_number, definition));
             }
         }
+        hir.paths.extend(last);
         hir
     }
 
@@ -208,15 +221,25 @@ DefId(0:7 ~ p[5af8]::x) => OwnerNodes {
             res: DefId(0:14 ~ p[5af8]::other),
     Path {
         span: src/lib.rs:5:5: 5:20 (#3),
-        res: Def(Enum, DefId(0:15 ~ p[5af8]::error::Made)),
+            DefId(0:15 ~ p[5af8]::error::Made),
         segments: [
     Path {
         span: src/lib.rs:6:5: 6:20 (#0),
-        res: Def(Enum, DefId(2:15 ~ core[5af8]::Option)),
+            DefId(2:15 ~ core[5af8]::Option),
+        segments: [
+    Path {
+        span: src/lib.rs:7:5: 7:20 (#0),
+        res: PerNS {
+            type_ns: Some(
+                DefId(0:3 ~ p[5af8]::error),
+        segments: [
+    },
+    Glob,
 ";
         let hir = Hir::read(text);
         assert_eq!(hir.paths, BTreeSet::from([("src/lib.rs".to_owned(), 4, "error::Error".to_owned())]));
-        assert_eq!(hir.lines.len(), 2, "the macro's path is on no line of the file");
+        assert_eq!(hir.globs, BTreeSet::from([("src/lib.rs".to_owned(), "error".to_owned())]));
+        assert_eq!(hir.lines.len(), 3, "the macro's path is on no line of the file");
         assert_eq!(hir.file_of("error::Error::Io::{constructor#0}").as_deref(), Some("src/error.rs"));
         assert_eq!(hir.file_of("x").as_deref(), Some("src/lib.rs"));
     }

@@ -1,11 +1,12 @@
 //! Rust: outlines, module declarations and paths from the syntax tree; [`resolve`] builds the
 //! module tree and finds the files.
 //!
-//! Paths count in `use`, `extern crate` and expressions or types that start with `crate`, `self`,
-//! `super` or another crate's name; the inside of macro calls is not syntax yet and is passed over.
+//! Paths count in `use`, `extern crate`, expressions and types; in the arguments of a macro, which
+//! are not syntax yet, what looks like a path counts as one.
 //! Source: the Rust reference, "Modules", "Use declarations" and "Paths".
 
 mod cargo;
+mod names;
 mod resolve;
 mod uses;
 
@@ -17,9 +18,18 @@ use crate::syntax::{self, Visit};
 /// Rust, all editions since 2018.
 pub(crate) struct Rust;
 
+/// What a file says about others.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// Declarations and paths in source order.
+    imports: Vec<Import>,
+    /// Names used by themselves, sorted, where the file has a glob that may have brought them.
+    mentions: Vec<String>,
+}
+
 /// One declaration or path as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Import {
+struct Import {
     /// 1-based line.
     line: u32,
     /// What is named.
@@ -37,11 +47,15 @@ enum Target {
         path: Option<String>,
         /// The inline modules it stands in.
         within: Vec<InlineModule>,
+        /// Whether it is syntax, not a macro's argument that looks like it.
+        declared: bool,
     },
     /// A path in `use`, `extern crate` or an expression.
     Path {
-        /// The segments, `*` and the alias left out.
+        /// The segments; a glob ends in `*`.
         segments: Vec<String>,
+        /// The name given by `as`.
+        alias: Option<String>,
         /// Names of the inline modules it stands in.
         within: Vec<String>,
         /// Whether it may name a crate or module without saying so (`use`, not an expression).
@@ -63,7 +77,7 @@ struct InlineModule {
 }
 
 impl Family for Rust {
-    type Facts = Vec<Import>;
+    type Facts = Facts;
 
     fn names(&self) -> &'static [&'static str] {
         &["rust"]
@@ -73,7 +87,7 @@ impl Family for Rust {
         (crate::paths::extension(path) == "rs").then_some("rust")
     }
 
-    fn parse(&self, _path: &str, source: &str) -> ParsedFile<Vec<Import>> {
+    fn parse(&self, _path: &str, source: &str) -> ParsedFile<Facts> {
         let Some(tree) = syntax::parse(&tree_sitter_rust::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();
         };
@@ -83,10 +97,17 @@ impl Family for Rust {
             Outline { source, scopes: Vec::new(), pending: Pending::default(), inner_doc: String::new(), file };
         syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
         outline.file.doc = syntax::first_sentence(&outline.inner_doc);
+        let glob = |import: &Import| match &import.target {
+            Target::Path { segments, .. } => segments.last().is_some_and(|last| last == "*"),
+            Target::Module { .. } => false,
+        };
+        if outline.file.facts.imports.iter().any(glob) {
+            outline.file.facts.mentions = uses::mentions(tree.root_node(), source);
+        }
         outline.file
     }
 
-    fn resolver<'r>(&self, context: Context<'r, Vec<Import>>) -> Box<dyn Resolve<Vec<Import>> + 'r> {
+    fn resolver<'r>(&self, context: Context<'r, Facts>) -> Box<dyn Resolve<Facts> + 'r> {
         Box::new(resolve::ModuleTree::new(context))
     }
 }
@@ -117,7 +138,7 @@ struct Outline<'s> {
     scopes: Vec<Scope>,
     pending: Pending,
     inner_doc: String,
-    file: ParsedFile<Vec<Import>>,
+    file: ParsedFile<Facts>,
 }
 
 impl Outline<'_> {
@@ -130,20 +151,30 @@ impl Outline<'_> {
             "use_declaration" => self.use_declaration(node),
             "extern_crate_declaration" => {
                 let name = syntax::field_text(node, "name", self.source).unwrap_or_default();
-                self.path(node, vec![name.to_owned()], true, is_public(node));
+                let leaf = uses::Leaf {
+                    line: syntax::first_line(node),
+                    segments: vec![name.to_owned()],
+                    alias: syntax::field_text(node, "alias", self.source).map(str::to_owned),
+                };
+                self.path(leaf, true, is_public(node));
             }
             "impl_item" => return self.implementation(node, depth),
             "scoped_identifier" | "scoped_type_identifier" => {
-                // Its parts are paths too, and shorter: only the whole one is kept.
-                if let Some(segments) = uses::segments(node, self.source) {
-                    self.path(node, segments, false, false);
-                    return Visit::Over;
+                for (line, segments) in uses::whole(node, self.source) {
+                    self.path(uses::Leaf { line, segments, alias: None }, false, false);
                 }
-                return Visit::Into;
             }
-            "macro_invocation" | "token_tree" | "string_literal" | "raw_string_literal" | "visibility_modifier" => {
-                return Visit::Over;
+            "token_tree" => {
+                for (line, name) in uses::modules_in_tokens(node, self.source) {
+                    let within = self.scopes.iter().filter_map(|scope| scope.module.clone()).collect();
+                    let target = Target::Module { name, path: None, within, declared: false };
+                    self.file.facts.imports.push(Import { line, target });
+                }
+                for (line, segments) in uses::in_tokens(node, self.source) {
+                    self.path(uses::Leaf { line, segments, alias: None }, false, false);
+                }
             }
+            "string_literal" | "raw_string_literal" | "visibility_modifier" => return Visit::Over,
             kind => match definition_kind(kind) {
                 Some(kind) => return self.define(node, depth, kind),
                 None => return Visit::Into,
@@ -182,8 +213,8 @@ impl Outline<'_> {
         }
         if body.is_none() {
             let within = self.scopes.iter().filter_map(|scope| scope.module.clone()).collect();
-            let target = Target::Module { name, path: pending.path, within };
-            self.file.facts.push(Import { line: syntax::first_line(node), target });
+            let target = Target::Module { name, path: pending.path, within, declared: true };
+            self.file.facts.imports.push(Import { line: syntax::first_line(node), target });
             return Visit::Over;
         }
         let symbol = self.push(&name, "module", node, body, &pending.doc);
@@ -232,21 +263,21 @@ impl Outline<'_> {
         self.pending = Pending::default();
         let Some(argument) = node.child_by_field_name("argument") else { return };
         let public = is_public(node);
-        for (line, segments) in uses::flatten(argument, self.source) {
-            self.path_at(line, segments, true, public);
+        for leaf in uses::flatten(argument, self.source) {
+            self.path(leaf, true, public);
         }
     }
 
-    fn path(&mut self, node: Node<'_>, segments: Vec<String>, declared: bool, public: bool) {
-        self.path_at(syntax::first_line(node), segments, declared, public);
-    }
-
-    fn path_at(&mut self, line: u32, segments: Vec<String>, declared: bool, public: bool) {
+    fn path(&mut self, leaf: uses::Leaf, declared: bool, public: bool) {
+        let uses::Leaf { line, segments, alias } = leaf;
         if self.scopes.len() > MAX_DEPTH || segments.len() > MAX_DEPTH {
             return;
         }
         let within = self.scopes.iter().filter_map(|scope| Some(scope.module.as_ref()?.name.clone())).collect();
-        self.file.facts.push(Import { line, target: Target::Path { segments, within, declared, public } });
+        self.file
+            .facts
+            .imports
+            .push(Import { line, target: Target::Path { segments, alias, within, declared, public } });
     }
 }
 
@@ -358,7 +389,7 @@ mod plain;
 pub use self::plain::{Thing as Other, inner::{self, *}};
 mod inline {
     mod file;
-    fn f() { crate::a::b::<u8>::g(); let x: super::T = 1; }
+    fn f() { crate::a::b::<u8>::g(); let x: super::T<y::Z>::V = m!(y, crate::c::d(1)); }
 }
 extern crate sibling;
 ";
@@ -367,9 +398,11 @@ extern crate sibling;
             name: name.into(),
             path: path.map(str::to_owned),
             within,
+            declared: true,
         };
         let path = |text: &str, within: &[&str], declared, public| Target::Path {
             segments: text.split("::").map(str::to_owned).collect(),
+            alias: (text == "self::plain::Thing").then(|| "Other".to_owned()),
             within: within.iter().map(|s| (*s).to_owned()).collect(),
             declared,
             public,
@@ -382,10 +415,12 @@ extern crate sibling;
             (4, path("self::plain::inner::*", &[], true, true)),
             (6, module("file", None, vec![inline])),
             (7, path("crate::a::b::g", &["inline"], false, false)),
-            (7, path("super::T", &["inline"], false, false)),
+            (7, path("super::T::V", &["inline"], false, false)),
+            (7, path("y::Z", &["inline"], false, false)),
+            (7, path("crate::c::d", &["inline"], false, false)),
             (9, path("sibling", &[], true, false)),
         ];
-        let found: Vec<_> = Rust.parse("x.rs", source).facts.into_iter().map(|i| (i.line, i.target)).collect();
+        let found: Vec<_> = Rust.parse("x.rs", source).facts.imports.into_iter().map(|i| (i.line, i.target)).collect();
         assert_eq!(found, expected);
     }
 }

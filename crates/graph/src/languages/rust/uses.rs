@@ -1,15 +1,25 @@
 //! Paths out of the syntax tree: `use` trees flattened, qualified names as segments.
 
+use std::collections::BTreeSet;
+
 use tree_sitter::Node;
 
-use crate::syntax;
+use crate::syntax::{self, Visit};
 
-/// Each leaf of a `use` tree with its line; a glob ends in `*`, an alias is dropped.
-pub(super) fn flatten(argument: Node<'_>, source: &str) -> Vec<(u32, Vec<String>)> {
+/// One name a `use` brings in.
+pub(super) struct Leaf {
+    pub(super) line: u32,
+    /// The whole path; a glob ends in `*`.
+    pub(super) segments: Vec<String>,
+    pub(super) alias: Option<String>,
+}
+
+/// Each leaf of a `use` tree.
+pub(super) fn flatten(argument: Node<'_>, source: &str) -> Vec<Leaf> {
     let mut leaves = Vec::new();
     // A stack, not recursion: braces nest as deep as a file likes.
-    let mut open = vec![(argument, Vec::new())];
-    while let Some((node, prefix)) = open.pop() {
+    let mut open = vec![(argument, Vec::new(), None)];
+    while let Some((node, prefix, alias)) = open.pop() {
         if prefix.len() > super::MAX_DEPTH {
             continue;
         }
@@ -22,32 +32,35 @@ pub(super) fn flatten(argument: Node<'_>, source: &str) -> Vec<(u32, Vec<String>
             "scoped_use_list" => {
                 let inner = joined(node.child_by_field_name("path"));
                 if let Some(list) = node.child_by_field_name("list") {
-                    open.push((list, inner));
+                    open.push((list, inner, None));
                 }
             }
             "use_list" => {
                 // Reversed, so that the stack gives them back in source order.
                 for child in syntax::named_children(node).into_iter().rev() {
-                    open.push((child, prefix.clone()));
+                    open.push((child, prefix.clone(), None));
                 }
             }
             "use_as_clause" => {
                 if let Some(path) = node.child_by_field_name("path") {
-                    open.push((path, prefix));
+                    let alias = syntax::field_text(node, "alias", source).map(plain);
+                    open.push((path, prefix, alias));
                 }
             }
             "use_wildcard" => {
                 let mut all = joined(node.named_child(0));
                 all.push("*".into());
-                leaves.push((syntax::first_line(node), all));
+                leaves.push(Leaf { line: syntax::first_line(node), segments: all, alias });
             }
             // `{self, …}` names the prefix itself.
-            "self" if !prefix.is_empty() => leaves.push((syntax::first_line(node), prefix)),
+            "self" if !prefix.is_empty() => {
+                leaves.push(Leaf { line: syntax::first_line(node), segments: prefix, alias });
+            }
             "line_comment" | "block_comment" => {}
             _ => {
                 let all = joined(Some(node));
                 if !all.is_empty() {
-                    leaves.push((syntax::first_line(node), all));
+                    leaves.push(Leaf { line: syntax::first_line(node), segments: all, alias });
                 }
             }
         }
@@ -85,4 +98,116 @@ pub(super) fn segments(path: Node<'_>, source: &str) -> Option<Vec<String>> {
 /// A raw identifier names the same thing as the plain one.
 fn plain(identifier: &str) -> String {
     identifier.strip_prefix("r#").unwrap_or(identifier).to_owned()
+}
+
+/// The path of a node with those in its generic arguments. Its parts are paths too, and shorter:
+/// only the whole one is kept.
+pub(super) fn whole<'t>(path: Node<'t>, source: &str) -> Vec<(u32, Vec<String>)> {
+    let mut paths = Vec::new();
+    let mut open = vec![path];
+    while let Some(path) = open.pop() {
+        paths.extend(segments(path, source).map(|segments| (syntax::first_line(path), segments)));
+        let mut inside = |node: Node<'t>| {
+            syntax::walk(node, |inner, _| {
+                let scoped = matches!(inner.kind(), "scoped_identifier" | "scoped_type_identifier");
+                if scoped {
+                    open.push(inner);
+                }
+                if scoped { Visit::Over } else { Visit::Into }
+            });
+        };
+        let mut part = Some(path);
+        while let Some(node) = part {
+            part = match node.kind() {
+                "scoped_identifier" | "scoped_type_identifier" => node.child_by_field_name("path"),
+                "generic_type" => {
+                    node.child_by_field_name("type_arguments").into_iter().for_each(&mut inside);
+                    node.child_by_field_name("type")
+                }
+                "bracketed_type" => {
+                    inside(node);
+                    None
+                }
+                _ => None,
+            };
+        }
+    }
+    paths
+}
+
+/// The paths of two segments or more in the arguments of a macro, each with its line.
+///
+/// Tokens are not syntax yet: what looks like a path there is taken for one.
+pub(super) fn in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, Vec<String>)> {
+    let mut paths = Vec::new();
+    let mut path: Vec<String> = Vec::new();
+    let mut line = 0;
+    // Whether the last token was `::`.
+    let mut joined = false;
+    let mut end = |path: &mut Vec<String>, line: u32| {
+        if path.len() > 1 && path.len() <= super::MAX_DEPTH {
+            paths.push((line, std::mem::take(path)));
+        }
+        path.clear();
+    };
+    syntax::walk(tokens, |node, _| {
+        match node.kind() {
+            "identifier" | "crate" | "self" | "super" => {
+                if !joined {
+                    end(&mut path, line);
+                    line = syntax::first_line(node);
+                }
+                // A path that starts with `::` or after generic arguments is not followed.
+                if !joined || !path.is_empty() {
+                    path.push(plain(syntax::text(node, source)));
+                }
+                joined = false;
+            }
+            "::" => joined = true,
+            _ => {
+                end(&mut path, line);
+                joined = false;
+            }
+        }
+        Visit::Into
+    });
+    end(&mut path, line);
+    paths
+}
+
+/// The names of `mod name;` in the arguments of a macro (`cfg_if!` and its like), each with its line.
+pub(super) fn modules_in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, String)> {
+    let mut modules = Vec::new();
+    // The two tokens before: asking a node for its sibling would search the tree from its root.
+    let mut before: [Option<Node<'_>>; 2] = [None, None];
+    syntax::walk(tokens, |node, _| {
+        if node.child_count() == 0 {
+            if let [Some(word), Some(name)] = before
+                && node.kind() == ";"
+                && name.kind() == "identifier"
+                && word.kind() == "mod"
+            {
+                modules.push((syntax::first_line(name), plain(syntax::text(name, source))));
+            }
+            before = [before[1], Some(node)];
+        }
+        Visit::Into
+    });
+    modules
+}
+
+/// Every name that stands alone or starts a path, where a glob may have brought it; sorted.
+pub(super) fn mentions(root: Node<'_>, source: &str) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    let mut follows = false;
+    syntax::walk(root, |node, _| {
+        if node.child_count() == 0 {
+            if matches!(node.kind(), "identifier" | "type_identifier") && !follows {
+                names.insert(plain(syntax::text(node, source)));
+            }
+            follows = matches!(node.kind(), "::" | ".");
+        }
+        Visit::Into
+    });
+    names.into_iter().collect()
 }
