@@ -10,12 +10,16 @@
 //! unresolved name.
 
 mod c;
+mod csharp;
 mod go;
 mod javascript;
 mod jvm;
+mod php;
 mod python;
 mod read;
+mod ruby;
 mod rust;
+mod scoped;
 
 use std::collections::BTreeMap;
 
@@ -44,8 +48,17 @@ pub(crate) trait Family: Sync {
 }
 
 /// Every family; a path belongs to the first that takes it.
-pub(crate) const ALL: [&dyn Read; 6] =
-    [&python::Python, &rust::Rust, &javascript::EcmaScript, &go::Go, &c::C, &jvm::Jvm];
+pub(crate) const ALL: [&dyn Read; 9] = [
+    &python::Python,
+    &rust::Rust,
+    &javascript::EcmaScript,
+    &go::Go,
+    &c::C,
+    &jvm::Jvm,
+    &csharp::CSharp,
+    &ruby::Ruby,
+    &php::Php,
+];
 
 /// The language of a file of this path, as far as a path can tell; none for other text.
 pub(crate) fn of_path(path: &str) -> Option<&'static str> {

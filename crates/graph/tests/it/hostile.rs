@@ -118,3 +118,32 @@ fn odd_names_pass_through_resolution() {
         ],
     );
 }
+
+#[test]
+fn deep_and_damaged_files_of_classes_are_survived() {
+    let open = |unit: &str| unit.repeat(20_000);
+    let parens = format!("{}1{}", "(".repeat(DEPTH), ")".repeat(DEPTH));
+    let cs = format!("class C {{ int x = {parens}; }}\nclass After : Base {{ }}\n");
+    let members = format!("class C {{ int F() => {}b; }}\n", open("a."));
+    let ruby = format!("{}require 'late'\n", open("module M\n"));
+    let chain = format!("x = {}B\nrequire_relative 'late'\n", open("A::"));
+    let php = format!("<?php\nnamespace N;\n$x = {parens};\nnew Base();\n");
+    let blocks = format!("<?php\n{}", open("if (a) {"));
+    let graph = build(&[
+        ("a.cs", &cs),
+        ("members.cs", &members),
+        ("base.cs", "class Base { }\n"),
+        ("deep.rb", &ruby),
+        ("chain.rb", &chain),
+        ("late.rb", "X = 1\n"),
+        ("a.php", &php),
+        ("blocks.php", &blocks),
+        ("base.php", "<?php\nnamespace N;\nclass Base {}\n"),
+        ("composer.json", "{ torn"),
+        ("x.csproj", "<Project><ProjectReference Include=\"..\\..\\..\\up.csproj\" <Using Include="),
+        ("x.gemspec", "s.require_paths = %w[../.. \"x"),
+        ("config/application.rb", "}} end end\n"),
+    ]);
+    assert_eq!(graph.dependencies("chain.rb"), ["late.rb"]);
+    assert_eq!(graph.dependencies("a.php"), ["base.php"]);
+}

@@ -1,6 +1,7 @@
 //! Whole repositories, small enough to know every edge by the language's rules.
 
 mod c;
+mod csharp;
 mod expect;
 mod go;
 mod hostile;
@@ -8,7 +9,9 @@ mod javascript;
 mod jvm;
 mod outline;
 mod output;
+mod php;
 mod python;
 mod reading;
+mod ruby;
 mod rust;
 mod stable;

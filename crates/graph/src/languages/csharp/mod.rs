@@ -1,0 +1,324 @@
+//! C#: outlines, the `using` directives and the names that may be types; [`names`] finds those,
+//! [`projects`] reads which project sees which, [`resolve`] finds the files.
+//!
+//! Source: the C# language specification, 7.8 "Namespace and type names" and 14 "Namespaces".
+
+mod names;
+mod projects;
+mod resolve;
+
+use std::collections::BTreeMap;
+
+use tree_sitter::Node;
+
+use super::scoped::Scoped;
+use super::{Context, Family, ParsedFile, Resolve};
+use crate::syntax::{self, Visit};
+
+/// C#.
+pub(crate) struct CSharp;
+
+/// What a file says beyond its outline.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Facts {
+    usings: Vec<Using>,
+    /// Namespaces declared, in full.
+    namespaces: Vec<String>,
+    /// Types defined, in full.
+    defines: Vec<String>,
+    /// Names that may be types, by where they stand, each with its first line.
+    names: BTreeMap<Name, u32>,
+}
+
+/// One `using` directive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Using {
+    /// 1-based line.
+    line: u32,
+    /// The namespace it stands in, `""` for the file.
+    within: String,
+    target: String,
+    /// The name given to the target.
+    alias: Option<String>,
+    /// Whether the target is a type whose members are used.
+    statics: bool,
+    /// Whether it serves the whole project.
+    global: bool,
+}
+
+/// A name that may be a type's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    /// The namespace and types around, in full.
+    around: String,
+    /// Its segments.
+    path: Vec<String>,
+    /// Whether it stands where only an attribute can.
+    attribute: bool,
+}
+
+/// Deeper nesting is outlined and its names are not resolved.
+const MAX_NESTING: usize = 24;
+
+impl Family for CSharp {
+    type Facts = Facts;
+
+    fn names(&self) -> &'static [&'static str] {
+        &["csharp"]
+    }
+
+    fn of_path(&self, path: &str) -> Option<&'static str> {
+        matches!(crate::paths::extension(path), "cs" | "csx").then_some("csharp")
+    }
+
+    fn parse(&self, _path: &str, source: &str) -> ParsedFile<Facts> {
+        let Some(tree) = syntax::parse(&tree_sitter_c_sharp::LANGUAGE.into(), source) else {
+            return ParsedFile::over_budget();
+        };
+        let mut reader = Reader { outline: Scoped::new(source), names: names::Names::new(source) };
+        reader.outline.file.note_errors(tree.root_node());
+        syntax::walk(tree.root_node(), |node, depth| reader.visit(node, depth));
+        let Reader { mut outline, names } = reader;
+        outline.file.facts.names = names.finish();
+        for symbol in &mut outline.file.symbols {
+            symbol.doc = without_tags(&symbol.doc);
+        }
+        outline.file
+    }
+
+    fn resolver<'r>(&self, context: Context<'r, Facts>) -> Box<dyn Resolve<Facts> + 'r> {
+        Box::new(resolve::Types::new(context))
+    }
+}
+
+struct Reader<'s> {
+    outline: Scoped<'s, Facts>,
+    names: names::Names<'s>,
+}
+
+impl Reader<'_> {
+    fn visit(&mut self, node: Node<'_>, depth: usize) -> Visit {
+        self.outline.leave(depth);
+        if self.outline.leading.see(node, self.outline.source) {
+            return Visit::Over;
+        }
+        match node.kind() {
+            "using_directive" => {
+                self.using(node);
+                return Visit::Over;
+            }
+            "namespace_declaration" | "file_scoped_namespace_declaration" => {
+                let name =
+                    syntax::field_text(node, "name", self.outline.source).map(syntax::collapse).unwrap_or_default();
+                // One for the whole file reaches over its siblings.
+                let depth = if node.kind().starts_with("file") { depth.saturating_sub(1) } else { depth };
+                self.outline.leave(depth);
+                self.outline.enter(&name, depth);
+                let full = self.around();
+                self.outline.file.facts.namespaces.push(full);
+            }
+            "field_declaration" | "event_field_declaration" if !self.outline.in_code() => self.fields(node, depth),
+            kind => self.declaration(node, depth, kind),
+        }
+        if self.outline.nesting() <= MAX_NESTING {
+            let around = self.around();
+            self.names.visit(node, &around);
+        }
+        Visit::Into
+    }
+
+    fn around(&self) -> String {
+        self.outline.around().collect::<Vec<_>>().join(".")
+    }
+
+    fn declaration(&mut self, node: Node<'_>, depth: usize, node_kind: &str) {
+        let kind = match node_kind {
+            "class_declaration" => "class",
+            "struct_declaration" => "struct",
+            "interface_declaration" => "interface",
+            "enum_declaration" => "enum",
+            "record_declaration" | "record_struct_declaration" => "record",
+            "delegate_declaration" => "delegate",
+            "method_declaration" => "method",
+            "constructor_declaration" => "constructor",
+            "property_declaration" | "event_declaration" => "property",
+            "enum_member_declaration" => "variant",
+            _ => return,
+        };
+        let Some(name) = node.child_by_field_name("name") else { return };
+        if self.outline.in_code() {
+            return;
+        }
+        let name = self.outline.text(name);
+        if matches!(kind, "class" | "struct" | "interface" | "enum" | "record" | "delegate") {
+            let full = self.outline.around().chain([name]).collect::<Vec<_>>().join(".");
+            self.outline.file.facts.defines.push(full);
+        }
+        let mut body = node.child_by_field_name("body").or_else(|| node.child_by_field_name("accessors"));
+        body = body.or_else(|| node.child_by_field_name("value"));
+        // Attributes stand before the declaration and say nothing of its form.
+        self.outline.define(name, kind, node, depth, body);
+        self.sign(node, body);
+    }
+
+    /// One declaration may define several fields.
+    fn fields(&mut self, node: Node<'_>, depth: usize) {
+        let declaration = syntax::named_children(node).into_iter().find(|child| child.kind() == "variable_declaration");
+        for declarator in declaration.map(syntax::named_children).unwrap_or_default() {
+            let Some(name) = declarator.child_by_field_name("name") else { continue };
+            if declarator.kind() == "variable_declarator" {
+                self.outline.leave(depth);
+                let name = self.outline.text(name);
+                self.outline.define(name, "field", node, depth, None);
+                let signature = self.outline.text(node).split(['=', ';']).next().unwrap_or_default();
+                let signature = syntax::clip(&syntax::collapse(signature), syntax::SIGNATURE_CHARS);
+                if let Some(symbol) = self.outline.file.symbols.last_mut() {
+                    symbol.signature = signature;
+                }
+            }
+        }
+    }
+
+    /// The signature just defined without the attributes before it.
+    fn sign(&mut self, node: Node<'_>, body: Option<Node<'_>>) {
+        let attributes = syntax::named_children(node).into_iter().rfind(|child| child.kind() == "attribute_list");
+        let Some(start) = attributes.map(|last| last.end_byte()) else { return };
+        let end = body.map_or(node.end_byte(), |body| body.start_byte());
+        let text = syntax::collapse(self.outline.source.get(start..end).unwrap_or_default());
+        if let Some(symbol) = self.outline.file.symbols.last_mut() {
+            symbol.signature = syntax::clip(text.trim_end_matches([' ', '=', '>', ';', '{']), syntax::SIGNATURE_CHARS);
+        }
+    }
+
+    fn using(&mut self, node: Node<'_>) {
+        let text = syntax::collapse(self.outline.text(node));
+        let text = text.trim_end_matches(';').trim();
+        let (global, text) = strip_word(text, "global");
+        let (_, text) = strip_word(text, "using");
+        let (statics, text) = strip_word(text, "static");
+        let (_, text) = strip_word(text, "unsafe");
+        let (alias, target) = match text.split_once('=') {
+            Some((alias, target)) => (Some(alias.trim().to_owned()), target.trim()),
+            None => (None, text),
+        };
+        // Type arguments say nothing of the file a type stands in.
+        let target = target.split('<').next().unwrap_or_default().replace(' ', "");
+        let target = target.strip_prefix("global::").unwrap_or(&target).to_owned();
+        let line = syntax::first_line(node);
+        let within = self.around();
+        self.outline.file.facts.usings.push(Using { line, within, target, alias, statics, global });
+    }
+}
+
+fn strip_word<'t>(text: &'t str, word: &str) -> (bool, &'t str) {
+    match text.strip_prefix(word).filter(|rest| rest.starts_with(char::is_whitespace)) {
+        Some(rest) => (true, rest.trim_start()),
+        None => (false, text),
+    }
+}
+
+/// The text of a documentation comment without its XML.
+fn without_tags(doc: &str) -> String {
+    let mut text = String::with_capacity(doc.len());
+    let mut rest = doc;
+    while let Some((before, after)) = rest.split_once('<') {
+        text.push_str(before);
+        let (tag, next) = after.split_once('>').unwrap_or((after, ""));
+        // `<see cref="T:A.B"/>` stands for a name.
+        if let Some(name) = tag.split_once("cref=\"").and_then(|(_, value)| value.split('"').next()) {
+            text.push_str(name.rsplit(['.', ':']).next().unwrap_or_default());
+        }
+        rest = next;
+    }
+    text.push_str(rest);
+    syntax::first_sentence(&text.replace("summary>", ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_have_exact_spans_and_parents() {
+        let source = "\
+global using System.Text;
+using static Foo.Bar;
+using P = Foo.Project<int>;
+namespace A.B
+{
+    using C.D;
+    /// <summary>
+    /// A <see cref=\"Thing\"/> of use. More.
+    /// </summary>
+    [Serializable]
+    public partial class Thing<T> : Base, IFace<Other> where T : Cons
+    {
+        private readonly Field _f = new Field(), _g;
+        public int Prop { get; set; } = X.Y;
+        public Thing(Arg a) : base(a) { }
+        public Ret Go<U>(Param p, List<Item> i)
+        {
+            var x = new Made();
+            Static.Call(x.Member.Deep);
+            Outer.Space.Type.Make();
+            if (x is Pat q) { Simple(); }
+            return typeof(Ty);
+        }
+        enum Kind { One, Two = 2 }
+    }
+    record R(int A);
+}
+";
+        let file = CSharp.parse("x.cs", source);
+        let found: Vec<_> = file
+            .symbols
+            .iter()
+            .map(|s| (s.name.as_str(), s.kind.as_str(), s.start_line, s.end_line, s.parent))
+            .collect();
+        let expected = [
+            ("Thing", "class", 10, 25, None),
+            ("_f", "field", 13, 13, Some(0)),
+            ("_g", "field", 13, 13, Some(0)),
+            ("Prop", "property", 14, 14, Some(0)),
+            ("Thing", "constructor", 15, 15, Some(0)),
+            ("Go", "method", 16, 23, Some(0)),
+            ("Kind", "enum", 24, 24, Some(0)),
+            ("One", "variant", 24, 24, Some(6)),
+            ("Two", "variant", 24, 24, Some(6)),
+            ("R", "record", 26, 26, None),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(file.symbols[0].signature, "public partial class Thing<T> : Base, IFace<Other> where T : Cons");
+        assert_eq!(file.symbols[5].signature, "public Ret Go<U>(Param p, List<Item> i)");
+        assert_eq!(file.symbols[0].doc, "A Thing of use.");
+        assert_eq!(file.facts.namespaces, ["A.B"]);
+        assert_eq!(file.facts.defines, ["A.B.Thing", "A.B.Thing.Kind", "A.B.R"]);
+        let usings: Vec<_> = file
+            .facts
+            .usings
+            .iter()
+            .map(|u| (u.within.as_str(), u.target.as_str(), u.alias.as_deref(), u.statics, u.global))
+            .collect();
+        assert_eq!(
+            usings,
+            [
+                ("", "System.Text", None, false, true),
+                ("", "Foo.Bar", None, true, false),
+                ("", "Foo.Project", Some("P"), false, false),
+                ("A.B", "C.D", None, false, false),
+            ]
+        );
+        let names: Vec<String> = file.facts.names.keys().map(|name| name.path.join(".")).collect();
+        for name in
+            ["Base", "IFace", "Other", "Cons", "Field", "Arg", "Ret", "Param", "List", "Item", "Made", "Pat", "Ty"]
+        {
+            assert!(names.iter().any(|found| found == name), "{name} is a type: {names:?}");
+        }
+        for name in ["Static.Call", "Outer.Space.Type.Make", "X.Y", "Serializable"] {
+            assert!(names.iter().any(|found| found == name), "{name} may be one: {names:?}");
+        }
+        for name in ["Simple", "x.Member.Deep", "x", "Go", "T", "Prop"] {
+            assert!(!names.iter().any(|found| found == name), "{name} is none: {names:?}");
+        }
+    }
+}
