@@ -24,4 +24,4 @@ pub use convert::convert;
 pub use error::{Error, Result};
 pub use hf::HfTensors;
 pub use resolve::{EmbeddedModel, Hub, ModelFiles, resolve};
-pub use write::{HfDirectory, write_hf};
+pub use write::{HfDirectory, SHARD_BYTES, write_hf};

@@ -14,6 +14,9 @@ use serde_json::{Map, Value, json};
 use crate::hf::{INDEX, Index, SINGLE};
 use crate::{Error, Result};
 
+/// The customary size of a shard: small enough to fetch in parallel and to hold in memory, bytes.
+pub const SHARD_BYTES: u64 = 5_000_000_000;
+
 /// What goes into the directory besides the weights.
 #[derive(Debug, Clone)]
 pub struct HfDirectory<'a> {

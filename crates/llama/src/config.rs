@@ -102,17 +102,7 @@ impl Config {
 
     /// Checks what the fields must satisfy together.
     pub fn validate(&self) -> Result<()> {
-        let sizes = [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.num_key_value_heads),
-            ("head_dim", self.head_dim),
-            ("max_position_embeddings", self.max_position_embeddings),
-        ];
-        for (key, size) in sizes {
+        for (key, size) in self.sizes() {
             if size == 0 || size > MAX_SIZE {
                 return Err(wrong(key, format!("is {size}, expected 1 to {MAX_SIZE}")));
             }
@@ -127,6 +117,20 @@ impl Config {
         }
         self.check_constants()?;
         self.check_total()
+    }
+
+    /// Every size with the key it has in `config.json`.
+    fn sizes(&self) -> [(&'static str, usize); 8] {
+        [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.num_key_value_heads),
+            ("head_dim", self.head_dim),
+            ("max_position_embeddings", self.max_position_embeddings),
+        ]
     }
 
     fn check_constants(&self) -> Result<()> {
@@ -166,17 +170,7 @@ impl Config {
     /// The file's text: what was read, with the fields of this value in both spellings.
     pub fn to_json(&self) -> String {
         let mut map = self.raw.clone();
-        let sizes = [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.num_key_value_heads),
-            ("head_dim", self.head_dim),
-            ("max_position_embeddings", self.max_position_embeddings),
-        ];
-        for (key, size) in sizes {
+        for (key, size) in self.sizes() {
             map.insert(key.into(), json!(size));
         }
         map.insert("rms_norm_eps".into(), json!(self.rms_norm_eps));

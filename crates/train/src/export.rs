@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use recon_checkpoint::{HfDirectory, ModelFiles, state, write_hf};
+use recon_checkpoint::{HfDirectory, ModelFiles, SHARD_BYTES, state, write_hf};
 use recon_llama::Config;
 use serde_json::{Value, json};
 
@@ -12,9 +12,6 @@ use crate::{Error, Result, checkpoint};
 /// Files of a model besides weights and configuration; the first must be there.
 pub(crate) const COMPANIONS: [&str; 4] =
     ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"];
-
-/// A shard of at most 5 GB, as transformers writes it.
-const MAX_SHARD_BYTES: u64 = 5_000_000_000;
 
 /// Writes the parameters of `checkpoint` (a `checkpoints/step-N` directory of a run) to `out` as
 /// `dtype` (`BF16` or `F32`), with the configuration they were trained under, overrides included,
@@ -31,8 +28,7 @@ pub fn export(checkpoint: &Path, out: &Path, dtype: DType) -> Result<()> {
     let named = named.collect::<Result<Vec<(String, Tensor)>>>()?;
     let shapes: Vec<_> = named.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect();
     let extra = companions(checkpoint, &config)?;
-    let contents =
-        HfDirectory { dtype, max_shard_bytes: MAX_SHARD_BYTES, config_json: &config.to_json(), extra: &extra };
+    let contents = HfDirectory { dtype, max_shard_bytes: SHARD_BYTES, config_json: &config.to_json(), extra: &extra };
     let mut tensors = named.into_iter();
     write_hf(out, &contents, &shapes, |_| -> Result<Tensor, recon_checkpoint::Error> {
         // `write_hf` reads each tensor once, in the order given.

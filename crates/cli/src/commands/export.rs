@@ -10,9 +10,6 @@ use recon_train::export;
 use super::model;
 use crate::failure::{Failure, Outcome};
 
-/// A shard of at most 5 GB, as transformers writes it.
-const MAX_SHARD_BYTES: u64 = 5_000_000_000;
-
 /// Export a checkpoint for transformers and vLLM.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  recon export --checkpoint out/recon/train --out model --dtype bf16")]
@@ -48,9 +45,7 @@ pub fn run(arguments: &ExportArgs) -> Outcome {
     };
     match (&arguments.checkpoint, &arguments.model) {
         (Some(run), _) => export(&newest(run)?, &arguments.out, dtype).map_err(train_fault),
-        (None, Some(name)) => {
-            convert(&model::files(name)?, &arguments.out, dtype, MAX_SHARD_BYTES).map_err(checkpoint_fault)
-        }
+        (None, Some(name)) => convert(&model::files(name)?, &arguments.out, dtype).map_err(checkpoint_fault),
         (None, None) => unreachable!("one of the two is required"),
     }
 }

@@ -34,7 +34,8 @@ impl Run<'_> {
     /// The engine over the model before training.
     fn engine(&mut self) -> Outcome<&Engine> {
         if self.engine.is_none() {
-            self.engine = Some(model::open(&self.files, &self.config.engine)?);
+            let engine = model::open(&self.files, &self.config.engine)?;
+            self.engine = Some(engine.named(&self.config.model.name));
         }
         Ok(self.engine.as_ref().expect("opened just now"))
     }
