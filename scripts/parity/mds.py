@@ -41,8 +41,9 @@ def write(directory):
             out.write(sample(i))
 
 
-def example(package, name, directory):
-    command = ["cargo", "run", "--quiet", "--package", package, "--example", name, "--", str(directory)]
+def example(name, directory):
+    # Without a package, so that what the workspace has built is used as it is.
+    command = ["cargo", "run", "--quiet", "--example", name, "--", str(directory)]
     subprocess.run(command, cwd=ROOT, check=True)
 
 
@@ -96,10 +97,10 @@ def main():
     folder = pathlib.Path(sys.argv[1]).resolve()
     write(folder / "python")
     compare(ROOT / "crates/mds/tests/golden", folder / "python")
-    example("recon-mds", "write_samples", folder / "rust")
+    example("write_samples", folder / "rust")
     compare(folder / "rust", folder / "python")
     read(folder / "rust")
-    example("recon-pack", "pack_counted", folder / "pack")
+    example("pack_counted", folder / "pack")
     rows = read_pack(folder / "pack")
     print(f"{SAMPLES} samples and {rows} packed rows agree")
 

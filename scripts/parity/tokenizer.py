@@ -34,7 +34,7 @@ def check(directory):
 
 def main():
     folder = pathlib.Path(sys.argv[1]).resolve()
-    command = ["cargo", "run", "--quiet", "--package", "recon-text", "--example", "write_tokenizers", "--", str(folder)]
+    command = ["cargo", "run", "--quiet", "--example", "write_tokenizers", "--", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True)
     for name in ["fake", "trained"]:
         check(folder / name)

@@ -76,6 +76,6 @@ fn main() -> ExitCode {
 
 fn nano(arguments: &[String]) -> anyhow::Result<bool> {
     let mut command = std::process::Command::new(env!("CARGO"));
-    command.args(["run", "--release", "--package", "recon-nano", "--"]).args(arguments);
+    command.args(["run", "--release", "--bin", "recon-nano", "--"]).args(arguments);
     Ok(command.current_dir(workspace_root()).status()?.success())
 }

@@ -139,7 +139,7 @@ fn refuse_flipped(bench: &Bench, trajectories: &Path, repository: &Path, folder:
 /// The first steps of the embedded model's training come out again.
 fn nano(bench: &Bench) -> anyhow::Result<()> {
     let work = bench.folder("nano")?;
-    let cargo = ["run", "--release", "--package", "recon-nano", "--", "--steps-only", "20", "--work"];
+    let cargo = ["run", "--release", "--bin", "recon-nano", "--", "--steps-only", "20", "--work"];
     run(Command::new(env!("CARGO")).args(cargo).arg(&work).current_dir(&bench.root))
 }
 
