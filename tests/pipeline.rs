@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -41,11 +40,11 @@ fn hostile_files(repository: &Path) {
     write(repository, &[("shop/marks.py", &imports)]);
 }
 
+/// A finished run.
 struct Pipeline {
     repository: PathBuf,
     out: PathBuf,
     summary: Value,
-    _work: tempfile::TempDir,
 }
 
 /// Short settings: what is tested is the path, not the result's size.
@@ -82,17 +81,22 @@ fn run_and_kill(repository: &Path, out: &Path) {
     child.wait().unwrap();
 }
 
-/// One run that the tests share; none changes it.
-fn pipeline() -> &'static Pipeline {
-    static PIPELINE: OnceLock<Pipeline> = OnceLock::new();
-    PIPELINE.get_or_init(|| {
-        let work = tempfile::tempdir().unwrap();
-        let (repository, out) = (work.path().join("shop"), work.path().join("out"));
-        small_package(&repository);
-        hostile_files(&repository);
-        let summary = run(&repository, &out).expect(0).json();
-        Pipeline { repository, out, summary, _work: work }
-    })
+/// One run is long, so one test makes it and asks everything of it.
+#[test]
+fn a_run_keeps_every_promise() {
+    let work = tempfile::tempdir().unwrap();
+    let (repository, out) = (work.path().join("shop"), work.path().join("out"));
+    small_package(&repository);
+    hostile_files(&repository);
+    let summary = run(&repository, &out).expect(0).json();
+    let made = Pipeline { repository, out, summary };
+    thoughts_make_the_code_more_likely_in_their_own_context(&made);
+    the_held_out_file_is_in_no_training_document(&made);
+    the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte(&made);
+    control_strings_stay_text_from_the_repository_to_the_rows(&made);
+    the_export_is_a_model_that_scores_as_the_run_said(&made);
+    a_second_run_generates_nothing_and_touches_no_file(&made);
+    the_same_configuration_gives_the_same_bytes_also_when_the_search_is_killed_on_the_way(&made);
 }
 
 /// Every file below `root` that is not being written at this moment.
@@ -114,18 +118,16 @@ fn snapshot(root: &Path) -> BTreeMap<PathBuf, (SystemTime, u64)> {
     files
 }
 
-#[test]
-fn thoughts_make_the_code_more_likely_in_their_own_context() {
-    let likelihood = &pipeline().summary["likelihood"];
+fn thoughts_make_the_code_more_likely_in_their_own_context(made: &Pipeline) {
+    let likelihood = &made.summary["likelihood"];
     let nats = |key: &str| likelihood[key].as_f64().unwrap_or_else(|| panic!("{key} in {likelihood}"));
     assert!(nats("final_nats") < nats("initial_nats"), "{likelihood}");
     assert!(nats("baseline_nats") > 0.0 && likelihood["tokens"].as_u64().unwrap() > 0, "{likelihood}");
     assert!(likelihood["control"]["thoughts"].as_u64().unwrap() >= 1, "{likelihood}");
 }
 
-#[test]
-fn the_held_out_file_is_in_no_training_document() {
-    let Pipeline { out, summary, .. } = pipeline();
+fn the_held_out_file_is_in_no_training_document(made: &Pipeline) {
+    let Pipeline { out, summary, .. } = made;
     let held_out = summary["held_out"]["paths"].as_array().unwrap();
     assert_eq!(held_out.len(), 1);
     let held_out = held_out[0].as_str().unwrap();
@@ -151,9 +153,8 @@ fn trajectories(out: &Path) -> Vec<Value> {
     recon_schema::file::read_json_lines(&trajectory_file(out), "recon.trajectory/1").unwrap()
 }
 
-#[test]
-fn the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte() {
-    let Pipeline { repository, out, .. } = pipeline();
+fn the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte(made: &Pipeline) {
+    let Pipeline { repository, out, .. } = made;
     let check = |file: &Path| recon(&["check", file.to_str().unwrap(), "--repository", repository.to_str().unwrap()]);
     check(&trajectory_file(out)).expect(0);
 
@@ -170,9 +171,8 @@ fn the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte() {
     assert!(!ran.error().is_empty());
 }
 
-#[test]
-fn control_strings_stay_text_from_the_repository_to_the_rows() {
-    let Pipeline { out, summary, .. } = pipeline();
+fn control_strings_stay_text_from_the_repository_to_the_rows(made: &Pipeline) {
+    let Pipeline { out, summary, .. } = made;
     let held_out = summary["held_out"]["paths"][0].as_str().unwrap();
     assert!(!held_out.starts_with("shop/marks_"), "the hostile files take part: {held_out}");
     let written =
@@ -188,9 +188,8 @@ fn control_strings_stay_text_from_the_repository_to_the_rows() {
     assert!(!tokenizer.encode(&control_strings()).contains(&start));
 }
 
-#[test]
-fn the_export_is_a_model_that_scores_as_the_run_said() {
-    let Pipeline { out, .. } = pipeline();
+fn the_export_is_a_model_that_scores_as_the_run_said(made: &Pipeline) {
+    let Pipeline { out, .. } = made;
     let export = find(out, "config.json").into_iter().map(|path| path.parent().unwrap().to_path_buf()).next().unwrap();
     for name in ["model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json"] {
         assert!(export.join(name).exists(), "{name}");
@@ -208,24 +207,19 @@ fn the_export_is_a_model_that_scores_as_the_run_said() {
     );
 }
 
-#[test]
-fn a_second_run_generates_nothing_and_touches_no_file() {
-    let work = tempfile::tempdir().unwrap();
-    let (repository, out) = (work.path().join("shop"), work.path().join("out"));
-    small_package(&repository);
-    let first = run(&repository, &out).expect(0).json();
-    let before = snapshot(&out);
-    let second = run(&repository, &out).expect(0).json();
-    assert_eq!(before, snapshot(&out), "no file was rewritten");
+fn a_second_run_generates_nothing_and_touches_no_file(made: &Pipeline) {
+    let Pipeline { repository, out, summary } = made;
+    let before = snapshot(out);
+    let second = run(repository, out).expect(0).json();
+    assert_eq!(before, snapshot(out), "no file was rewritten");
     assert_eq!(second["generated_tokens"], 0, "{second}");
-    assert!(first["generated_tokens"].as_u64().unwrap() > 0, "{first}");
-    assert_eq!(first["likelihood"], second["likelihood"]);
+    assert!(summary["generated_tokens"].as_u64().unwrap() > 0, "{summary}");
+    assert_eq!(summary["likelihood"], second["likelihood"]);
     assert!(second["stages"].as_array().unwrap().iter().all(|stage| stage["reused"] == true), "{second}");
 }
 
-#[test]
-fn the_same_configuration_gives_the_same_bytes_also_when_the_search_is_killed_on_the_way() {
-    let Pipeline { repository, out, .. } = pipeline();
+fn the_same_configuration_gives_the_same_bytes_also_when_the_search_is_killed_on_the_way(made: &Pipeline) {
+    let Pipeline { repository, out, .. } = made;
     let work = tempfile::tempdir().unwrap();
     let other = work.path().join("out");
     run_and_kill(repository, &other);
