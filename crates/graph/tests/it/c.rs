@@ -25,6 +25,8 @@ fn a_project_by_convention() {
         ("include/tool/api.h", "#ifdef __cplusplus\nnamespace no {}\n#endif\nint api(void);\n"),
         ("include/tool/api.hpp", "#include <tool/api.h>\n#include <vector>\n"),
         ("third/lib/part/deep.h", "namespace yes { class X {}; }\n"),
+        ("third/adapters/loop.h", "#include <loop.h>\n"),
+        ("src/event/loop.h", "int loop;\n"),
         ("a/twin.h", "int a;\n"),
         ("b/twin.h", "int b;\n"),
         ("b/tests/t.cc", "#include \"twin.h\"\n"),
@@ -43,6 +45,7 @@ fn a_project_by_convention() {
             ("src/util.c", "src/util.h", include, "an implementation includes its header"),
             ("src/net/sock.h", "src/util.h", include, "a directory above"),
             ("include/tool/api.hpp", "include/tool/api.h", include, "a header in the same include directory"),
+            ("third/adapters/loop.h", "src/event/loop.h", include, "a file of the same name, not the file itself"),
             ("b/tests/t.cc", "b/twin.h", include, "of two, the one in a directory above"),
         ],
     );

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 use sha2::{Digest as _, Sha256};
 
+use super::debian;
 use super::oracle::{Package, Registry};
 use super::tools::{Tools, fresh, run};
 
@@ -25,13 +26,14 @@ pub(super) fn package(tools: &Tools, package: &Package) -> anyhow::Result<PathBu
         Registry::Pypi => pypi(&download, package)?,
         Registry::Npm => npm(&download, package)?,
         Registry::Crates => crates(&download, package)?,
+        Registry::Debian => debian::fetch(tools, &download, package)?,
     };
     let found = digest(&archive)?;
     ensure!(found == package.sha256, "{name}: the archive's SHA-256 is {found}, {} was expected", package.sha256);
     // Unpacked under a temporary name, so that a killed run leaves nothing behind.
     let partial = to.with_extension("partial");
     fresh(&partial)?;
-    let tar = ["--no-same-owner", "--strip-components=1", "-xzf"];
+    let tar = ["--no-same-owner", "--strip-components=1", "-xf"];
     run(Command::new("tar").args(tar).arg(&archive).arg("-C").arg(&partial))?;
     std::fs::rename(&partial, &to)?;
     Ok(to)

@@ -8,7 +8,11 @@
 //! A new language is one file with its [`Oracle`] and one line in [`ORACLES`].
 
 mod compare;
+mod debian;
 mod fetch;
+mod gcc;
+mod golang;
+mod javac;
 mod madge;
 mod oracle;
 mod order;
@@ -29,7 +33,8 @@ use record::Record;
 use tools::Tools;
 
 /// Every oracle, in the order of the page.
-const ORACLES: &[&dyn Oracle] = &[&ruff::Ruff, &tsc::Tsc, &madge::Madge, &rustc::Rustc];
+const ORACLES: &[&dyn Oracle] =
+    &[&ruff::Ruff, &tsc::Tsc, &madge::Madge, &rustc::Rustc, &golang::Golang, &gcc::C, &gcc::CPP, &javac::Javac];
 
 /// What one language came to.
 struct Outcome {

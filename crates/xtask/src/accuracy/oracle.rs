@@ -39,6 +39,8 @@ pub(super) enum Registry {
     Npm,
     /// Crates, fetched by cargo.
     Crates,
+    /// Debian's source packages, fetched by apt-get; the version is the upstream part.
+    Debian,
 }
 
 /// One package, pinned.

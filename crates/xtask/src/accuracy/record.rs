@@ -49,6 +49,11 @@ impl Record {
         self.languages.get(path)?.as_deref()
     }
 
+    /// The files of known languages, with their languages.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.languages.iter().filter_map(|(path, language)| Some((path.as_str(), language.as_deref()?)))
+    }
+
     /// Whether the file is in the record.
     pub(super) fn has(&self, path: &str) -> bool {
         self.languages.contains_key(path)

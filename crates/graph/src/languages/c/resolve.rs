@@ -64,7 +64,9 @@ impl<'r> Headers<'r> {
 
     /// By convention, the nearest directory first; else the one path that ends like that.
     fn likely(&self, from: &str, path: &str) -> Option<String> {
-        let at = |directory: String| paths::join(&directory, path).filter(|found| self.repository.contains(found));
+        // What includes a file of its own name means another one.
+        let other = |found: &String| found != from && self.repository.contains(found);
+        let at = |directory: String| paths::join(&directory, path).filter(other);
         let above = paths::ancestors(from).take(MAX_ABOVE);
         let conventional = above.flat_map(|above| CONVENTIONAL.map(|name| below(above, name)));
         conventional.into_iter().find_map(at).or_else(|| self.by_suffix(from, path))
@@ -81,7 +83,8 @@ impl<'r> Headers<'r> {
         let plain = path.trim_start_matches("../").trim_start_matches("./");
         let candidates = self.by_name.get(paths::file_name(plain))?.iter();
         let mut ends = candidates.filter(|candidate| {
-            candidate.strip_suffix(plain).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+            let before = candidate.strip_suffix(plain).filter(|_| **candidate != from);
+            before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
         });
         let (first, second) = (ends.next()?, ends.next());
         if second.is_none() {

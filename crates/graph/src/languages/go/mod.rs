@@ -8,14 +8,12 @@ mod modules;
 mod names;
 mod resolve;
 
-use std::collections::BTreeMap;
-
 use recon_schema::graph::Symbol;
 use tree_sitter::Node;
 
 use super::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Leading, Visit};
-use names::Names;
+use names::{Names, Uses};
 
 /// Go.
 pub(crate) struct Go;
@@ -28,10 +26,7 @@ pub(crate) struct Facts {
     /// Whether the file is built only on its own (`//go:build ignore`).
     ignored: bool,
     imports: Vec<Import>,
-    /// Lines of the first `qualifier.name`, where the qualifier is bound by no declaration in a function.
-    qualified: BTreeMap<(String, String), u32>,
-    /// Lines of the first use of a name that no declaration in a function binds.
-    bare: BTreeMap<String, u32>,
+    uses: Uses,
 }
 
 /// One import specification.
@@ -68,7 +63,7 @@ impl Family for Go {
             outline.visit(node, depth)
         });
         let mut file = outline.file;
-        (file.facts.qualified, file.facts.bare) = names.finish();
+        file.facts.uses = names.finish();
         file
     }
 

@@ -2,8 +2,8 @@
 //! no parameter, variable, constant or type declared around them binds.
 //!
 //! A declaration binds from its end on, so `url := url.Parse(s)` uses the package `url`. Keys in
-//! a literal of a struct are fields; a key counts as a name only where the literal's type is
-//! written as a map, slice or array. Labels, fields and methods are no bare names.
+//! a literal of a struct are fields; a key counts as a name where the literal's type is written as
+//! a map, slice or array, and is kept apart where the type only has a name. Labels, fields and methods are no bare names.
 //!
 //! Invariant: one lookup is one hash lookup, however deep blocks are nested.
 
@@ -17,6 +17,16 @@ use crate::syntax;
 type Qualified = BTreeMap<(String, String), u32>;
 type Bare = BTreeMap<String, u32>;
 
+/// What a file uses from outside of its functions.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Uses {
+    /// Lines of the first `qualifier.name`.
+    pub(super) qualified: Qualified,
+    pub(super) bare: Bare,
+    /// Keys in literals of a named type: names if that type is a map or an array, else fields.
+    pub(super) keys: Qualified,
+}
+
 /// The names found so far, and those bound where the walk stands.
 pub(super) struct Names<'s> {
     source: &'s str,
@@ -26,12 +36,21 @@ pub(super) struct Names<'s> {
     bound: HashMap<&'s str, usize>,
     /// Declarations the walk is inside of: depth, scope, and the names they will bind.
     pending: Vec<(usize, usize, Vec<&'s str>)>,
-    /// Composite literals around: depth, and whether their keys are values.
-    literals: Vec<(usize, bool)>,
+    /// Composite literals around: depth, and what their keys are.
+    literals: Vec<(usize, Keys<'s>)>,
     /// Nodes that declare a name or were counted with their parent.
     passed: HashSet<usize>,
-    qualified: Qualified,
-    bare: Bare,
+    uses: Uses,
+}
+
+/// What the keys of a literal are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keys<'s> {
+    /// Its type is written as a map, slice or array.
+    Names,
+    /// Its type has this name.
+    Of(&'s str),
+    Fields,
 }
 
 impl<'s> Names<'s> {
@@ -43,13 +62,12 @@ impl<'s> Names<'s> {
             pending: Vec::new(),
             literals: Vec::new(),
             passed: HashSet::new(),
-            qualified: Qualified::new(),
-            bare: Bare::new(),
+            uses: Uses::default(),
         }
     }
 
-    pub(super) fn finish(self) -> (Qualified, Bare) {
-        (self.qualified, self.bare)
+    pub(super) fn finish(self) -> Uses {
+        self.uses
     }
 
     pub(super) fn visit(&mut self, node: Node<'_>, depth: usize) {
@@ -81,10 +99,12 @@ impl<'s> Names<'s> {
             "short_var_declaration" => self.declare_list(node, "left", depth),
             "range_clause" | "receive_statement" if has_token(node, ":=") => self.declare_list(node, "left", depth),
             "composite_literal" => {
-                let keys_are_values = node.child_by_field_name("type").is_some_and(|written| {
-                    matches!(written.kind(), "map_type" | "slice_type" | "array_type" | "implicit_length_array_type")
+                let keys = node.child_by_field_name("type").map_or(Keys::Fields, |written| match written.kind() {
+                    "map_type" | "slice_type" | "array_type" | "implicit_length_array_type" => Keys::Names,
+                    "type_identifier" => Keys::Of(syntax::text(written, self.source)),
+                    _ => Keys::Fields,
                 });
-                self.literals.push((depth, keys_are_values));
+                self.literals.push((depth, keys));
             }
             "keyed_element" => self.key(node, depth),
             "selector_expression" => self.qualified_name(node, "operand", "field", "identifier"),
@@ -148,10 +168,17 @@ impl<'s> Names<'s> {
     }
 
     fn key(&mut self, node: Node<'_>, depth: usize) {
-        let values = self.literals.last().is_some_and(|&(at, values)| values && at + 2 == depth);
+        let keys = self.literals.last().filter(|(at, _)| at + 2 == depth).map_or(Keys::Fields, |(_, keys)| *keys);
         let key = node.child_by_field_name("key").and_then(|key| key.named_child(0));
-        if let Some(key) = key.filter(|key| key.kind() == "identifier" && !values) {
-            self.passed.insert(key.id());
+        let Some(key) = key.filter(|key| key.kind() == "identifier" && keys != Keys::Names) else { return };
+        self.passed.insert(key.id());
+        let name = syntax::text(key, self.source);
+        if let Keys::Of(literal) = keys
+            && !self.is_bound(literal)
+            && !self.is_bound(name)
+        {
+            let line = syntax::first_line(key);
+            self.uses.keys.entry((literal.to_owned(), name.to_owned())).or_insert(line);
         }
     }
 
@@ -162,14 +189,14 @@ impl<'s> Names<'s> {
         let line = syntax::first_line(qualifier);
         let (qualifier, name) = (syntax::text(qualifier, self.source), syntax::text(name, self.source));
         if !self.is_bound(qualifier) {
-            self.qualified.entry((qualifier.to_owned(), name.to_owned())).or_insert(line);
+            self.uses.qualified.entry((qualifier.to_owned(), name.to_owned())).or_insert(line);
         }
     }
 
     fn name(&mut self, node: Node<'_>) {
         let name = syntax::text(node, self.source);
         if !self.passed.remove(&node.id()) && !self.is_bound(name) && name != "_" && !name.is_empty() {
-            self.bare.entry(name.to_owned()).or_insert_with(|| syntax::first_line(node));
+            self.uses.bare.entry(name.to_owned()).or_insert_with(|| syntax::first_line(node));
         }
     }
 
@@ -216,15 +243,17 @@ func (r *Recv[P]) method(p P) { r.x = gen[Arg](p) }
 type G[K Bound] struct { Embedded; f func(named Deep) K; K }
 ";
         let facts = Go.parse("x.go", source).facts;
-        let qualified: Vec<String> = facts.qualified.keys().map(|(q, n)| format!("{q}.{n}")).collect();
+        let qualified: Vec<String> = facts.uses.qualified.keys().map(|(q, n)| format!("{q}.{n}")).collect();
         assert_eq!(qualified, ["glob.Name", "late.Early", "pkg.Type", "url.Parse"]);
-        let bare: Vec<&str> = facts.bare.keys().map(String::as_str).collect();
+        let bare: Vec<&str> = facts.uses.bare.keys().map(String::as_str).collect();
         let expected = [
             "Arg", "Base", "Bound", "Deep", "Elem", "Embedded", "In", "Items", "Key", "Kind", "Other", "Out", "P",
             "Plain", "Recv", "Struct", "Wide", "any", "ch", "deep", "err", "gen", "helper", "index", "int", "string",
             "try", "use", "value",
         ];
         assert_eq!(bare, expected);
-        assert_eq!(facts.bare["helper"], 2);
+        assert_eq!(facts.uses.bare["helper"], 2);
+        let keys: Vec<String> = facts.uses.keys.keys().map(|(literal, key)| format!("{literal}.{key}")).collect();
+        assert_eq!(keys, ["Struct.Field", "Struct.Next"], "fields, unless `Struct` is a map");
     }
 }

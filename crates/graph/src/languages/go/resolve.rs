@@ -21,6 +21,8 @@ struct Package<'r> {
     files: Vec<&'r str>,
     /// Files by the names they define at the top level.
     defines: HashMap<&'r str, Vec<&'r str>>,
+    /// Types that are maps, slices or arrays.
+    collections: BTreeSet<&'r str>,
 }
 
 /// All packages of a repository.
@@ -38,6 +40,12 @@ impl<'r> Packages<'r> {
             let clause = packages.entry(paths::parent(path)).or_default();
             let package = clause.entry(file.facts.package.as_str()).or_default();
             package.files.push(path);
+            let is_collection = |it: &&Symbol| {
+                let written = it.signature.strip_prefix("type ").and_then(|rest| rest.strip_prefix(it.name.as_str()));
+                it.kind == "type"
+                    && written.is_some_and(|it| it.trim_start().starts_with('[') || it.trim_start().starts_with("map["))
+            };
+            package.collections.extend(file.symbols.iter().filter(is_collection).map(|it| it.name.as_str()));
             let names: BTreeSet<&str> =
                 file.symbols.iter().filter(|it| is_top(it)).map(|it| it.name.as_str()).collect();
             for name in names {
@@ -82,11 +90,11 @@ impl<'r> Packages<'r> {
         let visible = |path: &&str| self.is_importable(path) || (with_tests && is_test(path));
         let names: Vec<&str> = match import.alias.as_deref() {
             Some("_") => vec!["init"],
-            Some(".") => facts.bare.keys().map(String::as_str).collect(),
+            Some(".") => facts.uses.bare.keys().map(String::as_str).collect(),
             alias => {
                 let qualifier = alias.unwrap_or(name);
                 taken.insert(qualifier.to_owned());
-                let used = facts.qualified.keys().filter(|(used, _)| used == qualifier);
+                let used = facts.uses.qualified.keys().filter(|(used, _)| used == qualifier);
                 used.map(|(_, name)| name.as_str()).collect()
             }
         };
@@ -112,21 +120,23 @@ impl<'r> Packages<'r> {
     fn siblings(&self, from: &str, facts: &Facts, taken: &BTreeSet<String>) -> Vec<Link> {
         let package = self.packages.get(paths::parent(from)).and_then(|clauses| clauses.get(facts.package.as_str()));
         let Some(package) = package.filter(|_| !facts.package.is_empty() && !facts.ignored) else { return Vec::new() };
-        let qualifiers = facts.qualified.iter().filter(|((qualifier, _), _)| !taken.contains(qualifier));
-        let names = facts.bare.iter().map(|(name, line)| (name.as_str(), *line));
+        let qualifiers = facts.uses.qualified.iter().filter(|((qualifier, _), _)| !taken.contains(qualifier));
+        let names = facts.uses.bare.iter().map(|(name, line)| (name.as_str(), *line));
         let names = names.chain(qualifiers.map(|((qualifier, _), line)| (qualifier.as_str(), *line)));
-        let mut files: BTreeMap<&str, (u32, Vec<String>)> = BTreeMap::new();
+        let keys = facts.uses.keys.iter().filter(|((literal, _), _)| package.collections.contains(literal.as_str()));
+        let names = names.chain(keys.map(|((_, key), line)| (key.as_str(), *line)));
+        let mut files: BTreeMap<&str, (u32, BTreeSet<String>)> = BTreeMap::new();
         for (name, line) in names.filter(|(name, _)| *name != "init") {
             let Some(defining) = package.defines.get(name).filter(|files| !files.contains(&from)) else { continue };
             let visible = defining.iter().filter(|path| is_test(from) || !is_test(path));
             for path in visible.filter(|path| built_together(from, path)) {
-                let file = files.entry(path).or_insert((line, Vec::new()));
+                let file = files.entry(path).or_insert((line, BTreeSet::new()));
                 file.0 = file.0.min(line);
-                file.1.push(name.to_owned());
+                file.1.insert(name.to_owned());
             }
         }
-        let link = |(to, (line, names)): (&str, (u32, Vec<String>))| {
-            let confidence = Confidence::Exact;
+        let link = |(to, (line, names)): (&str, (u32, BTreeSet<String>))| {
+            let (confidence, names) = (Confidence::Exact, names.into_iter().collect());
             Resolution::File { to: to.into(), kind: "same_package", confidence, names }.at(line)
         };
         files.into_iter().map(link).collect()
