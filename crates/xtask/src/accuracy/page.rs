@@ -14,7 +14,7 @@ use super::oracle::Oracle;
 const OPENING: &str = "\
 # How accurate the graph is
 
-`cargo xtask graph-accuracy` writes this page: it fetches the packages by name, version and SHA-256 into `target/graph-accuracy`, runs `recon graph --format json` on each, asks a program written by others for the same edges, and compares the sets of pairs (importing file, imported file). Precision is the share of recon's pairs that the other program has, recall the share of its pairs that recon has; *all* adds up the pairs of all packages. `--language NAME` measures one language again. The task fails where an order puts a file before one it imports outside a cycle. Kotlin has no section: no compiler of it comes through the registries this task uses, so its rules are held by hand-checked fixtures (`crates/graph/tests/it/jvm.rs`).
+`cargo xtask graph-accuracy` writes this page: it fetches the packages by name, version and SHA-256 into `target/graph-accuracy`, runs `recon graph --format json` on each, asks a program written by others for the same edges, and compares the sets of pairs (importing file, imported file). Precision is the share of recon's pairs that the other program has, recall the share of its pairs that recon has; *all* adds up the pairs of all packages. `--language NAME` measures one language again. The task fails where an order puts a file before one it imports outside a cycle. Kotlin has no section yet: its rules are held by hand-checked fixtures (`crates/graph/tests/it/jvm.rs`), not by an outside program.
 
 ";
 
