@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod parity;
+mod speed;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,9 @@ enum Task {
         #[arg(long)]
         differences: bool,
     },
+    /// Measure graph, cleaning and duplicates on packages fetched by name, beside bare parsing and
+    /// `ruff analyze graph`; writes docs/graph-speed.md.
+    GraphSpeed,
     /// Train the embedded model again from its recipe; arguments go to `recon-nano`.
     Nano {
         /// Arguments of `recon-nano`.
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         Task::GraphAccuracy { language, recon, differences } => {
             accuracy::run(&workspace_root(), language.as_deref(), recon.as_deref(), differences)
         }
+        Task::GraphSpeed => speed::run(&workspace_root()),
         Task::Nano { arguments } => nano(&arguments),
     };
     match outcome {

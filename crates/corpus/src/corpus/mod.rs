@@ -5,7 +5,8 @@
 //! pass that only fingerprints → a pass that writes one graph a line and one account a line.
 //!
 //! Invariants: the output depends on the corpus and the settings, not on the number of threads;
-//! memory holds a batch of repositories of [`BATCH_BYTES`] of text, or one larger repository;
+//! memory holds repositories of `batch_bytes` of text, or one larger repository, and a part of
+//! `partition_bytes` where rows are regrouped;
 //! every file and every row that was met is in exactly one of the counts of the report.
 
 mod read;
@@ -31,8 +32,6 @@ use crate::{Error, Result, SourceOptions};
 use read::{Corpus, Item};
 pub use report::{CorpusReport, Count, RepositoryAccount};
 
-/// Text held at once, in bytes, unless a single repository has more.
-const BATCH_BYTES: u64 = 256 << 20;
 /// Repositories held at once.
 const BATCH_ITEMS: usize = 1_024;
 
@@ -53,6 +52,8 @@ pub struct CorpusOptions {
     pub max_row_bytes: u64,
     /// Rows sorted in memory at once when they are regrouped, in bytes.
     pub partition_bytes: u64,
+    /// Text worked on at once, in bytes, unless a single repository has more.
+    pub batch_bytes: u64,
     /// Fraction of rows or repositories that may be unusable before the run fails.
     pub max_skipped_fraction: f64,
     /// What counts as a duplicate.
@@ -68,6 +69,7 @@ impl Default for CorpusOptions {
             grouping: Grouping::default(),
             max_row_bytes: 64 << 20,
             partition_bytes: 256 << 20,
+            batch_bytes: 256 << 20,
             max_skipped_fraction: 0.05,
             duplicates: DuplicateOptions::default(),
             contamination: ContaminationOptions::default(),
@@ -238,7 +240,7 @@ impl Pass<'_> {
         let mut stream = self.corpus.read()?;
         let mut number = 0;
         loop {
-            let batch = stream.batch(BATCH_BYTES, BATCH_ITEMS)?;
+            let batch = stream.batch(self.settings.corpus.batch_bytes, BATCH_ITEMS)?;
             if batch.is_empty() {
                 return Ok(stream.faults());
             }

@@ -16,7 +16,7 @@ use recon_schema::file::read_json_lines;
 use recon_schema::graph::RepoGraph;
 
 /// Repository, path, content.
-type Row = (String, String, String);
+pub(crate) type Row = (String, String, String);
 
 fn code(seed: u64) -> String {
     let word = |at: u64| format!("n{:x}", (at ^ seed << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44);
@@ -32,7 +32,7 @@ fn scattered(repositories: u64) -> Vec<Row> {
     (0..3).flat_map(|file| (0..repositories).map(move |at| row(file, at))).collect()
 }
 
-fn json(rows: &[Row]) -> Vec<u8> {
+pub(crate) fn json(rows: &[Row]) -> Vec<u8> {
     let line = |(repository, path, content): &Row| {
         let row = serde_json::json!({ "repository": repository, "path": path, "content": content, "licence": ["MIT"], "stars": {"n": 1} });
         format!("{row}\n")
@@ -40,7 +40,7 @@ fn json(rows: &[Row]) -> Vec<u8> {
     rows.iter().map(line).collect::<String>().into_bytes()
 }
 
-fn parquet(path: &Path, rows: &[Row], names: [&str; 4]) {
+pub(crate) fn parquet(path: &Path, rows: &[Row], names: [&str; 4]) {
     let [repository, file, content, licence] = names;
     let schema = format!(
         "message row {{ required binary {repository} (UTF8); required int64 size; optional binary {file} (UTF8); \

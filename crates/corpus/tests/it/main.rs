@@ -2,4 +2,5 @@
 
 mod corpora;
 mod fixture;
+mod fuzz;
 mod sources;

@@ -3,6 +3,7 @@
 mod c;
 mod csharp;
 mod expect;
+mod fuzz;
 mod go;
 mod hostile;
 mod javascript;
