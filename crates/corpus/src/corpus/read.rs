@@ -1,7 +1,7 @@
 //! The repositories of a corpus, one after another: directories, archives, rows of shards.
 //!
-//! A path is a shard, a repository, or a folder. A folder that holds shards at any depth is a
-//! corpus of rows; any other folder is a corpus of repositories: each folder and each archive
+//! A path is a shard, a repository, or a folder. A folder that holds shards, or nothing but folders
+//! of shards, is a corpus of rows; any other folder is a corpus of repositories: each folder and each archive
 //! directly inside it is one. Order: paths as given, entries by name, rows as regrouped.
 
 use std::cell::RefCell;

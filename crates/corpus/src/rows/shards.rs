@@ -37,22 +37,40 @@ pub(crate) fn is_shard(path: &Path) -> Option<Shard> {
     }
 }
 
-/// Every shard below `folder`, sorted by path; links are not followed.
+/// Every shard of `folder`, sorted by path; none where it is no folder of shards. Links are not
+/// followed.
+///
+/// A folder of shards holds some itself, or holds folders and each of them is one: a data file
+/// deep inside a repository does not make a folder of repositories a folder of shards.
 pub(crate) fn list(folder: &Path) -> io::Result<Vec<Shard>> {
     let mut shards = Vec::new();
-    let mut open = vec![(folder.to_path_buf(), 0)];
-    while let Some((folder, depth)) = open.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            let (path, kind) = (entry.path(), entry.file_type()?);
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            if kind.is_dir() && depth < MAX_DEPTH && !hidden {
-                open.push((path, depth + 1));
-            } else if kind.is_file() {
-                shards.extend(is_shard(&path));
-            }
-        }
+    if !collect(folder, 0, &mut shards)? {
+        shards.clear();
     }
     shards.sort_by(|a, b| a.path().cmp(b.path()));
     Ok(shards)
+}
+
+/// Whether `folder` is one of shards; those found are added. The depth is bounded.
+fn collect(folder: &Path, depth: usize, shards: &mut Vec<Shard>) -> io::Result<bool> {
+    let (mut here, mut folders) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_file() {
+            here.extend(is_shard(&entry.path()));
+        } else if kind.is_dir() && depth < MAX_DEPTH && !entry.file_name().to_string_lossy().starts_with('.') {
+            folders.push(entry.path());
+        }
+    }
+    let mut all = !folders.is_empty();
+    for inside in folders {
+        // The first folder that is none decides, unless there are shards right here.
+        if (all || !here.is_empty()) && !collect(&inside, depth + 1, shards)? {
+            all = false;
+        }
+    }
+    let is_one = all || !here.is_empty();
+    shards.append(&mut here);
+    Ok(is_one)
 }

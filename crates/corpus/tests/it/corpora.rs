@@ -220,6 +220,9 @@ fn a_folder_of_repositories_is_a_corpus_and_a_broken_one_is_counted() {
     }
     fs::create_dir(work.path().join("plain")).unwrap();
     fs::write(work.path().join("plain/m.py"), code(99)).unwrap();
+    // Data of a repository makes no shard of it.
+    fs::create_dir(work.path().join("plain/data")).unwrap();
+    fs::write(work.path().join("plain/data/example.jsonl"), "{}\n").unwrap();
     fs::create_dir(work.path().join("words")).unwrap();
     fs::write(work.path().join("words/readme.md"), "# words\n").unwrap();
     fs::write(work.path().join("notes.txt"), "no repository").unwrap();

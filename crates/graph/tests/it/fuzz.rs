@@ -125,7 +125,8 @@ fn build(files: &[(String, String)]) {
 fn damaged_source_and_manifests_never_panic() {
     let one = (0..SEEDS.len(), damages(), "[a-z]{1,3}(/[a-z]{1,3}){0,2}");
     let strategy = (vec(one, 1..5), vec((0..MANIFESTS.len(), damages()), 0..3));
-    let run = |(sources, manifests): (Vec<(usize, Damages, String)>, Vec<(usize, Damages)>)| {
+    type Sources = Vec<(usize, Damages, String)>;
+    let run = |(sources, manifests): (Sources, Vec<(usize, Damages)>)| {
         let mut files: Vec<(String, String)> = Vec::new();
         for (at, damages, folder) in sources {
             let (name, text): (&str, &str) = SEEDS[at];
