@@ -2,17 +2,23 @@
 
 use std::num::NonZeroU32;
 
+use recon_llama::Precision;
 use serde::{Deserialize, Serialize};
 
 /// Settings of an engine; `[engine]` in the configuration.
 ///
 /// One cached token takes `2 · layers · key-value heads · head width` numbers: 256 KiB for
-/// Llama-3-8B in f32.
+/// Llama-3-8B in f32, half of it in bf16.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineOptions {
+    /// Where it computes: `cpu`, `cuda` (the first GPU) or `cuda:N`.
+    pub device: String,
+    /// `f32` or `bf16`; none takes bf16 on a GPU and f32 on the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// Tokens whose keys and values can be held at once, over all branches: one document and what
-    /// its candidates add. Memory is used as it is touched.
+    /// its candidates add. On the CPU memory is used as it is touched, on a GPU at once.
     pub cache_tokens: NonZeroU32,
     /// Tokens of one cache page; a fork that goes its own way copies at most one page.
     pub page_tokens: NonZeroU32,
@@ -28,6 +34,8 @@ impl Default for EngineOptions {
     fn default() -> Self {
         let count = |tokens| NonZeroU32::new(tokens).expect("the defaults are not zero");
         Self {
+            device: "cpu".into(),
+            precision: None,
             cache_tokens: count(32_768),
             page_tokens: count(64),
             prefill_tokens: count(512),

@@ -3,6 +3,7 @@
 //! Formula: m = β₁m + (1 − β₁)g; v = β₂v + (1 − β₂)g²;
 //! p = p − lr·λ·p − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε), t counted from 1.
 //! Shapes: param, grad, m, v of one shape; three are written, so the four live in four storages.
+//! On a device also bf16 parameters, with f32 masters or rounded stochastically ([`step_narrow`]).
 //! Accumulation: in the element type; the scalars (lr·λ, the bias corrections) are computed in f64 and rounded once.
 //! Determinism: elementwise.
 //! Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019 (PyTorch's `AdamW`).
@@ -10,6 +11,8 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+#[cfg(recon_device)]
+use crate::device::optimizer as device;
 use crate::element::{Element, for_element, wide};
 use crate::error::{Error, Result};
 use crate::operand::{Destination, Operand, share_storage, write};
@@ -70,6 +73,7 @@ pub fn step(param: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, options: &Ada
     if options.step == 0 {
         return Err(Error::Argument { op: OP, message: "steps are counted from 1, found step 0".to_owned() });
     }
+    on_device!(OP, param, call => device::step(&call, param, Weights::Float, grad, [m, v], options));
     for (operand, a, other, b) in [("param", param, "m", m), ("param", param, "v", v), ("m", m, "v", v)] {
         if share_storage(a, b) {
             return Err(Error::Aliased { op: OP, operand, other });
@@ -88,6 +92,45 @@ pub fn step(param: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, options: &Ada
             })
         })??
     })
+}
+
+/// What stands behind the parameters of a step.
+#[derive(Debug, Clone, Copy)]
+pub enum Weights<'t> {
+    /// f32 parameters, moments f32.
+    Float,
+    /// bf16 parameters are the rounded copy of these f32 ones; moments f32.
+    Master(&'t Tensor),
+    /// bf16 parameters and moments, each rounded up or down at random, right on average.
+    Stochastic {
+        /// Key of the random bits.
+        seed: u64,
+        /// Place of the first element in the whole model: its random bits depend on the place, not on the call.
+        first: u64,
+    },
+}
+
+/// Updates bf16 parameters, their masters or moments, in place from an f32 gradient. On a device only.
+///
+/// # Errors
+/// As [`step`]; [`Error::Device`] on the CPU, which trains in f32.
+pub fn step_narrow(
+    param: &Tensor,
+    weights: Weights<'_>,
+    grad: &Tensor,
+    m: &Tensor,
+    v: &Tensor,
+    options: &AdamW,
+) -> Result<()> {
+    const OP: &str = "adamw::step_narrow";
+    if options.step == 0 {
+        return Err(Error::Argument { op: OP, message: "steps are counted from 1, found step 0".to_owned() });
+    }
+    if matches!(weights, Weights::Float) {
+        return step(param, grad, m, v, options);
+    }
+    on_device!(OP, param, call => device::step(&call, param, weights, grad, [m, v], options));
+    Err(Error::Device { op: OP, operand: "param", device: Box::new(param.device().clone()) })
 }
 
 fn update_all<T: Element>(c: &Coefficients<T>, param: &mut [T], grad: &[T], m: &mut [T], v: &mut [T]) {

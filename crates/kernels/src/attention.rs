@@ -16,6 +16,8 @@ use std::ops::Range;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+#[cfg(recon_device)]
+use crate::device::attention as device;
 use crate::element::{Element, for_element, sum2, wide};
 use crate::error::{Error, Result};
 use crate::matmul::{Into, Mat, multiply};
@@ -29,6 +31,7 @@ use crate::tile::{Attended, Heads, KEY_BLOCK, KEY_GRAIN, QUERY_BLOCK, QueryTile}
 /// layout.
 pub fn forward(q: &Tensor, k: &Tensor, v: &Tensor, spans: &[Range<usize>], scale: f64) -> Result<(Tensor, Tensor)> {
     const OP: &str = "attention::forward";
+    on_device!(OP, q, call => device::forward(&call, [q, k, v], spans, scale));
     let (q, k, v) = (Operand::open(OP, "q", q)?, Operand::open(OP, "k", k)?, Operand::open(OP, "v", v)?);
     let (n, heads) = extents(OP, &q, &k, &v)?;
     check_spans(OP, spans, n)?;
@@ -62,6 +65,7 @@ pub fn backward(
     scale: f64,
 ) -> Result<(Tensor, Tensor, Tensor)> {
     const OP: &str = "attention::backward";
+    on_device!(OP, d_o, call => device::backward(&call, [q, k, v], [d_o, o, lse], spans, scale));
     let (q, k, v) = (Operand::open(OP, "q", q)?, Operand::open(OP, "k", k)?, Operand::open(OP, "v", v)?);
     let (d_o, o, lse) = (Operand::open(OP, "d_o", d_o)?, Operand::open(OP, "o", o)?, Operand::open(OP, "lse", lse)?);
     let (n, heads) = extents(OP, &q, &k, &v)?;
@@ -115,7 +119,7 @@ pub(crate) fn check_heads(op: &'static str, heads: Heads) -> Result<Heads> {
     Ok(heads)
 }
 
-fn check_spans(op: &'static str, spans: &[Range<usize>], n: usize) -> Result<()> {
+pub(crate) fn check_spans(op: &'static str, spans: &[Range<usize>], n: usize) -> Result<()> {
     let mut sorted: Vec<&Range<usize>> = spans.iter().collect();
     sorted.sort_by_key(|span| (span.start, span.end));
     let mut end = 0;

@@ -12,6 +12,8 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+#[cfg(recon_device)]
+use crate::device::cross_entropy as device;
 use crate::element::{Element, for_element, maximum, sum1, wide};
 use crate::error::{Error, Result};
 use crate::matmul::{Into, Mat, multiply_parallel};
@@ -29,13 +31,47 @@ pub struct Loss {
     pub tokens: u64,
 }
 
+/// A sum of nats that may still be on its way from a device.
+#[derive(Debug)]
+pub struct Nats(Held);
+
+#[derive(Debug)]
+enum Held {
+    Here(f64),
+    #[cfg(recon_device)]
+    There(Tensor),
+}
+
+impl Nats {
+    /// The sum; waits for the device.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    pub fn read(self) -> Result<f64> {
+        match self.0 {
+            Held::Here(nats) => Ok(nats),
+            #[cfg(recon_device)]
+            Held::There(nats) => {
+                let read = nats.to_vec1::<f64>().map_err(Error::candle("cross_entropy::Nats::read"))?;
+                Ok(read[0])
+            }
+        }
+    }
+}
+
 /// The loss of h `[N, D]` under the head w `[V, D]`.
 ///
 /// # Errors
 /// Shapes that contradict each other, a target outside the vocabulary where the weight is not zero, an unsupported
 /// device, element type or layout.
 pub fn forward(h: &Tensor, w: &Tensor, targets: &[u32], weights: &[f32]) -> Result<Loss> {
-    let head = Head::open("cross_entropy::forward", h, w, targets, weights)?;
+    const OP: &str = "cross_entropy::forward";
+    on_device!(OP, h, call => {
+        let head = device::Head::open(&call, h, w, targets, weights)?;
+        let sum = Nats(Held::There(head.sum(&head.nats()?)?)).read()?;
+        Ok(Loss { sum, tokens: head.tokens() as u64 })
+    });
+    let head = Head::open(OP, h, w, targets, weights)?;
     for_element!(head.h.dtype(), T => {
         let nats = head.nats::<T>()?;
         Ok(Loss { sum: nats.iter().sum(), tokens: nats.len() as u64 })
@@ -47,11 +83,18 @@ pub fn forward(h: &Tensor, w: &Tensor, targets: &[u32], weights: &[f32]) -> Resu
 /// # Errors
 /// Shapes that contradict each other, a target outside the vocabulary, an unsupported device, element type or layout.
 pub fn log_probs(h: &Tensor, w: &Tensor, targets: &[u32]) -> Result<Vec<f32>> {
-    let head = Head::open("cross_entropy::log_probs", h, w, targets, &vec![1.0; targets.len()])?;
+    const OP: &str = "cross_entropy::log_probs";
+    let weights = vec![1.0; targets.len()];
+    on_device!(OP, h, call => {
+        let head = device::Head::open(&call, h, w, targets, &weights)?;
+        let nats = head.nats()?.to_vec1::<f32>().map_err(Error::candle(OP))?;
+        Ok(nats[..head.tokens()].iter().map(|nats| -nats).collect())
+    });
+    let head = Head::open(OP, h, w, targets, &weights)?;
     for_element!(head.h.dtype(), T => Ok(head.nats::<T>()?.into_iter().map(|nats| -nats as f32).collect()))
 }
 
-/// (Σ nats over the rows whose weight is not zero, dh `[N, D]`); the head's gradient is added to `dw` `[V, D]`. The
+/// (Σ nats over the rows whose weight is not zero, unweighted, dh `[N, D]`); the head's gradient is added to `dw` `[V, D]`. The
 /// gradients are those of Σ weight · nats: the caller puts 1/(global number of trained tokens) into the weights.
 ///
 /// # Errors
@@ -62,15 +105,20 @@ pub fn forward_backward(
     targets: &[u32],
     weights: &[f32],
     dw: &Tensor,
-) -> Result<(f64, Tensor)> {
+) -> Result<(Nats, Tensor)> {
     const OP: &str = "cross_entropy::forward_backward";
+    on_device!(OP, h, call => {
+        let head = device::Head::open(&call, h, w, targets, weights)?;
+        let (nats, dh) = head.backward(dw)?;
+        Ok((Nats(Held::There(head.sum(&nats)?)), dh))
+    });
     let head = Head::open(OP, h, w, targets, weights)?;
     let destination = Destination { name: "dw", tensor: dw, shape: &[head.v, head.d] };
     for_element!(head.h.dtype(), T => {
         let (h, w) = (head.h.slice::<T>()?, head.w.slice::<T>()?);
         let mut dh = vec![T::ZERO; head.n * head.d];
         let nats = write(OP, &destination, &[&head.h, &head.w], |dw: &mut [T]| head.backward(h, w, &mut dh, dw))?;
-        Ok((nats, fresh(OP, dh, &[head.n, head.d])?))
+        Ok((Nats(Held::Here(nats)), fresh(OP, dh, &[head.n, head.d])?))
     })
 }
 

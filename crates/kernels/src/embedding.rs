@@ -4,10 +4,13 @@
 //! Shapes: ids u32 `[N]`, table `[V, D]`, x `[N, D]`.
 //! Accumulation: in the element type, rows in ascending order.
 //! Determinism: bit-equal over runs and thread counts (rows are sorted by id; no atomics).
+//! On a device an id outside the table is no error: its row of x is NaN, and it has no gradient.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+#[cfg(recon_device)]
+use crate::device::elementwise as device;
 use crate::element::{add_assign, for_element, wide};
 use crate::error::Result;
 use crate::operand::{Destination, Operand, fresh, write};
@@ -21,6 +24,7 @@ const BAND: usize = 128;
 /// An id outside the table, shapes that contradict each other, an unsupported device, element type or layout.
 pub fn forward(ids: &Tensor, table: &Tensor) -> Result<Tensor> {
     const OP: &str = "embedding::forward";
+    on_device!(OP, table, call => device::embedding_forward(&call, ids, table));
     let (ids, table) = (Operand::open_indices(OP, "ids", ids)?, Operand::open(OP, "table", table)?);
     let [n] = ids.dims("[N]")?;
     let [v, d] = table.dims("[V, D]")?;
@@ -41,6 +45,7 @@ pub fn forward(ids: &Tensor, table: &Tensor) -> Result<Tensor> {
 /// As [`forward`], or a `dtable` that shares its storage with an input.
 pub fn backward(dx: &Tensor, ids: &Tensor, dtable: &Tensor) -> Result<()> {
     const OP: &str = "embedding::backward";
+    on_device!(OP, dx, call => device::embedding_backward(&call, dx, ids, dtable));
     let (dx, ids) = (Operand::open(OP, "dx", dx)?, Operand::open_indices(OP, "ids", ids)?);
     let [n, d] = dx.dims("[N, D]")?;
     ids.expect(&[n])?;

@@ -1,6 +1,6 @@
 //! What can go wrong in a kernel call: every variant names the operation.
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, DeviceLocation};
 
 /// A refused or failed kernel call.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,43 @@ pub enum Error {
         found: DType,
         /// What the operation takes.
         expected: &'static str,
+    },
+    /// Two operands live on different devices.
+    #[error("{op}: {operand} lives on {found:?}, the first operand on {expected:?}")]
+    MixedDevices {
+        /// The operation.
+        op: &'static str,
+        /// The operand's name in the operation's signature.
+        operand: &'static str,
+        /// Where it lives.
+        found: Box<DeviceLocation>,
+        /// Where the first operand lives.
+        expected: Box<DeviceLocation>,
+    },
+    /// The device has no memory left for a result.
+    #[error(
+        "{op}: {asked_bytes} bytes were asked for, {free_bytes} of {total_bytes} are free on the device; \
+         shorten rows, keep fewer activations, or make the cache smaller"
+    )]
+    OutOfMemory {
+        /// The operation.
+        op: &'static str,
+        /// The size of the result.
+        asked_bytes: u64,
+        /// What is free.
+        free_bytes: u64,
+        /// What the device has.
+        total_bytes: u64,
+    },
+    /// The device refused to run a kernel.
+    #[error("{op}: the device refused (code {code}: {reason})")]
+    Launch {
+        /// The operation.
+        op: &'static str,
+        /// CUDA's error number.
+        code: i32,
+        /// CUDA's reason.
+        reason: String,
     },
     /// An operand is not contiguous.
     #[error("{op}: {operand} is not contiguous (shape {shape:?}, stride {stride:?})")]

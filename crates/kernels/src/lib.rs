@@ -12,11 +12,24 @@
 //! - Inputs are contiguous. An operation never writes to a storage it also reads; asking for that is an error.
 //! - A row's result does not depend on the other rows of the call, nor any result on the number of threads: work is
 //!   split over independent outputs only and every sum has one fixed order.
-//! - Today the CPU computes, in f32 or f64. Another device or type is an [`Error`] that names the operation and it.
+//! - The CPU computes in f32 or f64. With the feature `cuda`, tensors on a GPU are computed there by `kernels/*.cu`, in f32
+//!   or bf16, with the second invariant bounded instead of exact where a matrix product is involved (see [`device`]).
+//!   Another device or type is an [`Error`] that names the operation and it.
+
+/// Where the first operand lives on a device whose kernels are compiled in, the rest of the function is `$body`.
+macro_rules! on_device {
+    ($op:expr, $first:expr, $call:ident => $body:expr) => {
+        #[cfg(recon_device)]
+        if let Some($call) = crate::device::Call::open($op, $first) {
+            return $body;
+        }
+    };
+}
 
 pub mod adamw;
 pub mod attention;
 pub mod cross_entropy;
+pub mod device;
 mod element;
 pub mod embedding;
 mod error;
@@ -27,6 +40,7 @@ mod operand;
 pub mod paged;
 pub mod rms_norm;
 pub mod rope;
+pub mod sampling;
 pub mod swiglu;
 mod thin;
 mod tile;

@@ -8,6 +8,8 @@
 
 use candle_core::Tensor;
 
+#[cfg(recon_device)]
+use crate::device::linear as device;
 use crate::element::{Element, for_element};
 use crate::error::Result;
 use crate::matmul::{Into, Mat, multiply_parallel};
@@ -19,6 +21,7 @@ use crate::operand::{Destination, Operand, fresh, write};
 /// Shapes that contradict each other, an unsupported device, element type or layout.
 pub fn forward(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     const OP: &str = "linear::forward";
+    on_device!(OP, x, call => device::forward(&call, x, w, x.dtype()));
     let (x, w) = (Operand::open(OP, "x", x)?, Operand::open(OP, "w", w)?);
     let [n, i] = x.dims("[N, I]")?;
     let [o, _] = w.dims("[O, I]")?;
@@ -29,12 +32,22 @@ pub fn forward(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     })
 }
 
+/// [`forward`] with y in f32 at least: for logits, whose bf16 rounding would change decisions.
+///
+/// # Errors
+/// As [`forward`].
+pub fn forward_wide(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    on_device!("linear::forward_wide", x, call => device::forward(&call, x, w, crate::device::gradient_dtype(x.dtype())));
+    forward(x, w)
+}
+
 /// dx `[N, I]` = dy `[N, O]` · w `[O, I]`.
 ///
 /// # Errors
 /// Shapes that contradict each other, an unsupported device, element type or layout.
 pub fn backward_input(dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     const OP: &str = "linear::backward_input";
+    on_device!(OP, dy, call => device::backward_input(&call, dy, w));
     let (dy, w) = (Operand::open(OP, "dy", dy)?, Operand::open(OP, "w", w)?);
     let [n, o] = dy.dims("[N, O]")?;
     let [_, i] = w.dims("[O, I]")?;
@@ -52,6 +65,7 @@ pub fn backward_input(dy: &Tensor, w: &Tensor) -> Result<Tensor> {
 /// with an input.
 pub fn backward_weight(dy: &Tensor, x: &Tensor, dw: &Tensor) -> Result<()> {
     const OP: &str = "linear::backward_weight";
+    on_device!(OP, dy, call => device::backward_weight(&call, dy, x, dw));
     let (dy, x) = (Operand::open(OP, "dy", dy)?, Operand::open(OP, "x", x)?);
     let [n, o] = dy.dims("[N, O]")?;
     let [_, i] = x.dims("[N, I]")?;

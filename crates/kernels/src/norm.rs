@@ -8,6 +8,8 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+#[cfg(recon_device)]
+use crate::device::elementwise as device;
 use crate::element::{Element, LANES, for_element, wide};
 use crate::error::Result;
 use crate::operand::{Destination, Operand, write};
@@ -19,6 +21,28 @@ const BLOCK: usize = 1 << 16;
 /// # Errors
 /// An unsupported device, element type or layout.
 pub fn sum_of_squares(t: &Tensor) -> Result<f64> {
+    sums_of_squares(&[t]).map(|sums| sums[0])
+}
+
+/// Σ tᵢ² of each tensor. From a device all sums come back in one copy, and this waits for it.
+///
+/// # Errors
+/// As [`sum_of_squares`].
+pub fn sums_of_squares(tensors: &[&Tensor]) -> Result<Vec<f64>> {
+    #[cfg(recon_device)]
+    {
+        const OP: &str = "norm::sums_of_squares";
+        let calls: Option<Vec<_>> = tensors.iter().map(|t| crate::device::Call::open(OP, t)).collect();
+        if let Some(calls) = calls.filter(|calls| !calls.is_empty()) {
+            let sums = calls.iter().zip(tensors).map(|(call, t)| device::sum_of_squares(call, t));
+            let sums = sums.collect::<Result<Vec<_>>>()?;
+            return Tensor::cat(&sums, 0).and_then(|sums| sums.to_vec1()).map_err(crate::error::Error::candle(OP));
+        }
+    }
+    tensors.iter().map(|t| on_cpu(t)).collect()
+}
+
+fn on_cpu(t: &Tensor) -> Result<f64> {
     let t = Operand::open("norm::sum_of_squares", "t", t)?;
     for_element!(t.dtype(), T => {
         let blocks: Vec<f64> = t.slice::<T>()?.par_chunks(BLOCK).map(|block| wide(|| squares(block))).collect();
@@ -45,6 +69,7 @@ fn squares<T: Element>(block: &[T]) -> f64 {
 /// An unsupported device, element type or layout.
 pub fn scale(t: &Tensor, factor: f64) -> Result<()> {
     const OP: &str = "norm::scale";
+    on_device!(OP, t, call => device::scale(&call, t, factor));
     let dtype = Operand::open(OP, "t", t)?.dtype();
     for_element!(dtype, T => {
         let factor = T::rounded(factor);

@@ -12,6 +12,8 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::attention::check_heads;
+#[cfg(recon_device)]
+use crate::device::paged as device;
 use crate::element::{Element, for_element};
 use crate::error::{Error, Result};
 use crate::matmul::Mat;
@@ -35,14 +37,14 @@ pub struct PagedRun {
 /// Shapes that contradict each other, a slot outside the pages, pages that share a storage with an input, an unsupported device, element type or layout.
 pub fn write(k: &Tensor, v: &Tensor, k_pages: &Tensor, v_pages: &Tensor, slots: &[u32]) -> Result<()> {
     const OP: &str = "paged::write";
+    let (pages, page_slots) = check_slots(OP, k, k_pages, slots)?;
+    on_device!(OP, k, call => {
+        let [_, kv, dim] = call.dims("k", k, "[N, K, E]")?;
+        device::write(&call, [k, v, k_pages, v_pages], slots, [pages, page_slots, kv, dim])
+    });
     let (k, v) = (Operand::open(OP, "k", k)?, Operand::open(OP, "v", v)?);
     let [n, kv, dim] = k.dims("[N, K, E]")?;
     v.expect(&[n, kv, dim])?;
-    if slots.len() != n {
-        return Err(Error::Argument { op: OP, message: format!("{n} rows, but {} slots", slots.len()) });
-    }
-    let (pages, page_slots) = (k_pages.dim(0).unwrap_or(0), k_pages.dim(1).unwrap_or(0));
-    check_indices(OP, "slots", slots, pages * page_slots)?;
     let shape = [pages, page_slots, kv, dim];
     for_element!(k.dtype(), T => {
         for (name, tensor, source) in [("k_pages", k_pages, &k), ("v_pages", v_pages, &v)] {
@@ -58,6 +60,16 @@ pub fn write(k: &Tensor, v: &Tensor, k_pages: &Tensor, v_pages: &Tensor, slots: 
     })
 }
 
+/// (P, S), where every row of k has a slot inside them.
+fn check_slots(op: &'static str, k: &Tensor, k_pages: &Tensor, slots: &[u32]) -> Result<(usize, usize)> {
+    let (n, pages, page_slots) = (k.dim(0).unwrap_or(0), k_pages.dim(0).unwrap_or(0), k_pages.dim(1).unwrap_or(0));
+    if slots.len() != n {
+        return Err(Error::Argument { op, message: format!("{n} rows, but {} slots", slots.len()) });
+    }
+    check_indices(op, "slots", slots, pages * page_slots)?;
+    Ok((pages, page_slots))
+}
+
 /// o `[N, H, E]` of q `[N, H, E]` over the keys and values in pages.
 ///
 /// # Errors
@@ -65,6 +77,7 @@ pub fn write(k: &Tensor, v: &Tensor, k_pages: &Tensor, v_pages: &Tensor, slots: 
 /// unsupported device, element type or layout.
 pub fn attention(q: &Tensor, k_pages: &Tensor, v_pages: &Tensor, runs: &[PagedRun], scale: f64) -> Result<Tensor> {
     const OP: &str = "paged::attention";
+    on_device!(OP, q, call => device::attention(&call, [q, k_pages, v_pages], runs, scale));
     let q = Operand::open(OP, "q", q)?;
     let (k, v) = (Operand::open(OP, "k_pages", k_pages)?, Operand::open(OP, "v_pages", v_pages)?);
     let [n, query, dim] = q.dims("[N, H, E]")?;
@@ -86,7 +99,7 @@ pub fn attention(q: &Tensor, k_pages: &Tensor, v_pages: &Tensor, runs: &[PagedRu
     })
 }
 
-fn check_runs(op: &'static str, runs: &[PagedRun], n: usize, pages: usize, page_slots: usize) -> Result<()> {
+pub(crate) fn check_runs(op: &'static str, runs: &[PagedRun], n: usize, pages: usize, page_slots: usize) -> Result<()> {
     let mut taken = vec![false; n];
     for PagedRun { rows, first_position, pages: held } in runs {
         let free = rows.start <= rows.end && rows.end <= n && !taken[rows.clone()].contains(&true);

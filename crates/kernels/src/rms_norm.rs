@@ -1,6 +1,6 @@
-//! Root-mean-square normalisation with a learned gain.
+//! Root-mean-square normalisation with a learned gain, and the residual sum before it.
 //!
-//! Formula: r = 1/√(mean(x²) + ε), y = x·r·w; dx = r·(w·dy) − x·r³/D · Σ(w·dy·x); dw += Σ_rows dy·x·r.
+//! Formula: x = stream + branch where both are given; r = 1/√(mean(x²) + ε), y = x·r·w; dx = r·(w·dy) − x·r³/D · Σ(w·dy·x); dw += Σ_rows dy·x·r.
 //! Shapes: x, y `[N, D]`, weight `[D]`, r `[N]`.
 //! Accumulation: in the element type over 16 interleaved sums; dw over blocks of 64 rows, then the blocks in order.
 //! Determinism: bit-equal over runs and thread counts; a row does not depend on the others.
@@ -9,8 +9,10 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+#[cfg(recon_device)]
+use crate::device::elementwise as device;
 use crate::element::{Element, add_assign, for_element, sum1, sum2, wide};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::operand::{Destination, Operand, fresh, write};
 
 /// Rows of one task, and of one partial sum of the weight's gradient.
@@ -22,6 +24,9 @@ const BLOCK_ROWS: usize = 64;
 /// Shapes that contradict each other, an unsupported device, element type or layout.
 pub fn forward(x: &Tensor, weight: &Tensor, eps: f64) -> Result<(Tensor, Tensor)> {
     const OP: &str = "rms_norm::forward";
+    on_device!(OP, x, call => {
+        device::rms_norm_forward(&call, x, None, weight, eps).map(|(_, y, inv_rms)| (y, inv_rms))
+    });
     let (x, weight) = (Operand::open(OP, "x", x)?, Operand::open(OP, "weight", weight)?);
     let [n, d] = x.dims("[N, D]")?;
     weight.expect(&[d])?;
@@ -36,6 +41,26 @@ pub fn forward(x: &Tensor, weight: &Tensor, eps: f64) -> Result<(Tensor, Tensor)
         }
         Ok((fresh(OP, y, &[n, d])?, fresh(OP, inv_rms, &[n])?))
     })
+}
+
+/// (x = stream + branch, y, inverse root mean square): the norm after a residual sum, `[N, D]`, `[N, D]`, `[N]`.
+///
+/// # Errors
+/// As [`forward`].
+pub fn forward_residual(
+    stream: &Tensor,
+    branch: &Tensor,
+    weight: &Tensor,
+    eps: f64,
+) -> Result<(Tensor, Tensor, Tensor)> {
+    const OP: &str = "rms_norm::forward_residual";
+    on_device!(OP, stream, call => {
+        let (sum, y, inv_rms) = device::rms_norm_forward(&call, stream, Some(branch), weight, eps)?;
+        Ok((sum.expect("there is a sum where there is a residual"), y, inv_rms))
+    });
+    let x = (stream + branch).map_err(Error::candle(OP))?;
+    let (y, inv_rms) = forward(&x, weight, eps)?;
+    Ok((x, y, inv_rms))
 }
 
 #[inline(always)]
@@ -59,6 +84,7 @@ fn forward_rows<T: Element>(y: &mut [T], inv_rms: &mut [T], x: &[T], weight: &[T
 /// storage with an input.
 pub fn backward(dy: &Tensor, x: &Tensor, weight: &Tensor, inv_rms: &Tensor, dweight: &Tensor) -> Result<Tensor> {
     const OP: &str = "rms_norm::backward";
+    on_device!(OP, dy, call => device::rms_norm_backward(&call, dy, x, weight, inv_rms, dweight, None));
     let (dy, x) = (Operand::open(OP, "dy", dy)?, Operand::open(OP, "x", x)?);
     let (weight, inv_rms) = (Operand::open(OP, "weight", weight)?, Operand::open(OP, "inv_rms", inv_rms)?);
     let [n, d] = dy.dims("[N, D]")?;
@@ -84,6 +110,24 @@ pub fn backward(dy: &Tensor, x: &Tensor, weight: &Tensor, inv_rms: &Tensor, dwei
         })?;
         fresh(OP, dx, &[n, d])
     })
+}
+
+/// [`backward`] plus `d_stream` `[N, D]`, the gradient that reaches x past the norm.
+///
+/// # Errors
+/// As [`backward`].
+pub fn backward_residual(
+    dy: &Tensor,
+    x: &Tensor,
+    weight: &Tensor,
+    inv_rms: &Tensor,
+    dweight: &Tensor,
+    d_stream: &Tensor,
+) -> Result<Tensor> {
+    const OP: &str = "rms_norm::backward_residual";
+    on_device!(OP, dy, call => device::rms_norm_backward(&call, dy, x, weight, inv_rms, dweight, Some(d_stream)));
+    let dx = backward(dy, x, weight, inv_rms, dweight)?;
+    (d_stream + dx).map_err(Error::candle(OP))
 }
 
 #[inline(always)]

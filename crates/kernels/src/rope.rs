@@ -2,7 +2,7 @@
 //!
 //! Formula, with E/2 frequencies f and position p: (a, b) = (x[i], x[i + E/2]), θ = p·f[i];
 //! y[i] = a·cos θ − b·sin θ, y[i + E/2] = b·cos θ + a·sin θ. The backward pass rotates by −θ.
-//! Shapes: x, y `[N, H, E]`, positions u32 `[N]`, table cos and sin `[positions, E/2]`.
+//! Shapes: x, y `[N, H, E]`, positions u32 `[N]`, table cos and sin `[positions, E/2]`, f32 for bf16 and on devices.
 //! Accumulation: none. Angles, sines and cosines are computed in f64 and rounded once into the table.
 //! Determinism: elementwise.
 //! Source: Su et al., RoFormer, 2021; transformers' `rotate_half`.
@@ -10,6 +10,8 @@
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
+#[cfg(recon_device)]
+use crate::device::elementwise as device;
 use crate::element::{COMPUTED, Element, computed, for_element, wide};
 use crate::error::{Error, Result};
 use crate::operand::{Operand, fresh};
@@ -30,8 +32,11 @@ impl Table {
     /// An unsupported device or element type.
     pub fn new(inv_freq: &[f64], max_positions: usize, dtype: DType, device: &Device) -> Result<Self> {
         const OP: &str = "rope::Table::new";
-        if !matches!(device, Device::Cpu) {
-            return Err(Error::Device { op: OP, operand: "table", device: Box::new(device.clone()) });
+        if !matches!(device, Device::Cpu) || dtype == DType::BF16 {
+            // On a device the table is f32 whatever it rotates.
+            let Self { cos, sin } = Self::new(inv_freq, max_positions, DType::F32, &Device::Cpu)?;
+            let there = |t: Tensor| t.to_device(device).map_err(Error::candle(OP));
+            return Ok(Self { cos: there(cos)?, sin: there(sin)? });
         }
         if !computed(dtype) {
             return Err(Error::DType { op: OP, operand: "table", found: dtype, expected: COMPUTED });
@@ -69,6 +74,7 @@ pub fn backward(dy: &Tensor, table: &Table, positions: &Tensor) -> Result<Tensor
 }
 
 fn rotate(op: &'static str, x: &Tensor, table: &Table, positions: &Tensor, inverse: bool) -> Result<Tensor> {
+    on_device!(op, x, call => device::rotate(&call, x, (&table.cos, &table.sin), positions, inverse));
     let (x, positions) = (Operand::open(op, "x", x)?, Operand::open_indices(op, "positions", positions)?);
     let (cos, sin) = (Operand::open(op, "table", &table.cos)?, Operand::open(op, "table", &table.sin)?);
     let [max_positions, half] = cos.dims("[positions, E/2]")?;

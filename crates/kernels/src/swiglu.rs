@@ -8,6 +8,8 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+#[cfg(recon_device)]
+use crate::device::elementwise as device;
 use crate::element::{Element, for_element, wide};
 use crate::error::Result;
 use crate::operand::{Operand, fresh};
@@ -21,6 +23,7 @@ const BLOCK: usize = 1 << 14;
 /// Shapes that contradict each other, an unsupported device, element type or layout.
 pub fn forward(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     const OP: &str = "swiglu::forward";
+    on_device!(OP, gate, call => device::swiglu_forward(&call, gate, up));
     let (gate, up) = (Operand::open(OP, "gate", gate)?, Operand::open(OP, "up", up)?);
     let [n, f] = gate.dims("[N, F]")?;
     up.expect(&[n, f])?;
@@ -44,6 +47,7 @@ pub fn forward(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
 /// As [`forward`].
 pub fn backward(dy: &Tensor, gate: &Tensor, up: &Tensor) -> Result<(Tensor, Tensor)> {
     const OP: &str = "swiglu::backward";
+    on_device!(OP, dy, call => device::swiglu_backward(&call, dy, gate, up));
     let dy = Operand::open(OP, "dy", dy)?;
     let (gate, up) = (Operand::open(OP, "gate", gate)?, Operand::open(OP, "up", up)?);
     let [n, f] = dy.dims("[N, F]")?;

@@ -87,3 +87,82 @@ fn shared_storages_and_step_zero_are_refused() {
     assert!(matches!(step(&param, &grad, &m, &t(), &options(0)), Err(Error::Argument { .. })));
     assert!(matches!(step(&param, &grad.narrow(0, 0, 3).unwrap(), &m, &t(), &options(1)), Err(Error::Shape { .. })));
 }
+
+#[cfg(any(feature = "cuda", feature = "emulated"))]
+mod device {
+    use recon_kernels::adamw::{Weights, step_narrow};
+
+    use super::common::device::{on_device, rounded, tensor, view};
+    use super::*;
+
+    #[test]
+    fn ten_steps_are_as_good_as_naive_ones_with_and_without_masters() {
+        for n in [1, 17, 1000, 20_001] {
+            let (start, gradients) = (values(n, 1), gradients(n, 10));
+            let (exact, rough) = (naive::<f64>(&start, &gradients), naive::<f32>(&start, &gradients));
+            let cases: Vec<Case> = exact.into_iter().zip(rough).map(|(e, r)| Case::new(e, r)).collect();
+            on_device(|device| {
+                let float = |v: &[f64]| view(v, &[n], DType::F32, device);
+                let ((flat, param), (flat_m, m), (flat_v, v)) =
+                    (float(&start), float(&vec![0.0; n]), float(&vec![0.0; n]));
+                let (_, master) = float(&start);
+                let [m2, v2] = [0, 1].map(|_| tensor(&vec![0.0; n], &[n], DType::F32, device));
+                let (flat_bf16, copy) = view(&start, &[n], DType::BF16, device);
+                for (t, gradient) in (1..).zip(&gradients) {
+                    let gradient = tensor(gradient, &[n], DType::F32, device);
+                    step(&param, &gradient, &m, &v, &options(t)).unwrap();
+                    step_narrow(&copy, Weights::Master(&master), &gradient, &m2, &v2, &options(t)).unwrap();
+                }
+                for ((case, got), name) in cases.iter().zip([&param, &m, &v]).zip(["param", "m", "v"]) {
+                    case.check(got, &format!("{name} of {n}"));
+                }
+                assert!(bits(&master) == bits(&param) && bits(&m2) == bits(&m) && bits(&v2) == bits(&v));
+                assert!(f64s(&copy) == rounded(&f64s(&master), DType::BF16), "the copy is the rounded master");
+                for flat in [flat, flat_m, flat_v, flat_bf16] {
+                    check_untouched(&flat, n);
+                }
+                [bits(&param), bits(&m), bits(&v)]
+            });
+        }
+    }
+
+    #[test]
+    fn stochastic_rounding_is_right_on_average_and_blind_to_how_the_buffer_is_cut() {
+        let n = 20_000;
+        let start = rounded(&values(n, 1), DType::BF16);
+        let gradient = values(n, 2);
+        let zeros = vec![0.0; n];
+        let exact = naive::<f64>(&start, std::slice::from_ref(&gradient));
+        on_device(|device| {
+            let run = |cuts: &[usize], seed: u64, base: u64| {
+                let [p, m, v] = [&start, &zeros, &zeros].map(|x| tensor(x, &[n], DType::BF16, device));
+                let g = tensor(&gradient, &[n], DType::F32, device);
+                for pair in cuts.windows(2) {
+                    let part = |t: &Tensor| t.narrow(0, pair[0], pair[1] - pair[0]).unwrap();
+                    let weights = Weights::Stochastic { seed, first: base + pair[0] as u64 };
+                    step_narrow(&part(&p), weights, &part(&g), &part(&m), &part(&v), &options(1)).unwrap();
+                }
+                [p, m, v].map(|t| f64s(&t))
+            };
+            let whole = run(&[0, n], 7, 4);
+            assert!(run(&[0, 1, 2, 777, 778, 10_001, n], 7, 4) == whole, "cuts");
+            assert!(run(&[0, n], 8, 4) != whole && run(&[0, n], 7, 5) != whole, "the seed or the place has no effect");
+            for ((got, exact), name) in whole.iter().zip(&exact).zip(["param", "m", "v"]) {
+                let (mut bias, mut variance, mut moved) = (0.0, 0.0, 0);
+                for (&got, &exact) in got.iter().zip(exact) {
+                    // One of the two neighbours, and each with its share: the mean error is a coin's.
+                    let step = 2.0_f64.powi(exact.abs().max(1e-30).log2().floor() as i32 - 7);
+                    assert!((got - exact).abs() <= step * 1.001, "{name}: {got} for {exact}");
+                    let low = (exact / step).floor() * step;
+                    let share = (exact - low) / step;
+                    bias += (got - exact) / step;
+                    variance += share * (1.0 - share);
+                    moved += usize::from((got - exact).abs() > step / 2.0 * 1.001);
+                }
+                assert!(bias.abs() <= 5.0 * variance.sqrt(), "{name}: mean error {} of a step", bias / n as f64);
+                assert!(moved > n / 50, "{name} is rounded to the nearest, not at random");
+            }
+            whole
+        });
+    }
+}

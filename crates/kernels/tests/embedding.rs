@@ -79,3 +79,61 @@ fn an_id_outside_the_table_is_refused() {
     let signed = ids(&[0]).to_dtype(DType::I64).unwrap();
     assert!(matches!(embedding::forward(&signed, &table), Err(Error::DType { operand: "ids", .. })));
 }
+
+#[cfg(any(feature = "cuda", feature = "emulated"))]
+mod device {
+    use super::common::device::{DTYPES, indices, on_device, rounded, tensor, view};
+    use super::*;
+
+    #[test]
+    fn rows_are_copied_exactly_and_unknown_ids_are_nan() {
+        for dtype in DTYPES {
+            for d in [1, 7, 64] {
+                let table = rounded(&values(300 * d, 1), dtype);
+                let rows = skewed(50, 300);
+                on_device(|device| {
+                    let t = tensor(&table, &[300, d], dtype, device);
+                    let x = f64s(&embedding::forward(&indices(&rows, device), &t).unwrap());
+                    for (x, &id) in x.chunks(d).zip(&rows) {
+                        assert_eq!(x, &table[id as usize * d..][..d]);
+                    }
+                    let x = f64s(&embedding::forward(&indices(&[299, 300, u32::MAX], device), &t).unwrap());
+                    assert!(x[..d] == table[299 * d..] && x[d..].iter().all(|x| x.is_nan()));
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_accumulate_into_a_view() {
+        for dtype in DTYPES {
+            for (n, v, d) in [(0, 1, 1), (1, 1, 3), (40, 129, 5), (600, 40, 16), (20, 9, 2100)] {
+                let rows = skewed(n, v);
+                let (dx, start) = (rounded(&values(rows.len() * d, 1), dtype), values(v * d, 2));
+                let (mut exact, mut rough) = (start.clone(), start.iter().map(|&x| x as f32).collect::<Vec<_>>());
+                for (dx, &id) in dx.chunks(d).zip(&rows) {
+                    for (i, &dx) in dx.iter().enumerate() {
+                        exact[id as usize * d + i] += dx;
+                        rough[id as usize * d + i] += dx as f32;
+                    }
+                }
+                let rough = rough.into_iter().map(f64::from).collect();
+                let case = Case::new(exact, rough);
+                on_device(|device| {
+                    let (flat, dtable) = view(&start, &[v, d], DType::F32, device);
+                    let dx = tensor(&dx, &[rows.len(), d], dtype, device);
+                    embedding::backward(&dx, &indices(&rows, device), &dtable).unwrap();
+                    case.check(&dtable, &format!("{n} {v} {d} {dtype:?}"));
+                    check_untouched(&flat, v * d);
+                    // An id outside the table changes nothing.
+                    let before = bits(&dtable);
+                    let unknown = vec![v as u32; rows.len()];
+                    embedding::backward(&dx, &indices(&unknown, device), &dtable).unwrap();
+                    assert!(bits(&dtable) == before);
+                    check_untouched(&flat, v * d);
+                    before
+                });
+            }
+        }
+    }
+}

@@ -152,3 +152,68 @@ fn refusals_name_the_operand() {
     let aliased = linear::backward_weight(&part(0), &part(4), &part(8));
     assert!(matches!(aliased, Err(Error::Aliased { operand: "dw", other: "dy", .. })));
 }
+
+#[cfg(any(feature = "cuda", feature = "emulated"))]
+mod device {
+    use super::common::check_untouched;
+    use super::common::device::{DTYPES, on_device, rounded, tensor, view};
+    use super::*;
+
+    #[test]
+    fn products_are_as_good_as_naive_ones() {
+        for dtype in DTYPES {
+            for (seed, (n, o, i)) in SHAPES.into_iter().enumerate() {
+                let round = |count, seed| rounded(&values(count, seed), dtype);
+                let (x, w, dy) = (round(n * i, seed as u64), round(o * i, 100 + seed as u64), round(n * o, 300));
+                let start = values(o * i, 200);
+                let case = |a: &[f64], b: &[f64], rows, columns, depth, dtype| {
+                    let (exact, rough) =
+                        (naive::<f64>(a, b, rows, columns, depth), naive::<f32>(a, b, rows, columns, depth));
+                    Case::typed(exact, rough, dtype)
+                };
+                let add = |v: Vec<f64>| v.iter().zip(&start).map(|(a, b)| a + b).collect::<Vec<_>>();
+                let (dyt, xt, wt) = (transposed(&dy, n, o), transposed(&x, n, i), transposed(&w, o, i));
+                let dw_case = Case::typed(
+                    add(naive::<f64>(&dyt, &xt, o, i, n)),
+                    add(naive::<f32>(&dyt, &xt, o, i, n)),
+                    DType::F32,
+                );
+                on_device(|device| {
+                    let [xd, wd, dyd] =
+                        [(&x, [n, i]), (&w, [o, i]), (&dy, [n, o])].map(|(v, shape)| tensor(v, &shape, dtype, device));
+                    let what = |name: &str| format!("{name} {n} {o} {i} {dtype:?}");
+                    let y = linear::forward(&xd, &wd).unwrap();
+                    case(&x, &w, n, o, i, dtype).check(&y, &what("y"));
+                    let wide = linear::forward_wide(&xd, &wd).unwrap();
+                    assert_eq!(wide.dtype(), DType::F32);
+                    case(&x, &w, n, o, i, DType::F32).check(&wide, &what("wide y"));
+                    let dx = linear::backward_input(&dyd, &wd).unwrap();
+                    case(&dy, &wt, n, i, o, dtype).check(&dx, &what("dx"));
+                    let (flat, dw) = view(&start, &[o, i], DType::F32, device);
+                    linear::backward_weight(&dyd, &xd, &dw).unwrap();
+                    dw_case.check(&dw, &what("dw"));
+                    check_untouched(&flat, o * i);
+                    [bits(&y), bits(&wide), bits(&dx), bits(&dw)]
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn weights_at_odd_places_and_no_rows() {
+        for dtype in DTYPES {
+            let (x, w) = (rounded(&values(3 * 16, 1), dtype), rounded(&values(5 * 16, 2), dtype));
+            on_device(|device| {
+                let (_, odd) = view(&w, &[5, 16], dtype, device);
+                let y = linear::forward(&tensor(&x, &[3, 16], dtype, device), &odd).unwrap();
+                let case = Case::typed(naive::<f64>(&x, &w, 3, 5, 16), naive::<f32>(&x, &w, 3, 5, 16), dtype);
+                case.check(&y, "odd place");
+                let none = tensor(&[], &[0, 16], dtype, device);
+                assert_eq!(linear::forward(&none, &odd).unwrap().dims(), [0, 5]);
+                let dw = tensor(&[1.0; 80], &[5, 16], DType::F32, device);
+                linear::backward_weight(&tensor(&[], &[0, 5], dtype, device), &none, &dw).unwrap();
+                assert!(super::common::f64s(&dw) == [1.0; 80]);
+            });
+        }
+    }
+}

@@ -40,3 +40,47 @@ fn scaling_rounds_once_and_stays_in_its_view() {
     norm::scale(&view, 1.0).unwrap();
     assert!(bits(&view) == before);
 }
+
+#[cfg(any(feature = "cuda", feature = "emulated"))]
+mod device {
+    use super::common::device::{DTYPES, on_device, rounded, tensor, view};
+    use super::*;
+
+    #[test]
+    fn the_sum_of_squares_is_exact_to_f64_rounding() {
+        for dtype in DTYPES {
+            let sizes = [1, 15, 17, 65_536, 40_003];
+            let numbers: Vec<Vec<f64>> = (0..).zip(sizes).map(|(i, n)| rounded(&values(n, i), dtype)).collect();
+            on_device(|device| {
+                let views: Vec<_> = numbers.iter().map(|x| view(x, &[x.len()], dtype, device).1).collect();
+                let sums = norm::sums_of_squares(&views.iter().collect::<Vec<_>>()).unwrap();
+                for (x, got) in numbers.iter().zip(&sums) {
+                    let exact: f64 = x.iter().map(|x| x * x).sum();
+                    assert!((got - exact).abs() <= x.len() as f64 * f64::EPSILON * exact, "{got} for {exact}");
+                    assert!(*got > 0.0);
+                }
+                let poisoned = tensor(&[1.0, f64::NAN], &[2], dtype, device);
+                assert!(norm::sum_of_squares(&poisoned).unwrap().is_nan());
+                sums
+            });
+        }
+    }
+
+    #[test]
+    fn scaling_rounds_once_and_stays_in_its_view() {
+        for dtype in DTYPES {
+            let x = rounded(&values(40_001, 3), dtype);
+            let want: Vec<f64> = x.iter().map(|&x| f64::from(x as f32 * 0.3_f32)).collect();
+            let want = rounded(&want, dtype);
+            on_device(|device| {
+                let (flat, part) = view(&x, &[x.len()], dtype, device);
+                norm::scale(&part, 0.3).unwrap();
+                assert!(f64s(&part) == want);
+                check_untouched(&flat, x.len());
+                let whole = tensor(&x, &[x.len()], dtype, device);
+                norm::scale(&whole, 0.3).unwrap();
+                assert!(f64s(&whole) == want);
+            });
+        }
+    }
+}

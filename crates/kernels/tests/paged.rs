@@ -153,3 +153,167 @@ fn what_contradicts_itself_is_refused() {
     let aliased = paged::write(&rows, &rows, &k_pages, &v_pages, &slots[..PAGE]);
     assert!(matches!(aliased, Err(Error::Aliased { operand: "k_pages", other: "k", .. })));
 }
+
+#[cfg(any(feature = "cuda", feature = "emulated"))]
+mod device {
+    use super::common::device::{DTYPES, narrow, on_device, rounded, tensor};
+    use super::common::{Case, Real, all_f64, all_of};
+    use super::*;
+
+    /// What rows `from..` of one sequence are measured against.
+    fn case([q, k, v]: &[Vec<f64>; 3], from: usize, (group, dim): (usize, usize), dtype: DType) -> Case {
+        let (width, key_width) = (KV * group * dim, KV * dim);
+        let row = |row: usize| {
+            let (q, seen) = (&q[row * width..(row + 1) * width], ..(row + 1) * key_width);
+            let exact = one_row::<f64>(q, [&k[seen], &v[seen]], (group, dim), DType::F64);
+            (exact, one_row::<f32>(q, [&k[seen], &v[seen]], (group, dim), dtype))
+        };
+        let (exact, rough): (Vec<_>, Vec<_>) = (from..k.len() / key_width).map(row).unzip();
+        Case::typed(exact.concat(), rough.concat(), dtype)
+    }
+
+    /// Feeds sequences side by side, each in its own pieces; returns the outputs of each, concatenated.
+    fn serve(
+        device: &Device,
+        numbers: &[[Vec<f64>; 3]],
+        group: usize,
+        dim: usize,
+        pieces: &[Vec<usize>],
+        dtype: DType,
+    ) -> Vec<Vec<f64>> {
+        let [k_pages, v_pages] =
+            [0, 1].map(|_| tensor(&vec![f64::NAN; PAGES * PAGE * KV * dim], &[PAGES, PAGE, KV, dim], dtype, device));
+        let mut done = vec![0; numbers.len()];
+        let mut out = vec![Vec::new(); numbers.len()];
+        let pages =
+            |sequence: usize| -> Vec<u32> { (0..16).map(|i| ((sequence * 16 + i * 5 % 16) % PAGES) as u32).collect() };
+        for round in 0..pieces.iter().map(Vec::len).max().unwrap() {
+            let (mut rows, mut runs, mut slots) = ([Vec::new(), Vec::new(), Vec::new()], Vec::new(), Vec::new());
+            let mut served = Vec::new();
+            for (sequence, sizes) in pieces.iter().enumerate() {
+                let Some(&size) = sizes.get(round) else { continue };
+                let at = done[sequence];
+                for ((rows, numbers), width) in
+                    rows.iter_mut().zip(&numbers[sequence]).zip([KV * group * dim, KV * dim, KV * dim])
+                {
+                    rows.extend_from_slice(&numbers[at * width..(at + size) * width]);
+                }
+                let pages = pages(sequence);
+                slots.extend((at..at + size).map(|p| pages[p / PAGE] * PAGE as u32 + (p % PAGE) as u32));
+                let first = slots.len() - size;
+                runs.push(PagedRun {
+                    rows: first..first + size,
+                    first_position: at,
+                    pages: pages[..(at + size).div_ceil(PAGE)].to_vec(),
+                });
+                served.push((sequence, size));
+                done[sequence] += size;
+            }
+            let n = slots.len();
+            let q = tensor(&rows[0], &[n, KV * group, dim], dtype, device);
+            let [k, v] = [&rows[1], &rows[2]].map(|x| tensor(x, &[n, KV, dim], dtype, device));
+            paged::write(&k, &v, &k_pages, &v_pages, &slots).unwrap();
+            let o = f64s(&paged::attention(&q, &k_pages, &v_pages, &runs, 1.0 / (dim as f64).sqrt()).unwrap());
+            let mut from = 0;
+            for (sequence, size) in served {
+                let width = KV * group * dim;
+                out[sequence].extend_from_slice(&o[from * width..(from + size) * width]);
+                from += size;
+            }
+        }
+        out
+    }
+
+    fn numbers(tokens: usize, group: usize, dim: usize, seed: u64, dtype: DType) -> [Vec<f64>; 3] {
+        let q = values(tokens * KV * group * dim, seed).into_iter().map(|x| x * 4.0).collect::<Vec<_>>();
+        [q, values(tokens * KV * dim, seed + 1), values(tokens * KV * dim, seed + 2)].map(|x| rounded(&x, dtype))
+    }
+
+    #[test]
+    fn prefill_in_pieces_and_decode_are_as_good_as_naive_attention() {
+        for dtype in DTYPES {
+            for (group, dim) in [(1, 64), (2, 128), (3, 24), (4, 32), (16, 8)] {
+                let sequences: Vec<_> =
+                    (0..3).map(|i| numbers([90, 33, 1][i], group, dim, 10 * i as u64, dtype)).collect();
+                let pieces = vec![vec![85, 1, 1, 3], vec![1, 30, 2], vec![1]];
+                let cases: Vec<Case> = sequences.iter().map(|s| case(s, 0, (group, dim), dtype)).collect();
+                on_device(|device| {
+                    let out = serve(device, &sequences, group, dim, &pieces, dtype);
+                    for (i, (case, got)) in cases.iter().zip(&out).enumerate() {
+                        case.check(
+                            &matrix(got, &[got.len()], DType::F64),
+                            &format!("sequence {i} {group} {dim} {dtype:?}"),
+                        );
+                    }
+                    out
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn a_sequence_does_not_notice_the_others() {
+        for dtype in DTYPES {
+            let (group, dim) = (4, 32);
+            let sequences: Vec<_> = (0..2).map(|i| numbers(80, group, dim, 10 * i, dtype)).collect();
+            on_device(|device| {
+                let together = serve(device, &sequences, group, dim, &[vec![70, 1, 9], vec![40, 39, 1]], dtype);
+                let alone = serve(device, &sequences[..1], group, dim, &[vec![70, 1, 9]], dtype);
+                assert!(together[0] == alone[0]);
+                // Long runs cut elsewhere give the same bits too.
+                let cut = serve(device, &sequences[..1], group, dim, &[vec![30, 40, 1, 9]], dtype);
+                assert!(together[0] == cut[0]);
+                together
+            });
+        }
+    }
+
+    /// More keys than one split holds: the partial results are joined.
+    #[test]
+    fn decoding_after_many_keys_joins_its_splits() {
+        let (group, dim, page, tokens) = (2, 8, 64, 2100);
+        for dtype in DTYPES {
+            let sequence = numbers(tokens, group, dim, 3, dtype);
+            let last = 3;
+            let case = case(&sequence, tokens - last, (group, dim), dtype);
+            let [q, k, v] = &sequence;
+            let width = KV * group * dim;
+            on_device(|device| {
+                let pages = tokens.div_ceil(page);
+                let [k_pages, v_pages] = [0, 1]
+                    .map(|_| tensor(&vec![f64::NAN; pages * page * KV * dim], &[pages, page, KV, dim], dtype, device));
+                let table: Vec<u32> = (0..pages as u32).rev().collect();
+                let slots: Vec<u32> = (0..tokens).map(|p| table[p / page] * page as u32 + (p % page) as u32).collect();
+                let [kt, vt] = [k, v].map(|x| tensor(x, &[tokens, KV, dim], dtype, device));
+                paged::write(&kt, &vt, &k_pages, &v_pages, &slots).unwrap();
+                let qt = tensor(&q[(tokens - last) * width..], &[last, KV * group, dim], dtype, device);
+                let run = PagedRun { rows: 0..last, first_position: tokens - last, pages: table };
+                let o = paged::attention(&qt, &k_pages, &v_pages, &[run], 1.0 / (dim as f64).sqrt()).unwrap();
+                case.check(&o, &format!("{dtype:?}"));
+                bits(&o)
+            });
+        }
+    }
+
+    /// o of a row that sees all the keys given, in T; probabilities are stored as `dtype` holds them.
+    fn one_row<T: Real>(q: &[f64], [k, v]: [&[f64]; 2], (group, dim): (usize, usize), dtype: DType) -> Vec<f64> {
+        let store = narrow(dtype);
+        let (q, k, v) = (all_of::<T>(q), all_of::<T>(k), all_of::<T>(v));
+        let (tokens, scale) = (k.len() / KV / dim, T::of(1.0 / (dim as f64).sqrt()));
+        let mut out = vec![T::of(0.0); KV * group * dim];
+        for (head, out) in out.chunks_exact_mut(dim).enumerate() {
+            let at = |j: usize| (j * KV + head / group) * dim;
+            let dot = |j: usize| q[head * dim..][..dim].iter().zip(&k[at(j)..]).map(|(&a, &b)| a * b).sum::<T>();
+            let s: Vec<T> = (0..tokens).map(|j| dot(j) * scale).collect();
+            let max = s.iter().fold(s[0], |a, &b| if b > a { b } else { a });
+            let sum: T = s.iter().map(|&s| (s - max).exp()).sum();
+            for (j, &s) in s.iter().enumerate() {
+                let p = T::of(store(((s - max).exp() / sum).f64()));
+                for (i, out) in out.iter_mut().enumerate() {
+                    *out = *out + p * v[at(j) + i];
+                }
+            }
+        }
+        all_f64(&out)
+    }
+}

@@ -88,3 +88,49 @@ fn a_position_outside_the_table_is_refused() {
     let double = x.to_dtype(DType::F64).unwrap();
     assert!(matches!(rope::forward(&double, &table, &at(&[1, 2])), Err(Error::DType { operand: "table", .. })));
 }
+
+#[cfg(any(feature = "cuda", feature = "emulated"))]
+mod device {
+    use super::common::device::{DTYPES, indices, on_device, rounded, tensor, view};
+    use super::*;
+
+    #[test]
+    fn it_is_as_good_as_a_naive_rotation_both_ways() {
+        for dtype in DTYPES {
+            for (n, h, dim) in SHAPES {
+                let x = rounded(&values(n * h * dim, 1), dtype);
+                let positions: Vec<u32> = (0..n as u32).map(|i| (i * 7919 + 65_535) % 65_536).collect();
+                let case = |sign| {
+                    let (exact, rough) =
+                        (naive::<f64>(&x, &positions, dim, sign), naive::<f32>(&x, &positions, dim, sign));
+                    Case::typed(exact, rough, dtype)
+                };
+                on_device(|device| {
+                    let table = rope::Table::new(&frequencies(dim), 65_536, dtype, device).unwrap();
+                    let at = indices(&positions, device);
+                    // Once where 16 bytes may be read at a time, once where not.
+                    let (_, odd) = view(&x, &[n, h, dim], dtype, device);
+                    let all = [tensor(&x, &[n, h, dim], dtype, device), odd].map(|xt| {
+                        let y = rope::forward(&xt, &table, &at).unwrap();
+                        case(1.0).check(&y, &format!("forward {n} {h} {dim} {dtype:?}"));
+                        let dx = rope::backward(&xt, &table, &at).unwrap();
+                        case(-1.0).check(&dx, &format!("backward {n} {h} {dim} {dtype:?}"));
+                        (bits(&y), bits(&dx))
+                    });
+                    assert!(all[0] == all[1], "alignment changes bits");
+                    all
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn a_position_outside_the_table_is_nan() {
+        on_device(|device| {
+            let table = rope::Table::new(&frequencies(4), 10, DType::F32, device).unwrap();
+            let x = tensor(&values(3 * 4, 1), &[3, 1, 4], DType::F32, device);
+            let y = f64s(&rope::forward(&x, &table, &indices(&[9, 10, u32::MAX], device)).unwrap());
+            assert!(y[..4].iter().all(|y| y.is_finite()) && y[4..].iter().all(|y| y.is_nan()));
+        });
+    }
+}

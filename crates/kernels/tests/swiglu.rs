@@ -82,3 +82,47 @@ fn shapes_must_agree() {
     assert!(matches!(swiglu::forward(&a, &b), Err(Error::Shape { operand: "up", .. })));
     assert!(matches!(swiglu::backward(&b, &a, &a), Err(Error::Shape { operand: "gate", .. })));
 }
+
+#[cfg(any(feature = "cuda", feature = "emulated"))]
+mod device {
+    use super::common::device::{DTYPES, on_device, rounded, tensor, view};
+    use super::*;
+
+    #[test]
+    fn it_is_as_good_as_a_naive_activation() {
+        for dtype in DTYPES {
+            for (n, f) in [(1, 1), (1, 3), (5, 17), (64, 704), (33, 768)] {
+                let inputs = inputs(n, f).map(|v| rounded(&v, dtype));
+                let [g, u, dy] = &inputs;
+                let (exact, rough) = (naive::<f64>(g, u, dy), naive::<f32>(g, u, dy));
+                let cases: Vec<Case> = exact.into_iter().zip(rough).map(|(e, r)| Case::typed(e, r, dtype)).collect();
+                on_device(|device| {
+                    let run = |[g, u, dy]: [Tensor; 3]| {
+                        let (dg, du) = swiglu::backward(&dy, &g, &u).unwrap();
+                        let got = [swiglu::forward(&g, &u).unwrap(), dg, du];
+                        for ((case, got), name) in cases.iter().zip(&got).zip(["y", "dgate", "dup"]) {
+                            case.check(got, &format!("{name} {n} x {f} {dtype:?}"));
+                        }
+                        got.map(|t| bits(&t))
+                    };
+                    let aligned = run([g, u, dy].map(|v| tensor(v, &[n, f], dtype, device)));
+                    assert!(run([g, u, dy].map(|v| view(v, &[n, f], dtype, device).1)) == aligned);
+                    aligned
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_gates_stay_finite_and_nan_stays_nan() {
+        on_device(|device| {
+            let gates = tensor(&[-1e4, -100.0, -0.0, 0.0, 100.0, 1e4, f64::NAN], &[1, 7], DType::F32, device);
+            let ones = tensor(&[1.0; 7], &[1, 7], DType::F32, device);
+            let (dg, du) = swiglu::backward(&ones, &gates, &ones).unwrap();
+            for t in [swiglu::forward(&gates, &ones).unwrap(), dg, du] {
+                let t = f64s(&t);
+                assert!(t[..6].iter().all(|x| x.is_finite()) && t[6].is_nan(), "{t:?}");
+            }
+        });
+    }
+}

@@ -146,8 +146,8 @@ impl Block<'_> {
 
     /// First residual sum and the gated half up to its last projection.
     pub(crate) fn mix(&self, w: &LayerTensors, x: &Tensor, o: &Tensor) -> Result<Mixed> {
-        let middle = (x + linear::forward(&o.flatten_from(1)?, &w.o)?)?;
-        let (n, inv_rms) = rms_norm::forward(&middle, &w.mlp_norm, self.config.rms_norm_eps)?;
+        let branch = linear::forward(&o.flatten_from(1)?, &w.o)?;
+        let (middle, n, inv_rms) = rms_norm::forward_residual(x, &branch, &w.mlp_norm, self.config.rms_norm_eps)?;
         let (gate, up) = (linear::forward(&n, &w.gate)?, linear::forward(&n, &w.up)?);
         let activated = swiglu::forward(&gate, &up)?;
         Ok(Mixed { middle, inv_rms, n, gate, up, activated })
@@ -204,15 +204,15 @@ impl Block<'_> {
         spans: &[Range<usize>],
     ) -> Result<Tensor> {
         let Activations { x, projected, attended, mixed } = activations;
-        let d_middle = (dy + self.backward_mlp(w, g, mixed, dy)?)?;
+        let d_middle = self.backward_mlp(w, g, mixed, dy)?;
         let d_o = linear::backward_input(&d_middle, &w.o)?.reshape(attended.o.shape())?;
         linear::backward_weight(&d_middle, &attended.o.flatten_from(1)?, &g.o)?;
         let d_h = self.backward_attention(w, g, &projected, &attended, &d_o, spans)?;
-        let d_x = rms_norm::backward(&d_h, &x, &w.attention_norm, &projected.inv_rms, &g.attention_norm)?;
-        Ok((d_middle + d_x)?)
+        let (norm, d_norm) = (&w.attention_norm, &g.attention_norm);
+        Ok(rms_norm::backward_residual(&d_h, &x, norm, &projected.inv_rms, d_norm, &d_middle)?)
     }
 
-    /// Gradient of `m` through the gated half, without its residual path.
+    /// Gradient of `m`, through the gated half and past it.
     fn backward_mlp(&self, w: &LayerTensors, g: &LayerTensors, mixed: Mixed, dy: &Tensor) -> Result<Tensor> {
         linear::backward_weight(dy, &mixed.activated, &g.down)?;
         let d_activated = linear::backward_input(dy, &w.down)?;
@@ -220,7 +220,7 @@ impl Block<'_> {
         linear::backward_weight(&d_gate, &mixed.n, &g.gate)?;
         linear::backward_weight(&d_up, &mixed.n, &g.up)?;
         let d_n = (linear::backward_input(&d_gate, &w.gate)? + linear::backward_input(&d_up, &w.up)?)?;
-        Ok(rms_norm::backward(&d_n, &mixed.middle, &w.mlp_norm, &mixed.inv_rms, &g.mlp_norm)?)
+        Ok(rms_norm::backward_residual(&d_n, &mixed.middle, &w.mlp_norm, &mixed.inv_rms, &g.mlp_norm, dy)?)
     }
 
     /// Gradient of the normalised input from the gradient of the attention output.

@@ -57,6 +57,9 @@ pub enum Error {
         /// What the provider said.
         source: Foreign,
     },
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] recon_kernels::device::DeviceError),
     /// Token ids, masks, spans, positions or pages that do not fit together.
     #[error("invalid model input: {0}")]
     Input(String),

@@ -65,9 +65,18 @@ impl FlatParams {
         Ok(Self { layers: config.num_hidden_layers, layouts, parameters, gradients: None })
     }
 
-    /// Adds a zeroed gradient buffer to every unit.
+    /// The same parameters in another type, without gradients.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        let parameters = self.parameters.iter().map(|flat| flat.to_dtype(dtype)).collect::<Result<_, _>>()?;
+        Ok(Self { layers: self.layers, layouts: self.layouts.clone(), parameters, gradients: None })
+    }
+
+    /// Adds a zeroed gradient buffer to every unit; f32 for narrower parameters.
     pub fn with_grads(mut self) -> Result<Self> {
-        self.gradients = Some(self.parameters.iter().map(Tensor::zeros_like).collect::<Result<_, _>>()?);
+        let zeros = |flat: &Tensor| {
+            Tensor::zeros(flat.shape(), recon_kernels::device::gradient_dtype(flat.dtype()), flat.device())
+        };
+        self.gradients = Some(self.parameters.iter().map(zeros).collect::<Result<_, _>>()?);
         Ok(self)
     }
 

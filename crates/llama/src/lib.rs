@@ -24,6 +24,7 @@ mod layout;
 mod model;
 mod packed;
 mod params;
+pub mod place;
 mod rope;
 mod serve;
 
@@ -34,4 +35,5 @@ pub use layout::{ALIGNMENT, TensorKind, TensorSpec, Unit, UnitLayout};
 pub use model::{ActivationPolicy, Llama};
 pub use packed::{Loss, Packed};
 pub use params::{GradLease, Lease, Params};
+pub use place::Precision;
 pub use serve::{AttentionCtx, PagedKv, PagedRun};

@@ -104,7 +104,8 @@ impl Llama {
         }
         embedding::backward(&dx, &ids, &view(embed_grads.flat(), &self.embed, slot::TABLE)?)?;
         params.finish_grads(Unit::Embed, embed_grads)?;
-        Ok(Loss { nats, tokens: rows.trained_tokens() })
+        // Only now: everything has been asked of the device before this waits for it.
+        Ok(Loss { nats: nats.read()?, tokens: rows.trained_tokens() })
     }
 
     /// The loss of a packed row, without gradients.
@@ -156,10 +157,10 @@ impl Llama {
         Ok(rms_norm::forward(&x, &norm, self.config.rms_norm_eps)?.0)
     }
 
-    /// Logits `[N, V]` of `hidden[N, D]`, rows of [`Llama::hidden`].
+    /// Logits `[N, V]` of `hidden[N, D]`, rows of [`Llama::hidden`]; f32 at least.
     pub fn logits(&self, params: &dyn Params, hidden: &Tensor) -> Result<Tensor> {
         let lease = self.lease_head(params)?;
-        Ok(linear::forward(&hidden.contiguous()?, &view(lease.flat(), &self.head, slot::TABLE)?)?)
+        Ok(linear::forward_wide(&hidden.contiguous()?, &view(lease.flat(), &self.head, slot::TABLE)?)?)
     }
 
     /// Log-probability in nats of `targets[i]` after row `i` of `hidden[N, D]`; the logits are
@@ -202,7 +203,7 @@ impl Llama {
         x: &Tensor,
         rows: &Rows,
         token_weight: f32,
-    ) -> Result<(f64, Tensor)> {
+    ) -> Result<(cross_entropy::Nats, Tensor)> {
         let lease = self.lease_head(params)?;
         let at = |flat: &Tensor, index| view(flat, &self.head, index);
         let norm = at(lease.flat(), slot::FINAL_NORM)?;

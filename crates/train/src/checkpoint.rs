@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use recon_checkpoint::state::{self, State};
 use recon_llama::{Config, FlatParams, Unit};
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,9 @@ use crate::optimizer::Moments;
 use crate::trainer::Trainer;
 use crate::{Error, Result, TrainOptions};
 
-/// Options that may change between a run and its resumption: they do not change any number.
-const FREE: [&str; 4] = ["activations", "save", "keep", "peak_tflops"];
+/// Options that may change between a run and its resumption: they do not change any number, or, as
+/// the device, only within the bound that docs/numerics.md states.
+const FREE: [&str; 5] = ["activations", "save", "keep", "peak_tflops", "device"];
 
 /// What must be the same for a run to be the same run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,7 +89,9 @@ fn unit_name(unit: Unit) -> String {
 pub(crate) fn save(directory: &Path, trainer: &Trainer, identity: Identity) -> Result<PathBuf> {
     let mut tensors = Vec::new();
     for (unit, [m, v]) in &trainer.moments.units {
-        for (kind, tensor) in [("parameters", trainer.params.unit(*unit)), ("m", m), ("v", v)] {
+        // Masters where there are any: the parameters are their rounded copy.
+        let parameters = trainer.moments.master(*unit).unwrap_or_else(|| trainer.params.unit(*unit));
+        for (kind, tensor) in [("parameters", parameters), ("m", m), ("v", v)] {
             tensors.push((format!("{kind}.{}", unit_name(*unit)), tensor.clone()));
         }
     }
@@ -111,22 +114,26 @@ pub(crate) struct Restored {
 pub(crate) fn restore(
     directory: &Path,
     config: &Config,
-    device: &Device,
+    (device, dtype): (&Device, DType),
+    masters: bool,
     identity: &Identity,
 ) -> Result<Option<Restored>> {
     let Some(path) = state::latest(directory)? else { return Ok(None) };
     let mut state = state::load(&path)?;
     let progress = progress(&state, &path)?;
     identity.must_equal(&progress.identity, &path)?;
-    let params = parameters(&mut state, &path, config, device)?;
+    let kept = parameters(&mut state, &path, config, (device, if masters { DType::F32 } else { dtype }))?;
+    let moment_dtype = kept.unit(Unit::Embed).dtype();
     let mut units = Vec::new();
     for unit in config.units() {
         let mut moment = |kind| -> Result<Tensor> {
-            Ok(flat(&mut state, &path, kind, unit, config.layout(unit).elements)?.to_device(device)?)
+            let moment = flat(&mut state, &path, kind, unit, config.layout(unit).elements)?;
+            Ok(moment.to_device(device)?.to_dtype(moment_dtype)?)
         };
         units.push((unit, [moment("m")?, moment("v")?]));
     }
-    Ok(Some(Restored { step: state.step, progress, params, moments: Moments { units } }))
+    let (params, masters) = if masters { (kept.to_dtype(dtype)?, Some(kept)) } else { (kept, None) };
+    Ok(Some(Restored { step: state.step, progress, params, moments: Moments { units, masters } }))
 }
 
 pub(crate) fn progress(state: &State, path: &Path) -> Result<Progress> {
@@ -135,7 +142,12 @@ pub(crate) fn progress(state: &State, path: &Path) -> Result<Progress> {
 }
 
 /// The parameters of a checkpoint.
-pub(crate) fn parameters(state: &mut State, path: &Path, config: &Config, device: &Device) -> Result<FlatParams> {
+pub(crate) fn parameters(
+    state: &mut State,
+    path: &Path,
+    config: &Config,
+    (device, dtype): (&Device, DType),
+) -> Result<FlatParams> {
     let mut buffers = Vec::new();
     for unit in config.units() {
         let layout = config.layout(unit);
@@ -143,7 +155,7 @@ pub(crate) fn parameters(state: &mut State, path: &Path, config: &Config, device
         buffers.extend(layout.specs.into_iter().map(|spec| (spec, tensor.clone())));
     }
     let mut buffers = buffers.into_iter();
-    Ok(FlatParams::load(config, device, candle_core::DType::F32, |name, shape| {
+    Ok(FlatParams::load(config, device, dtype, |name, shape| {
         // `load` asks in the order of the layouts.
         let (spec, tensor) = buffers.next().expect("one buffer was listed for each tensor");
         debug_assert_eq!(spec.name, name);

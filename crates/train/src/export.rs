@@ -23,7 +23,7 @@ pub fn export(checkpoint: &Path, out: &Path, dtype: DType) -> Result<()> {
     let mut state = state::load(checkpoint)?;
     let identity = checkpoint::progress(&state, checkpoint)?.identity;
     let config = Config::from_json(&identity.model.to_string())?;
-    let params = checkpoint::parameters(&mut state, checkpoint, &config, &Device::Cpu)?;
+    let params = checkpoint::parameters(&mut state, checkpoint, &config, (&Device::Cpu, DType::F32))?;
     let named = params.named().map(|pair| Ok(pair.map(|(name, tensor)| (name.to_owned(), tensor))?));
     let named = named.collect::<Result<Vec<(String, Tensor)>>>()?;
     let shapes: Vec<_> = named.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect();

@@ -37,6 +37,6 @@ pub use export::export;
 pub use memory::MemoryPlan;
 pub use metrics::StepMetrics;
 pub use observe::{Observer, Quiet};
-pub use options::{Duration, Init, SavePolicy, TrainOptions, Warmup};
+pub use options::{Duration, Init, OptimizerState, SavePolicy, TrainOptions, Warmup};
 pub use run::{ModelOverrides, TrainPlan, TrainReport, plan_memory, run, run_on};
 pub use schedule::Schedule;

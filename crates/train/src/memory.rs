@@ -5,19 +5,19 @@
 //! stays alive at the widest moment, one layer's backward pass at the end of the forward pass; short-lived
 //! temporaries inside one kernel are not counted.
 
-use recon_llama::{ActivationPolicy, Config};
+use recon_llama::{ActivationPolicy, Config, Precision};
 use serde::Serialize;
 
 use crate::TrainOptions;
 
 const F32_BYTES: u64 = 4;
-/// Logits that exist at once: the chunk of `recon_kernels::cross_entropy`.
-const HEAD_CHUNK_ELEMENTS: u64 = 1 << 22;
+/// Logits that exist at once: the chunk of `recon_kernels::cross_entropy`, on the CPU and on a GPU.
+const HEAD_CHUNK_ELEMENTS: [u64; 2] = [1 << 22, 3 << 26];
 
 /// Bytes by purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MemoryPlan {
-    /// Parameters (the f32 masters).
+    /// Parameters, and their f32 masters where there are any.
     pub parameters_bytes: u64,
     /// Gradients.
     pub gradients_bytes: u64,
@@ -44,19 +44,18 @@ impl MemoryPlan {
             ActivationPolicy::BlockInputs => sizes.input,
         };
         // Backward through one layer holds its recomputed activations and a gradient for each.
-        let activations_bytes = rows * (kept * layers + 2 * sizes.everything()) * F32_BYTES;
-        let logits = HEAD_CHUNK_ELEMENTS.max(128 * config.vocab_size as u64).min(rows * config.vocab_size as u64);
-        let head_bytes = (logits + 2 * rows * config.hidden_size as u64) * F32_BYTES;
-        let parameters_bytes = elements * F32_BYTES;
-        let total_bytes = 4 * parameters_bytes + activations_bytes + head_bytes;
-        Self {
-            parameters_bytes,
-            gradients_bytes: parameters_bytes,
-            moments_bytes: 2 * parameters_bytes,
-            activations_bytes,
-            head_bytes,
-            total_bytes,
-        }
+        let precision = options.precision().unwrap_or(Precision::F32);
+        let bytes = precision.dtype().size_in_bytes() as u64;
+        let activations_bytes = rows * (kept * layers + 2 * sizes.everything()) * bytes;
+        let chunk = HEAD_CHUNK_ELEMENTS[usize::from(options.device != "cpu")];
+        let logits = chunk.max(128 * config.vocab_size as u64).min(rows * config.vocab_size as u64);
+        let head_bytes = logits * F32_BYTES + 2 * rows * config.hidden_size as u64 * bytes;
+        let masters = options.has_masters(precision);
+        let parameters_bytes = elements * (bytes + if masters { F32_BYTES } else { 0 });
+        let gradients_bytes = elements * F32_BYTES;
+        let moments_bytes = 2 * elements * if masters { F32_BYTES } else { bytes };
+        let total_bytes = parameters_bytes + gradients_bytes + moments_bytes + activations_bytes + head_bytes;
+        Self { parameters_bytes, gradients_bytes, moments_bytes, activations_bytes, head_bytes, total_bytes }
     }
 }
 
@@ -89,6 +88,7 @@ impl LayerSizes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OptimizerState;
 
     fn config() -> Config {
         let json = serde_json::json!({
@@ -115,6 +115,25 @@ mod tests {
         assert_eq!((sum(all), sum(inputs)), (all.total_bytes, inputs.total_bytes));
         // Llama-3-8B: 8.03 billion parameters of 4 bytes.
         assert_eq!(all.parameters_bytes / 100_000_000, 321);
+    }
+
+    #[test]
+    fn a_parameter_takes_what_its_state_takes() {
+        let per_parameter = |precision, optimizer_state| {
+            let options = TrainOptions {
+                device: "cuda".into(),
+                precision: Some(precision),
+                optimizer_state,
+                ..Default::default()
+            };
+            let MemoryPlan { parameters_bytes, gradients_bytes, moments_bytes, .. } =
+                MemoryPlan::new(&config(), &options, 1024);
+            let elements: u64 = config().units().into_iter().map(|unit| config().layout(unit).elements as u64).sum();
+            (parameters_bytes + gradients_bytes + moments_bytes) / elements
+        };
+        assert_eq!(per_parameter(Precision::F32, OptimizerState::Masters), 16);
+        assert_eq!(per_parameter(Precision::Bf16, OptimizerState::Masters), 18);
+        assert_eq!(per_parameter(Precision::Bf16, OptimizerState::Stochastic), 10);
     }
 
     #[test]

@@ -5,16 +5,18 @@
 //! Invariants: units are visited in the order of the forward pass, norms are summed in f64 in
 //! that order; nothing is written unless every gradient is finite.
 
-use candle_core::Tensor;
-use recon_kernels::adamw::{self, AdamW};
+use candle_core::{DType, Tensor};
+use recon_kernels::adamw::{self, AdamW, Weights};
 use recon_kernels::norm;
 use recon_llama::{Config, FlatParams, Unit};
 
 use crate::{Error, Result, TrainOptions};
 
-/// First and second moments, one flat f32 buffer each for every unit.
+/// What the optimizer keeps: first and second moments, one flat buffer each for every unit, and
+/// f32 masters where the parameters are their rounded copy.
 pub(crate) struct Moments {
     pub(crate) units: Vec<(Unit, [Tensor; 2])>,
+    pub(crate) masters: Option<FlatParams>,
 }
 
 impl Moments {
@@ -24,7 +26,18 @@ impl Moments {
             let like = params.unit(unit);
             Ok((unit, [like.zeros_like()?, like.zeros_like()?]))
         };
-        Ok(Self { units: config.units().into_iter().map(zeros).collect::<Result<_>>()? })
+        Ok(Self { units: config.units().into_iter().map(zeros).collect::<Result<_>>()?, masters: None })
+    }
+
+    /// All zeros beside `masters`.
+    pub(crate) fn beside(config: &Config, masters: FlatParams) -> Result<Self> {
+        let Self { units, .. } = Self::zeros(config, &masters)?;
+        Ok(Self { units, masters: Some(masters) })
+    }
+
+    /// The masters of `unit`.
+    pub(crate) fn master(&self, unit: Unit) -> Option<&Tensor> {
+        self.masters.as_ref().map(|masters| masters.unit(unit))
     }
 }
 
@@ -33,9 +46,9 @@ impl Moments {
 /// # Errors
 /// [`Error::Gradient`] names the first unit whose gradient is not finite.
 pub(crate) fn gradient_norm(params: &FlatParams, units: &[Unit], step: u64) -> Result<f64> {
+    let gradients: Vec<&Tensor> = units.iter().map(|unit| gradient(params, *unit)).collect();
     let mut sum = 0.0;
-    for &unit in units {
-        let squares = norm::sum_of_squares(gradient(params, unit))?;
+    for (&unit, squares) in units.iter().zip(norm::sums_of_squares(&gradients)?) {
         if !squares.is_finite() {
             return Err(Error::Gradient { step, unit });
         }
@@ -52,6 +65,7 @@ pub(crate) fn update(
     options: &TrainOptions,
     at: &StepAt,
 ) -> Result<()> {
+    let mut place = 0;
     let clip = options.clip_norm.map(|limit| limit / at.grad_norm).filter(|factor| *factor < 1.0);
     for (unit, [m, v]) in &moments.units {
         let (parameters, gradient) = (params.unit(*unit), gradient(params, *unit));
@@ -67,9 +81,19 @@ pub(crate) fn update(
             if elements > 0 {
                 let part = |flat: &Tensor| flat.narrow(0, start, elements);
                 let coefficients = AdamW { lr: at.lr, beta1, beta2, eps: options.eps, weight_decay, step: at.step };
-                adamw::step(&part(parameters)?, &part(gradient)?, &part(m)?, &part(v)?, &coefficients)?;
+                let master = moments.master(*unit).map(part).transpose()?;
+                let weights = match &master {
+                    Some(master) => Weights::Master(master),
+                    None if parameters.dtype() == DType::BF16 => {
+                        Weights::Stochastic { seed: options.seed, first: place + start as u64 }
+                    }
+                    None => Weights::Float,
+                };
+                let [p, g, m, v] = [parameters, gradient, m, v].map(part);
+                adamw::step_narrow(&p?, weights, &g?, &m?, &v?, &coefficients)?;
             }
         }
+        place += layout.elements as u64;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use recon_llama::ActivationPolicy;
+use recon_llama::{ActivationPolicy, Precision, place};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -47,10 +47,36 @@ pub enum Init {
     Random,
 }
 
+/// What the optimizer keeps where parameters are bf16; in f32 they are their own masters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerState {
+    /// f32 masters and moments: 18 bytes a parameter with its gradient.
+    #[default]
+    Masters,
+    /// bf16 parameters and moments, rounded up or down at random so that they are right on average: 10 bytes.
+    Stochastic,
+}
+
+impl OptimizerState {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How to train. The defaults are ProLong's second stage, but for the number of steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainOptions {
+    /// Where to train: `cpu`, `cuda` (the first GPU) or `cuda:N`.
+    pub device: String,
+    /// `f32` or `bf16`; none takes bf16 on a GPU and f32 on the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+    /// `masters` or `stochastic`; looked at in bf16 only.
+    #[serde(skip_serializing_if = "OptimizerState::is_default")]
+    pub optimizer_state: OptimizerState,
     /// `{ steps = N }` or `{ epochs = X }`.
     pub duration: Duration,
     /// `model` continues its weights, `random` starts from fresh ones.
@@ -89,6 +115,9 @@ impl Default for TrainOptions {
     fn default() -> Self {
         let one = NonZeroUsize::MIN;
         Self {
+            device: "cpu".into(),
+            precision: None,
+            optimizer_state: OptimizerState::Masters,
             duration: Duration::Epochs(1.0),
             init: Init::Model,
             micro_batch_rows: one,
@@ -123,10 +152,30 @@ impl TrainOptions {
         }
     }
 
+    /// The type of parameters and activations.
+    ///
+    /// # Errors
+    /// A device that does not exist by its name, or a type it does not compute in.
+    pub fn precision(&self) -> Result<Precision> {
+        Ok(place::precision(&self.device, self.precision)?)
+    }
+
+    /// Whether f32 masters stand behind the parameters of a model in this type.
+    pub(crate) fn has_masters(&self, precision: Precision) -> bool {
+        precision == Precision::Bf16 && self.optimizer_state == OptimizerState::Masters
+    }
+
     /// Refuses what cannot be meant.
     pub fn validate(&self) -> Result<()> {
         let wrong = |key, problem: String| Err(Error::Option { key, problem });
         let positive = |value: f64| value.is_finite() && value > 0.0;
+        let precision = self.precision()?;
+        if precision == Precision::F32 && self.optimizer_state == OptimizerState::Stochastic {
+            return wrong(
+                "optimizer_state",
+                "is `stochastic`, which is for bf16 parameters; this run is in f32".into(),
+            );
+        }
         match self.duration {
             Duration::Steps(0) => return wrong("duration", "is 0 steps".into()),
             Duration::Epochs(epochs) if !positive(epochs) => return wrong("duration", format!("is {epochs} epochs")),

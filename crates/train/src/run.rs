@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use recon_checkpoint::ModelFiles;
-use recon_llama::{Config, FlatParams, Llama};
+use recon_kernels::device;
+use recon_llama::{Config, FlatParams, Llama, place};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Identity, restore, save};
@@ -74,7 +75,7 @@ pub fn plan_memory(plan: &TrainPlan) -> Result<MemoryPlan> {
     Ok(MemoryPlan::new(&plan.config()?, &plan.options, rows.row_tokens()))
 }
 
-/// Trains on the packed rows of `plan.data` on the CPU.
+/// Trains on the packed rows of `plan.data`, on the device the options name.
 ///
 /// # Errors
 /// Everything of [`Error`]; the newest complete checkpoint is kept.
@@ -102,11 +103,21 @@ pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observe
     }
     let steps = options.steps(rows.rows());
     let identity = Identity::new(&config, options, rows.identity(), steps);
-    let model = Llama::new(config.clone(), &Device::Cpu, DType::F32)?;
-    let restored = if plan.resume { restore(&checkpoints, &config, &Device::Cpu, &identity)? } else { None };
+    let (device, precision) = place::open(&options.device, options.precision)?;
+    let (dtype, masters) = (precision.dtype(), options.has_masters(precision));
+    let memory = MemoryPlan::new(&config, options, rows.row_tokens());
+    let change =
+        "use `train.activations = \"block_inputs\"`, `train.optimizer_state = \"stochastic\"`, or shorter rows";
+    device::require(&device, "the run", memory.total_bytes, change).map_err(recon_llama::Error::from)?;
+    let model = Llama::new(config.clone(), &device, dtype)?;
+    let restored =
+        if plan.resume { restore(&checkpoints, &config, (&device, dtype), masters, &identity)? } else { None };
     let mut trainer = match restored {
         Some(restored) => Trainer::resumed(&model, options, steps, restored)?,
-        None => Trainer::fresh(&model, options, steps, initial(plan, &config)?)?,
+        None => {
+            let first = initial(plan, &config, &device, if masters { DType::F32 } else { dtype })?;
+            Trainer::fresh(&model, options, steps, first, masters.then_some(dtype))?
+        }
     };
     keep_companions(&plan.model, &out.join("model"))?;
     let mut log = Log::open(out, trainer.step)?;
@@ -137,14 +148,12 @@ pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observe
 }
 
 /// The weights a run begins with.
-fn initial(plan: &TrainPlan, config: &Config) -> Result<FlatParams> {
+fn initial(plan: &TrainPlan, config: &Config, device: &Device, dtype: DType) -> Result<FlatParams> {
     if plan.options.init == Init::Random {
-        return Ok(FlatParams::random(config, &Device::Cpu, DType::F32, plan.options.seed)?);
+        return Ok(FlatParams::random(config, device, dtype, plan.options.seed)?);
     }
     let tensors = plan.model.tensors()?;
-    Ok(FlatParams::load(config, &Device::Cpu, DType::F32, |name, shape| {
-        tensors.read_shaped(name, shape, DType::F32, &Device::Cpu)
-    })?)
+    Ok(FlatParams::load(config, device, dtype, |name, shape| tensors.read_shaped(name, shape, dtype, &Device::Cpu))?)
 }
 
 /// The two records of a run's figures.

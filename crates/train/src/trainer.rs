@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use candle_core::DType;
 use recon_llama::{FlatParams, Llama, Loss, Unit};
 
 use crate::checkpoint::{Identity, Progress, Restored};
@@ -27,9 +28,21 @@ pub(crate) struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Training from `params`, without gradients so far.
-    pub(crate) fn fresh(model: &'a Llama, options: &'a TrainOptions, steps: u64, params: FlatParams) -> Result<Self> {
-        let moments = Moments::zeros(model.config(), &params)?;
+    /// Training from `initial`, without gradients so far; with masters, `initial` are these.
+    pub(crate) fn fresh(
+        model: &'a Llama,
+        options: &'a TrainOptions,
+        steps: u64,
+        initial: FlatParams,
+        masters: Option<DType>,
+    ) -> Result<Self> {
+        let (params, moments) = match masters {
+            Some(dtype) => (initial.to_dtype(dtype)?, Moments::beside(model.config(), initial)?),
+            None => {
+                let moments = Moments::zeros(model.config(), &initial)?;
+                (initial, moments)
+            }
+        };
         Self::new(model, options, steps, params, moments)
     }
 

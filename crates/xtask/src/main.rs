@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own tasks. Light on purpose: it must build in seconds.
 
 mod accuracy;
+mod bench;
 mod parity;
 mod speed;
 mod tidy;
@@ -46,6 +47,26 @@ enum Task {
     /// Measure graph, cleaning and duplicates on packages fetched by name, beside bare parsing and
     /// `ruff analyze graph`; writes docs/graph-speed.md.
     GraphSpeed,
+    /// Run every CUDA kernel on the CPU, through the device's code, against the float64 references; needs a C++ compiler.
+    KernelsEmulated,
+    /// Time every kernel on the GPU beside PyTorch; prints one table.
+    BenchGpu {
+        /// The compiled bench (`--bench device`), for a machine without Rust.
+        #[arg(long)]
+        binary: Option<PathBuf>,
+        /// The root of the repository, where the scripts are.
+        #[arg(long, default_value_os_t = workspace_root())]
+        root: PathBuf,
+        /// Only operations whose name contains this.
+        #[arg(default_value = "")]
+        only: String,
+    },
+    /// Time the CPU's kernels beside PyTorch; prints one table.
+    BenchCpu {
+        /// An interpreter that has PyTorch.
+        #[arg(long, default_value = "python3")]
+        python: PathBuf,
+    },
     /// Train the embedded model again from its recipe; arguments go to `recon-nano`.
     Nano {
         /// Arguments of `recon-nano`.
@@ -67,6 +88,9 @@ fn main() -> ExitCode {
             accuracy::run(&workspace_root(), language.as_deref(), recon.as_deref(), differences)
         }
         Task::GraphSpeed => speed::run(&workspace_root()),
+        Task::KernelsEmulated => kernels_emulated(),
+        Task::BenchGpu { binary, root, only } => bench::gpu(&root, binary.as_deref(), &only),
+        Task::BenchCpu { python } => bench::cpu(&workspace_root(), &python),
         Task::Nano { arguments } => nano(&arguments),
     };
     match outcome {
@@ -77,6 +101,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn kernels_emulated() -> anyhow::Result<bool> {
+    let mut command = std::process::Command::new(env!("CARGO"));
+    command.args(["test", "--package", "recon-kernels", "--package", "recon-llama", "--package", "recon-train"]);
+    let features = "recon-kernels/emulated,recon-llama/emulated,recon-train/emulated";
+    command.args(["--features", features, "--tests", "--", "device"]);
+    Ok(command.current_dir(workspace_root()).status()?.success())
 }
 
 fn nano(arguments: &[String]) -> anyhow::Result<bool> {

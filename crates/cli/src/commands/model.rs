@@ -13,12 +13,16 @@ pub struct ModelArgs {
     /// A directory in Hugging Face layout, a hub id, or `nano`, which is in the program.
     #[arg(long, default_value = "nano", value_name = "NAME")]
     model: String,
+    /// Where to compute: `cpu`, `cuda` (the first GPU) or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    device: String,
 }
 
 impl ModelArgs {
-    /// Opens it with the default settings.
+    /// Opens it on its device, with the default settings otherwise.
     pub fn open(&self) -> Outcome<Engine> {
-        open(&files(&self.model)?, &EngineOptions::default())
+        let options = EngineOptions { device: self.device.clone(), ..EngineOptions::default() };
+        open(&files(&self.model)?, &options)
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn small() -> EngineOptions {
         page_tokens: count(4),
         prefill_tokens: count(24),
         refusal_tokens: count(5),
-        context_tokens: None,
+        ..EngineOptions::default()
     }
 }
 

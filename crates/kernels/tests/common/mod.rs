@@ -6,6 +6,9 @@
 
 #![expect(dead_code, reason = "each test binary uses its part")]
 
+#[cfg(any(feature = "cuda", feature = "emulated"))]
+pub(crate) mod device;
+
 use std::iter::Sum;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -80,7 +83,11 @@ pub(crate) fn matrix(data: &[f64], shape: &[usize], dtype: DType) -> Tensor {
 }
 
 pub(crate) fn f64s(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    if t.elem_count() == 0 {
+        return Vec::new();
+    }
+    let here = t.to_device(&Device::Cpu).unwrap();
+    here.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// The bit patterns of an f32 or f64 tensor (an f32 widens to f64 exactly).
@@ -113,13 +120,15 @@ pub(crate) fn check_untouched(flat: &Tensor, elements: usize) {
 pub(crate) struct Case {
     exact: Vec<f64>,
     naive: Vec<f64>,
+    /// One rounding of the type, relative.
+    unit: f64,
 }
 
 impl Case {
     /// `naive` is the reference computed in f32.
     pub(crate) fn new(exact: Vec<f64>, naive: Vec<f64>) -> Self {
         assert_eq!(exact.len(), naive.len());
-        Self { exact, naive }
+        Self { exact, naive, unit: f64::from(f32::EPSILON) }
     }
 
     pub(crate) fn check(&self, got: &Tensor, what: &str) {
@@ -138,7 +147,7 @@ impl Case {
 
     fn within(&self, got: &[f64]) -> Result<(), String> {
         let largest = self.exact.iter().fold(0.0_f64, |a, x| a.max(x.abs()));
-        let rounding = largest * f64::from(f32::EPSILON);
+        let rounding = largest * self.unit;
         let (rms, max) = errors(got, &self.exact);
         let (naive_rms, naive_max) = errors(&self.naive, &self.exact);
         // A NaN makes the root mean square NaN, which is not `<=` anything.

@@ -3,5 +3,7 @@
 mod cases;
 mod config;
 mod derivatives;
+#[cfg(any(feature = "cuda", feature = "emulated"))]
+mod device;
 mod golden;
 mod paged;
