@@ -125,3 +125,35 @@ fn broken_configurations_do_not_hide_files() {
         ],
     );
 }
+
+#[test]
+fn single_file_components() {
+    let graph = expect::graph(&[
+        (
+            "src/App.vue",
+            "<template>\n  <Box/>\n</template>\n<script setup lang=\"ts\">\nimport Box from './Box.svelte'\nimport { store } from './store'\nconst late = () => import('./Late.vue')\nexport function go(): void {}\n</script>\n<style>@import './x.css';</style>\n",
+        ),
+        ("src/Box.svelte", "<script>\n  import App from './App.vue';\n</script>\n<p>import './store'</p>\n"),
+        ("src/Late.vue", "<script src=\"./late.js\"></script>\n"),
+        ("src/late.js", "import App from './App';\nexport { default } from './Box.svelte';\n"),
+        ("src/store.ts", "export const store = 1;\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("src/App.vue", "src/Box.svelte", "import", "a component imports a component"),
+            ("src/App.vue", "src/store.ts", "import", "a script with `lang=\"ts\"` is TypeScript"),
+            ("src/App.vue", "src/Late.vue", "import", "a dynamic import with a literal"),
+            ("src/Box.svelte", "src/App.vue", "import", "only scripts import"),
+            ("src/Late.vue", "src/late.js", "import", "a script may stand in a file of its own"),
+            ("src/late.js", "src/App.vue", "import", "bundlers add the extension"),
+            ("src/late.js", "src/Box.svelte", "reexport", "a component may be exported again"),
+        ],
+    );
+    let app = graph.file("src/App.vue").unwrap();
+    assert_eq!(app.language.as_deref(), Some("vue"));
+    let go = app.symbols.iter().find(|symbol| symbol.name == "go").unwrap();
+    assert_eq!((go.start_line, go.end_line), (8, 8), "lines are those of the file");
+    assert_eq!(graph.edges.iter().find(|edge| edge.to == "src/store.ts").unwrap().line, 6);
+    assert!(graph.diagnostics.is_empty(), "{:?}", graph.diagnostics);
+}

@@ -145,3 +145,34 @@ fn an_empty_init_still_makes_a_package() {
     );
     assert_eq!(graph.order, ["pkg/mod.py", "app.py"], "a skipped file is not ordered");
 }
+
+#[test]
+fn stub_packages_and_imports_by_call() {
+    let graph = expect::graph(&[
+        (
+            "app.py",
+            "import importlib\nfrom importlib import import_module\nimport kit.core\nfrom absent.part import x\nplugin = importlib.import_module(\"kit.late\")\ndef f(name):\n    import_module('.near', __package__)\n    import_module(name)\n    other.import_module(\"kit\")\n",
+        ),
+        ("near.py", "x = 1\n"),
+        ("kit/__init__.py", "A = 1\n"),
+        ("kit/core.py", "B = 1\n"),
+        ("kit/late.py", "C = 1\n"),
+        ("kit-stubs/__init__.pyi", "A: int\n"),
+        ("kit-stubs/core.pyi", "from kit import A\n"),
+        ("absent-stubs/part.pyi", "x: int\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("app.py", "kit/__init__.py", "package", "a package passed on the way"),
+            ("app.py", "kit/core.py", "import", "the module"),
+            ("app.py", "kit-stubs/core.pyi", "stub", "the stub of a stub-only package (PEP 561)"),
+            ("app.py", "absent-stubs/part.pyi", "import", "the stub stands in for what is not here"),
+            ("app.py", "kit/late.py", "import", "a call with a literal"),
+            ("app.py", "near.py", "import", "a relative call"),
+            ("kit-stubs/core.pyi", "kit/__init__.py", "import", "a stub imports the package"),
+            ("kit-stubs/core.pyi", "kit-stubs/__init__.pyi", "stub", "and sees its stub"),
+        ],
+    );
+    expect::unresolved(&graph, &[("app.py", "importlib", StandardLibrary), ("app.py", "importlib", StandardLibrary)]);
+}

@@ -4,6 +4,7 @@
 //! Definitions are declarations wherever they stand, variables at the top level of a module, and
 //! functions put on `exports` or a prototype there. JSX is read in `.jsx`, `.tsx` and `.js`.
 
+mod component;
 mod files;
 mod imports;
 mod resolve;
@@ -24,36 +25,51 @@ impl Family for EcmaScript {
     type Facts = Vec<Import>;
 
     fn names(&self) -> &'static [&'static str] {
-        &["typescript", "javascript"]
+        &["typescript", "javascript", "vue", "svelte"]
     }
 
     fn of_path(&self, path: &str) -> Option<&'static str> {
         match paths::extension(path) {
             "ts" | "tsx" | "mts" | "cts" => Some("typescript"),
             "js" | "jsx" | "mjs" | "cjs" => Some("javascript"),
+            "vue" => Some("vue"),
+            "svelte" => Some("svelte"),
             _ => None,
         }
     }
 
     fn parse(&self, path: &str, source: &str) -> ParsedFile<Vec<Import>> {
-        let language = match paths::extension(path) {
-            "tsx" => tree_sitter_typescript::LANGUAGE_TSX,
-            "ts" | "mts" | "cts" => tree_sitter_typescript::LANGUAGE_TYPESCRIPT,
-            _ => tree_sitter_javascript::LANGUAGE,
-        };
-        let Some(tree) = syntax::parse(&language.into(), source) else { return ParsedFile::over_budget() };
-        let mut file = ParsedFile { doc: file_doc(tree.root_node(), source), ..ParsedFile::default() };
-        file.note_errors(tree.root_node());
-        let mut outline =
-            Outline { source, scopes: Vec::new(), doc: String::new(), exporting: None, declaring: None, file };
-        syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
-        outline.file
+        if !matches!(self.of_path(path), Some("vue" | "svelte")) {
+            return parse_as(paths::extension(path), source);
+        }
+        let scripts = component::scripts(source);
+        let mut file = parse_as(&scripts.language, &scripts.text);
+        let import = |(line, text)| Import { line, text, require: false, reexport: false, names: Vec::new() };
+        file.facts.extend(scripts.sources.into_iter().map(import));
+        file.facts.sort_by_key(|import| import.line);
+        file
     }
 
     fn resolver<'r>(&self, context: Context<'r, Vec<Import>>) -> Box<dyn Resolve<Vec<Import>> + 'r> {
         let modules = |prefer| resolve::Modules::new(context.repository, prefer);
         Box::new(Modules { typescript: modules(Prefer::TypeScript), javascript: modules(Prefer::JavaScript) })
     }
+}
+
+/// Parses a script by the grammar of its extension.
+fn parse_as(extension: &str, source: &str) -> ParsedFile<Vec<Import>> {
+    let language = match extension {
+        "tsx" => tree_sitter_typescript::LANGUAGE_TSX,
+        "ts" | "mts" | "cts" | "typescript" => tree_sitter_typescript::LANGUAGE_TYPESCRIPT,
+        _ => tree_sitter_javascript::LANGUAGE,
+    };
+    let Some(tree) = syntax::parse(&language.into(), source) else { return ParsedFile::over_budget() };
+    let mut file = ParsedFile { doc: file_doc(tree.root_node(), source), ..ParsedFile::default() };
+    file.note_errors(tree.root_node());
+    let mut outline =
+        Outline { source, scopes: Vec::new(), doc: String::new(), exporting: None, declaring: None, file };
+    syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
+    outline.file
 }
 
 /// The modules of a repository, as each of the two languages sees them.
@@ -64,8 +80,8 @@ struct Modules<'r> {
 
 impl Resolve<Vec<Import>> for Modules<'_> {
     fn resolve(&self, from: &str, imports: &Vec<Import>) -> Vec<Link> {
-        let typescript = EcmaScript.of_path(from) == Some("typescript");
-        let modules = if typescript { &self.typescript } else { &self.javascript };
+        let javascript = EcmaScript.of_path(from) == Some("javascript");
+        let modules = if javascript { &self.javascript } else { &self.typescript };
         imports.iter().map(|import| modules.import(from, import).at(import.line)).collect()
     }
 }

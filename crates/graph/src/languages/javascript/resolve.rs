@@ -154,7 +154,7 @@ fn options(prefer: Prefer, condition: &str, tsconfig: Option<TsconfigDiscovery>)
     ResolveOptions {
         tsconfig,
         condition_names: ["source", "node", condition].map(str::to_owned).into(),
-        extensions: ordered.into_iter().chain([".json"]).map(str::to_owned).collect(),
+        extensions: ordered.into_iter().chain([".json", ".vue", ".svelte"]).map(str::to_owned).collect(),
         extension_alias: vec![
             alias(".js", &[".ts", ".tsx", ".d.ts"]),
             alias(".jsx", &[".tsx"]),

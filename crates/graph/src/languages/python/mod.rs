@@ -1,6 +1,7 @@
 //! Python: outlines and imports from the syntax tree; [`resolve`] finds the modules.
 //!
-//! Imports count wherever they stand: in functions, under `TYPE_CHECKING`, in `try`.
+//! Imports count wherever they stand: in functions, under `TYPE_CHECKING`, in `try`; so does
+//! `importlib.import_module` with a literal.
 //! Source: the Python language reference, sections 5 and 7.11.
 
 mod resolve;
@@ -48,6 +49,9 @@ impl Family for Python {
         file.note_errors(tree.root_node());
         let mut outline = Outline { source, scopes: Vec::new(), assigned: HashSet::new(), file };
         syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
+        if source.contains("import_module") {
+            called_imports(tree.root_node(), source, &mut outline.file.facts);
+        }
         outline.file
     }
 
@@ -214,6 +218,30 @@ fn from_import(node: Node<'_>, source: &str, file: &mut ParsedFile<Vec<Import>>)
         }
     }
     file.facts.push(Import { line: syntax::first_line(node), level, module, names: Some(names) });
+}
+
+/// `importlib.import_module` with a literal: an import that happens to be a call.
+fn called_imports(root: Node<'_>, source: &str, imports: &mut Vec<Import>) {
+    syntax::walk(root, |node, _| {
+        if node.kind() == "call" {
+            let function = syntax::field_text(node, "function", source).unwrap_or_default();
+            let named = matches!(function, "import_module" | "importlib.import_module");
+            let arguments = node.child_by_field_name("arguments").filter(|_| named);
+            let literal = arguments.and_then(|arguments| arguments.named_child(0)).filter(|it| it.kind() == "string");
+            let text =
+                literal.map(|literal| syntax::text(literal, source).trim_matches(['"', '\''])).unwrap_or_default();
+            let dotted = text.trim_start_matches('.');
+            let is_name = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
+            if dotted.split('.').all(is_name) {
+                let module = dotted.split('.').map(str::to_owned).collect();
+                let level = text.len() - dotted.len();
+                imports.push(Import { line: syntax::first_line(node), level, module, names: None });
+            }
+        }
+        Visit::Into
+    });
+    // A stable sort: what stands on one line keeps its order.
+    imports.sort_by_key(|import| import.line);
 }
 
 /// The segments of a dotted name, without its alias.

@@ -8,6 +8,9 @@
 //! the standard library does not know the name, directories that only look like entries are
 //! tried, and the edge is marked [`Confidence::Likely`].
 //!
+//! A package `NAME-stubs` (PEP 561) holds the stubs of `NAME`: told apart as the kind `stub` where
+//! the package is here, standing in for it where it is not.
+//!
 //! Edges to the `__init__` of a package that is passed on the way have the kind `package`. A
 //! file's own packages are left out: they are loaded before it, not because of its imports.
 
@@ -201,6 +204,16 @@ impl<'r> Modules<'r> {
         if namespace.is_empty() { End::Nothing } else { End::Namespace(namespace) }
     }
 
+    /// The stub of an absolute name in a stub-only package `NAME-stubs` (PEP 561).
+    fn stub_package(&self, from: &str, module: &[String]) -> Option<String> {
+        let (first, rest) = module.split_first()?;
+        let segments: Vec<String> = std::iter::once(format!("{first}-stubs")).chain(rest.iter().cloned()).collect();
+        match self.find(&self.roots_for(from), &segments).end {
+            End::Module(file) | End::Package { init: file, .. } => Some(file),
+            End::Namespace(_) | End::Broken { .. } | End::Nothing => None,
+        }
+    }
+
     /// Where an absolute name leads, or its class when it leads nowhere.
     fn find_absolute(&self, from: &str, module: &[String]) -> Result<(Found, Confidence), UnresolvedClass> {
         let Some(first) = module.first() else { return Err(UnresolvedClass::Missing) };
@@ -215,7 +228,12 @@ impl<'r> Modules<'r> {
             _ => {}
         }
         let likely = self.find(&self.likely_roots(from, first), module);
+        let stub = self.stub_package(from, module).map(End::Module);
         match (&exact.end, &likely.end) {
+            // The package itself is not here, what it offers is.
+            (End::Nothing, _) if stub.is_some() => {
+                Ok((Found { end: stub.unwrap_or_default(), ..Found::default() }, Confidence::Exact))
+            }
             (_, End::Module(_) | End::Package { .. }) => Ok((likely, Confidence::Likely)),
             (End::Nothing, End::Nothing) => Err(UnresolvedClass::External),
             (End::Nothing, _) => Ok((likely, Confidence::Likely)),
@@ -262,6 +280,12 @@ impl Modules<'_> {
         let mut answer = Answer { modules: self, from, confidence, resolutions: Vec::new() };
         for init in found.packages {
             answer.package(init);
+        }
+        let regular = matches!(&found.end, End::Module(file) if file.ends_with(".py"))
+            || matches!(found.end, End::Package { .. });
+        let stub = Some(()).filter(|()| *level == 0 && regular).and_then(|()| self.stub_package(from, module));
+        if let Some(stub) = stub {
+            answer.push(stub, "stub", Vec::new());
         }
         match (found.end, names) {
             (End::Module(file), names) => answer.import(file, names.clone().unwrap_or_default()),
