@@ -61,7 +61,8 @@ impl Oracle for Madge {
         let mut theirs = Edges::new();
         for (from, imports) in &graph {
             let Some(from) = full(from) else { continue };
-            for to in imports.iter().filter_map(|to| full(to)).filter(|to| *to != from) {
+            let script = |to: &String| *to != from && subject.record.language(to) == Some("javascript");
+            for to in imports.iter().filter_map(|to| full(to)).filter(script) {
                 theirs.insert((from.clone(), to), 0);
             }
         }
