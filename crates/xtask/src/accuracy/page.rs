@@ -19,7 +19,7 @@ const OPENING: &str = "\
 ";
 
 const UNWITNESSED: &str = "
-Not measured here, for no program that knows the edges comes from the registries this task uses: C#, Ruby and PHP. They are held to repositories written for the purpose, every edge from a rule of the language (`crates/graph/tests/it/{csharp,ruby,php}.rs`). Vue and Svelte components are held to such a repository too: the compilers used here do not read them.
+Not measured: C#, Ruby and PHP, whose witnesses need a .NET, a Ruby or a PHP on the machine, which this task does not install. They are held to repositories written for the purpose, every edge from a rule of the language (`crates/graph/tests/it/{csharp,ruby,php}.rs`). So are Vue and Svelte components, which the compilers used here do not read.
 ";
 
 /// Writes the section of one language; sections stand in the order of `names`.

@@ -86,6 +86,9 @@ impl Oracle for Ruff {
             (true, _) if text.starts_with("from .") && !subject.record.has(&init_beside(from)) => {
                 "a relative import in a directory without `__init__`, which ruff does not resolve"
             }
+            (true, _) if text.starts_with("from .") => {
+                "a relative import in a directory whose name is a keyword (`async`), which ruff does not resolve"
+            }
             (true, _) if to.ends_with(".pyi") => "a stub beside its module",
             (true, _) if to.ends_with("/__init__.py") => {
                 "the package itself, which ruff replaces by what is imported of it"
