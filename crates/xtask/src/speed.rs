@@ -196,7 +196,7 @@ fn page(root: &Path, all: &str, python: &str, corpus: &str, ruff_s: f64) -> anyh
     let number = |object: &str, key: &str| number(object, key);
     let mut page = format!(
         "# How fast source becomes graphs\n\nWritten by `cargo xtask graph-speed` at revision {revision}; every figure is of that one run, on one \
-         thread unless said otherwise.\n\nMachine: {}.\n\nInput: {} packages from PyPI, crates.io and npm \
+         thread and of processor time unless said otherwise.\n\nMachine: {}.\n\nInput: {} packages from PyPI, crates.io and npm \
          (`crates/nano/packages.toml`, by name and version), {} files and {:.1} MB in Python, Rust, JavaScript and \
          TypeScript.\n\n",
         machine(),
@@ -217,7 +217,7 @@ fn page(root: &Path, all: &str, python: &str, corpus: &str, ruff_s: f64) -> anyh
         "Python packages alone: reading and graph, with outlines, digests and order",
         format!("{python_s:.2} s ({} files, {:.1} MB)", number(python, "files")?, number(python, "bytes")? / 1e6),
     );
-    row(&format!("the same by `ruff analyze graph` ({RUFF}), imports only"), format!("{ruff_s:.2} s"));
+    row(&format!("the same by `ruff analyze graph` ({RUFF}), imports only, wall clock"), format!("{ruff_s:.2} s"));
     row("cleaning, all rules of the default", format!("{:.0} MB/s", number(corpus, "cleaning_mb_per_s")?));
     row("MinHash, 256 permutations, and SHA-256", format!("{:.0} MB/s", number(corpus, "minhash_mb_per_s")?));
     page += "\nDuplicates over n, 2n and 4n files: fingerprints, then grouping.\n\n| Files | MB | fingerprints, s | grouping, s | grouping, µs a file |\n|---|---|---|---|---|\n";
