@@ -113,6 +113,26 @@ fn kotlin_and_java_together() {
 }
 
 #[test]
+fn kotlin_for_several_platforms() {
+    let source = "package p\n\nactual fun now() = 1\nactual class Clock\n";
+    let graph = expect::graph(&[
+        ("jvm/src/p/Use.kt", "package p\n\nval t = now()\nval c = Clock()\n"),
+        ("jvm/src/p/Now.kt", source),
+        ("native/src/p/Now.kt", source),
+        ("native/test/p/Test.kt", "package q\n\nimport p.now\n\nval t = now()\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("jvm/src/p/Use.kt", "jvm/src/p/Now.kt", "same_package", "the declaration of the file's own source set"),
+            ("native/test/p/Test.kt", "native/src/p/Now.kt", "import", "the nearest source set"),
+        ],
+    );
+    let confidence: Vec<_> = graph.edges.iter().map(|edge| edge.confidence).collect();
+    assert_eq!(confidence, [Exact, Likely]);
+}
+
+#[test]
 fn supertypes_that_form_a_ring_end() {
     let graph = expect::graph(&[
         ("A.java", "class A extends B { X x; }\n"),

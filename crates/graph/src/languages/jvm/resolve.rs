@@ -45,7 +45,8 @@ struct Scope<'f> {
     facts: &'f Facts,
     /// Imports by the name they bind.
     named: HashMap<&'f str, &'f Import>,
-    on_demand: Vec<&'f Import>,
+    /// Imports on demand by what they open.
+    on_demand: Vec<(String, &'f Import)>,
 }
 
 impl<'f> Scope<'f> {
@@ -56,7 +57,8 @@ impl<'f> Scope<'f> {
                 named.entry(name.as_str()).or_insert(import);
             }
         }
-        let on_demand = facts.imports.iter().filter(|import| import.wildcard).take(MAX_ON_DEMAND).collect();
+        let on_demand = facts.imports.iter().filter(|import| import.wildcard).take(MAX_ON_DEMAND);
+        let on_demand = on_demand.map(|import| (import.path.join("."), import)).collect();
         Self { path, facts, named, on_demand }
     }
 }
@@ -197,6 +199,17 @@ impl<'r> Declarations<'r> {
         Some((best, if sure { Confidence::Exact } else { Confidence::Likely }))
     }
 
+    /// The files meant where several declare functions of the same name: all of the nearest source set.
+    fn overloads(&self, from: &str, files: &[&'r str]) -> Vec<(&'r str, Confidence)> {
+        let Some((nearest, confidence)) = self.choose(from, files) else { return Vec::new() };
+        let root = self.source_root(nearest);
+        let together = files.iter().filter(|path| self.source_root(path) == root);
+        // One set alone leaves no choice.
+        let all: Vec<&str> = together.copied().collect();
+        let confidence = if all.len() == files.len() { Confidence::Exact } else { confidence };
+        all.into_iter().map(|path| (path, confidence)).collect()
+    }
+
     /// The directory of a file without the directories of its package.
     fn source_root<'p>(&self, path: &'p str) -> &'p str {
         let package = self.context.parsed.get(path).map_or("", |file| &file.facts.package);
@@ -220,7 +233,7 @@ impl<'r> Declarations<'r> {
             names: names.clone(),
         };
         if let Some(files) = callables {
-            return files.iter().map(|path| file((path, Confidence::Exact))).collect();
+            return self.overloads(from, files).into_iter().map(file).collect();
         }
         if let Some(end) = longest {
             let found = self.types.get(&import.path[..end].join(".")).and_then(|files| self.choose(from, files));
@@ -268,8 +281,9 @@ impl Resolve<Facts> for Declarations<'_> {
         let calls = facts.calls.iter().map(|(name, line)| (name.as_str(), *line, true));
         for (name, line, extension) in heads.into_iter().map(|(name, line)| (name, line, false)).chain(calls) {
             let Some((full, found)) = self.callable(&scope, name, extension) else { continue };
-            for path in self.callables.get(&full).into_iter().flatten() {
-                let confidence = if extension { Confidence::Likely } else { Confidence::Exact };
+            let files = self.callables.get(&full).map_or(&[][..], Vec::as_slice);
+            for (path, sure) in self.overloads(from, files) {
+                let confidence = if extension { Confidence::Likely } else { sure };
                 used.add(Some((path, confidence)), name, found, line);
             }
         }
@@ -328,7 +342,7 @@ fn full_name(outer: &str, name: &str) -> String {
 
 /// The declaration of this name that an import on demand opens.
 fn on_demand<'f>(scope: &Scope<'f>, name: &str, declared: &HashMap<String, Vec<&str>>) -> Option<(String, Found<'f>)> {
-    let opened = scope.on_demand.iter().map(|import| (full_name(&import.path.join("."), name), *import));
+    let opened = scope.on_demand.iter().map(|(opened, import)| (full_name(opened, name), *import));
     let (full, import) = opened.into_iter().find(|(full, _)| declared.contains_key(full))?;
     Some((full, Found::OnDemand(import)))
 }
