@@ -37,7 +37,10 @@ struct Bench {
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 impl Bench {
-    fn run(&self, op: &str, tokens: usize, work: Work, mut body: impl FnMut() -> Outcome) -> Outcome {
+    fn run<R, F>(&self, op: &str, tokens: usize, work: Work, mut body: impl FnMut() -> Result<R, F>) -> Outcome
+    where
+        F: std::error::Error + 'static,
+    {
         if !op.contains(&self.only) {
             return Ok(());
         }
@@ -91,10 +94,10 @@ impl Bench {
 
 fn ceilings(b: &Bench) -> Outcome {
     let (from, to) = (b.float(1 << 29)?, b.float(1 << 29)?);
-    b.run("ceiling_copy", 0, Work::Bytes(2.0 * 4.0 * f64::from(1 << 29)), || Ok(to.slice_set(&from, 0, 0)?))?;
+    b.run("ceiling_copy", 0, Work::Bytes(2.0 * 4.0 * f64::from(1 << 29)), || to.slice_set(&from, 0, 0))?;
     drop((from, to));
     let (x, w) = (b.random(&[8192, 8192])?, b.random(&[8192, 8192])?);
-    b.run("ceiling_gemm", 8192, Work::Flops(2.0 * 8192_f64.powi(3)), || Ok(drop(linear::forward(&x, &w)?)))
+    b.run("ceiling_gemm", 8192, Work::Flops(2.0 * 8192_f64.powi(3)), || linear::forward(&x, &w))
 }
 
 fn rows(b: &Bench, n: usize) -> Outcome {
@@ -102,50 +105,47 @@ fn rows(b: &Bench, n: usize) -> Outcome {
     {
         let (x, r, w) = (b.random(&[n, D])?, b.random(&[n, D])?, b.random(&[D])?);
         let dw = b.float(D)?;
-        b.run("rms_norm_forward", n, Work::Bytes(2.0 * nd), || Ok(drop(rms_norm::forward(&x, &w, 1e-5)?)))?;
-        b.run("rms_norm_residual_forward", n, Work::Bytes(4.0 * nd), || {
-            Ok(drop(rms_norm::forward_residual(&x, &r, &w, 1e-5)?))
-        })?;
+        b.run("rms_norm_forward", n, Work::Bytes(2.0 * nd), || rms_norm::forward(&x, &w, 1e-5))?;
+        b.run("rms_norm_residual_forward", n, Work::Bytes(4.0 * nd), || rms_norm::forward_residual(&x, &r, &w, 1e-5))?;
         let (_, inv_rms) = rms_norm::forward(&x, &w, 1e-5)?;
-        b.run("rms_norm_backward", n, Work::Bytes(3.0 * nd), || {
-            Ok(drop(rms_norm::backward(&r, &x, &w, &inv_rms, &dw)?))
-        })?;
+        b.run("rms_norm_backward", n, Work::Bytes(3.0 * nd), || rms_norm::backward(&r, &x, &w, &inv_rms, &dw))?;
         let heads = x.reshape((n, H, E))?;
         let frequencies: Vec<f64> = (0..E / 2).map(|i| 5e5_f64.powf(-2.0 * i as f64 / E as f64)).collect();
         let table = rope::Table::new(&frequencies, n, DType::BF16, &b.device)?;
         let positions = b.indices((0..n as u32).collect())?;
-        b.run("rope_forward", n, Work::Bytes(2.0 * nd), || Ok(drop(rope::forward(&heads, &table, &positions)?)))?;
+        b.run("rope_forward", n, Work::Bytes(2.0 * nd), || rope::forward(&heads, &table, &positions))?;
     }
     {
         let (gate, up) = (b.random(&[n, F])?, b.random(&[n, F])?);
-        b.run("swiglu_forward", n, Work::Bytes(3.0 * nf), || Ok(drop(swiglu::forward(&gate, &up)?)))?;
-        b.run("swiglu_backward", n, Work::Bytes(5.0 * nf), || Ok(drop(swiglu::backward(&up, &gate, &up)?)))?;
+        b.run("swiglu_forward", n, Work::Bytes(3.0 * nf), || swiglu::forward(&gate, &up))?;
+        b.run("swiglu_backward", n, Work::Bytes(5.0 * nf), || swiglu::backward(&up, &gate, &up))?;
     }
     {
         // Ids of text: few are frequent, many are rare.
         let ids = b.indices((0..n).map(|i| ((i * i) % 9973 * (i % 13)) as u32 % V as u32).collect())?;
         let (table, dx) = (b.random(&[V, D])?, b.random(&[n, D])?);
-        b.run("embedding_forward", n, Work::Bytes(2.0 * nd), || Ok(drop(embedding::forward(&ids, &table)?)))?;
+        b.run("embedding_forward", n, Work::Bytes(2.0 * nd), || embedding::forward(&ids, &table))?;
         drop(table);
         let dtable = b.float(V * D)?.reshape((V, D))?;
-        b.run("embedding_backward", n, Work::Bytes(nd), || Ok(embedding::backward(&dx, &ids, &dtable)?))?;
+        b.run("embedding_backward", n, Work::Bytes(nd), || embedding::backward(&dx, &ids, &dtable))?;
     }
     let (x, w, dy) = (b.random(&[n, D])?, b.random(&[F, D])?, b.random(&[n, F])?);
     let (flops, dw) = (2.0 * (n * D * F) as f64, b.float(F * D)?.reshape((F, D))?);
-    b.run("linear_forward", n, Work::Flops(flops), || Ok(drop(linear::forward(&x, &w)?)))?;
-    b.run("linear_backward_input", n, Work::Flops(flops), || Ok(drop(linear::backward_input(&dy, &w)?)))?;
-    b.run("linear_backward_weight", n, Work::Flops(flops), || Ok(linear::backward_weight(&dy, &x, &dw)?))
+    b.run("linear_forward", n, Work::Flops(flops), || linear::forward(&x, &w))?;
+    b.run("linear_backward_input", n, Work::Flops(flops), || linear::backward_input(&dy, &w))?;
+    b.run("linear_backward_weight", n, Work::Flops(flops), || linear::backward_weight(&dy, &x, &dw))
 }
 
 fn attentions(b: &Bench, n: usize) -> Outcome {
     let (q, k, v) = (b.random(&[n, H, E])?, b.random(&[n, K, E])?, b.random(&[n, K, E])?);
     let (d_o, scale) = (b.random(&[n, H, E])?, 1.0 / (E as f64).sqrt());
     let flops = 4.0 * (H * E) as f64 * (n as f64).powi(2) / 2.0;
-    let one = [0..n];
-    b.run("attention_forward", n, Work::Flops(flops), || Ok(drop(attention::forward(&q, &k, &v, &one, scale)?)))?;
-    let (o, lse) = attention::forward(&q, &k, &v, &one, scale)?;
+    let whole = 0..n;
+    let one = std::slice::from_ref(&whole);
+    b.run("attention_forward", n, Work::Flops(flops), || attention::forward(&q, &k, &v, one, scale))?;
+    let (o, lse) = attention::forward(&q, &k, &v, one, scale)?;
     b.run("attention_backward", n, Work::Flops(2.5 * flops), || {
-        Ok(drop(attention::backward(&d_o, &q, &k, &v, &o, &lse, &one, scale)?))
+        attention::backward(&d_o, &q, &k, &v, &o, &lse, one, scale)
     })
 }
 
@@ -156,9 +156,9 @@ fn heads(b: &Bench, n: usize) -> Outcome {
     let weights = vec![1.0 / n as f32; n];
     let flops = 2.0 * (n * D) as f64 * V as f64;
     b.run("cross_entropy_forward_backward", n, Work::Flops(3.0 * flops), || {
-        Ok(drop(cross_entropy::forward_backward(&h, &w, &targets, &weights, &dw)?))
+        cross_entropy::forward_backward(&h, &w, &targets, &weights, &dw)
     })?;
-    b.run("log_probs", n, Work::Flops(flops), || Ok(drop(cross_entropy::log_probs(&h, &w, &targets)?)))
+    b.run("log_probs", n, Work::Flops(flops), || cross_entropy::log_probs(&h, &w, &targets))
 }
 
 /// `tokens` is the context; one token of each of 32 sequences, and a chunk of 2,048 of one.
@@ -180,12 +180,12 @@ fn serving(b: &Bench, context: usize) -> Outcome {
             1 => Work::Bytes((2 * sequences * context * K * E) as f64 * B),
             _ => Work::Flops(4.0 * (H * E) as f64 * seen),
         };
-        b.run(op, context, work, || Ok(drop(paged::attention(&q, &k_pages, &v_pages, &runs, 0.088)?)))?;
+        b.run(op, context, work, || paged::attention(&q, &k_pages, &v_pages, &runs, 0.088))?;
         if fresh > 1 {
             let (k, v) = (b.random(&[fresh, K, E])?, b.random(&[fresh, K, E])?);
             let slots: Vec<u32> = (0..fresh as u32).collect();
             b.run("paged_write_2048", context, Work::Bytes((4 * fresh * K * E) as f64 * B), || {
-                Ok(paged::write(&k, &v, &k_pages, &v_pages, &slots)?)
+                paged::write(&k, &v, &k_pages, &v_pages, &slots)
             })?;
         }
     }
@@ -201,15 +201,15 @@ fn optimizer(b: &Bench) -> Outcome {
     {
         let (master, m, v) = (b.float(n)?, b.float(n)?, b.float(n)?);
         b.run("adamw_master", n, bytes(30), || {
-            Ok(adamw::step_narrow(&param, Weights::Master(&master), &grad, &m, &v, &options)?)
+            adamw::step_narrow(&param, Weights::Master(&master), &grad, &m, &v, &options)
         })?;
     }
     let (m, v) = (narrow()?, narrow()?);
     b.run("adamw_stochastic", n, bytes(16), || {
         let weights = Weights::Stochastic { seed: 1, first: 0 };
-        Ok(adamw::step_narrow(&param, weights, &grad, &m, &v, &options)?)
+        adamw::step_narrow(&param, weights, &grad, &m, &v, &options)
     })?;
-    b.run("sum_of_squares", n, bytes(4), || Ok(drop(norm::sum_of_squares(&grad)?)))
+    b.run("sum_of_squares", n, bytes(4), || norm::sum_of_squares(&grad))
 }
 
 fn main() -> Outcome {
