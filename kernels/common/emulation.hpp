@@ -237,6 +237,7 @@ template <class T> T atomicAdd(T* to, T value) {
   *to = before + value;
   return before;
 }
+inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline float rsqrtf(float x) { return float(1.0 / std::sqrt(double(x))); }
 inline float __uint_as_float(uint32_t x) { float y; std::memcpy(&y, &x, 4); return y; }

@@ -3,6 +3,7 @@
 //! Legend: `N` rows of a forward, `R` rows given to the head, `D` model width, `V` vocabulary.
 
 use candle_core::Tensor;
+use recon_kernels::sampling::{self, Draw, Mask, Masks};
 use recon_llama::{AttentionCtx, Llama, PagedKv, PagedRun, Params};
 use recon_lm::{Branch, Error, Result};
 
@@ -21,6 +22,8 @@ pub(crate) struct Core {
     pub(crate) pool: PagePool,
     pub(crate) context_tokens: usize,
     pub(crate) vocabulary: usize,
+    /// The ids that stand for text.
+    pub(crate) text_ids: Mask,
     pub(crate) prefill_tokens: usize,
     pub(crate) refusal_tokens: usize,
     pub(crate) stats: Stats,
@@ -122,14 +125,21 @@ impl Core {
         Ok(logprobs)
     }
 
-    /// Logits `[V]` of the token after each place.
-    pub(crate) fn logits<'a>(&self, places: impl Iterator<Item = &'a Sequence>) -> Result<Vec<Vec<f32>>> {
+    /// The token drawn after each place; none where the logits allow none. Logits stay where they
+    /// were computed.
+    pub(crate) fn draw<'a>(
+        &self,
+        places: impl Iterator<Item = &'a Sequence>,
+        masks: &Masks,
+        draws: &[Draw],
+    ) -> Result<Vec<Option<u32>>> {
         let rows = places.map(|place| place.last().cloned().ok_or(Error::EmptyContext)).collect::<Result<Vec<_>>>()?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
         let hidden = Tensor::cat(&rows, 0).map_err(failed)?;
         let logits = self.llama.logits(&*self.params, &hidden).map_err(failed)?;
-        logits.to_dtype(candle_core::DType::F32).and_then(|logits| logits.to_vec2()).map_err(failed)
+        let logits = logits.to_dtype(candle_core::DType::F32).map_err(failed)?;
+        sampling::draw(&logits, Some(masks), draws).map_err(failed)
     }
 }

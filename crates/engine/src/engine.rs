@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use candle_core::Tensor;
+use recon_kernels::sampling::Mask;
 use recon_llama::{AttentionCtx, Llama, PagedKv, Params, Unit};
 use recon_lm::{Branch, GenJob, Generation, Generator, Limits, ScoreJob, Scored, Scorer};
 use recon_schema::trajectory::ModelRef;
@@ -77,6 +78,7 @@ impl Engine {
             pool: PagePool::new(pages, page_tokens),
             context_tokens,
             vocabulary: limits.vocabulary,
+            text_ids: Mask::new(limits.vocabulary, |id| tokenizer.token_bytes(id).is_some()),
             prefill_tokens: options.prefill_tokens.get() as usize,
             refusal_tokens: options.refusal_tokens.get() as usize,
             stats: Stats::default(),

@@ -4,16 +4,18 @@
 //! token of each live job. Token `i` of a job is drawn with number `i` of the job's own random
 //! stream, so a text depends on its prompt, its sampling and its key, and not on its company.
 //!
+//! Tokens are drawn where the logits are: a GPU is sent four numbers a job and sends back an id.
+//!
 //! Invariant: an id that stands for no text (a control token, a hole in the vocabulary) is drawn
 //! only if it is one of the job's stop ids, and then it ends the text.
 
-use recon_lm::{Finish, GenJob, Generation, Prompt, RandomStream, Result};
+use recon_kernels::sampling::{Draw, Mask, Masks};
+use recon_lm::{Error, Finish, GenJob, Generation, Prompt, RandomStream, Result, Sampling};
 use recon_text::Tokenizer;
 
 use crate::conversation::conversation;
-use crate::core::Core;
+use crate::core::{Core, failed};
 use crate::lanes::{Lane, Lanes};
-use crate::sample;
 use crate::sequence::Sequence;
 
 /// One job's text so far.
@@ -39,9 +41,13 @@ pub(crate) fn generate(core: &mut Core, tokenizer: &Tokenizer, jobs: &[GenJob<'_
         })
         .unzip();
     let mut lanes = Lanes::new(lanes);
+    let allowed = match Allowed::new(core, jobs) {
+        Ok(allowed) => allowed,
+        Err(error) => return jobs.iter().map(|_| Err(error.clone())).collect(),
+    };
     loop {
         let ready: Vec<usize> = (0..jobs.len()).filter(|&job| lanes.lanes()[job].ready().is_some()).collect();
-        if let Err(error) = draw(core, tokenizer, &mut lanes, &ready, jobs, &mut drafts) {
+        if let Err(error) = draw(core, &mut lanes, &ready, jobs, &allowed, &mut drafts) {
             for &job in ready.iter().filter(|&&job| drafts[job].finish.is_none()) {
                 lanes.lane(job).fail(error.clone());
             }
@@ -54,7 +60,7 @@ pub(crate) fn generate(core: &mut Core, tokenizer: &Tokenizer, jobs: &[GenJob<'_
 }
 
 fn prepare(core: &mut Core, tokenizer: &Tokenizer, job: &GenJob<'_>) -> Result<(Lane, usize)> {
-    sample::check(&job.sampling)?;
+    check(&job.sampling)?;
     let (start, prompt) = match job.prompt {
         Prompt::Branch { at, hint } => (core.place(at)?, hint.to_vec()),
         Prompt::Messages(messages) => (Sequence::default(), conversation(tokenizer, messages)),
@@ -66,13 +72,58 @@ fn prepare(core: &mut Core, tokenizer: &Tokenizer, job: &GenJob<'_>) -> Result<(
     Ok((Lane::new(start, prompt, borders, 1, core.prefill_tokens), left.min(job.sampling.max_new_tokens)))
 }
 
+fn distribution(sampling: &Sampling) -> Draw {
+    Draw { temperature: sampling.temperature, top_p: sampling.top_p, uniform: 0.0, mask: None }
+}
+
+/// Refuses parameters that name no distribution.
+fn check(sampling: &Sampling) -> Result<()> {
+    let Sampling { temperature, top_p, .. } = *sampling;
+    if distribution(sampling).names_a_distribution() {
+        return Ok(());
+    }
+    let message =
+        format!("temperature must be a number from 0 on and top_p lie in (0, 1], not {temperature} and {top_p}");
+    Err(Error::Engine(message))
+}
+
+/// What each job may draw: text, and what ends it.
+struct Allowed {
+    masks: Masks,
+    /// The mask of each job.
+    of: Vec<usize>,
+}
+
+impl Allowed {
+    /// One mask for all jobs with the same stop ids.
+    fn new<'a>(core: &Core, jobs: &[GenJob<'a>]) -> Result<Self> {
+        // Never empty: devices refuse allocations of nothing.
+        let mut kinds: Vec<&'a [u32]> = vec![&[]];
+        let mut of = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let known = kinds.iter().position(|kind| *kind == job.stop_ids);
+            of.push(known.unwrap_or(kinds.len()));
+            if known.is_none() {
+                kinds.push(job.stop_ids);
+            }
+        }
+        let mask = |stop_ids: &&[u32]| {
+            let mut mask = core.text_ids.clone();
+            stop_ids.iter().for_each(|&id| mask.allow(id));
+            mask
+        };
+        let masks: Vec<Mask> = kinds.iter().map(mask).collect();
+        Ok(Self { masks: Masks::new(&masks, core.cache.device()).map_err(failed)?, of })
+    }
+}
+
 /// Draws one token for each lane in `ready`.
 fn draw(
     core: &mut Core,
-    tokenizer: &Tokenizer,
     lanes: &mut Lanes,
     ready: &[usize],
     jobs: &[GenJob<'_>],
+    allowed: &Allowed,
     drafts: &mut [Draft],
 ) -> Result<()> {
     let full = |job: &usize| drafts[*job].ids.len() >= drafts[*job].room;
@@ -81,15 +132,19 @@ fn draw(
         drafts[job].finish = Some(Finish::Length);
         lanes.lane(job).close();
     }
+    let choice = |&job: &usize| Draw {
+        uniform: drafts[job].stream.uniform(drafts[job].ids.len() as u64),
+        mask: Some(allowed.of[job]),
+        ..distribution(&jobs[job].sampling)
+    };
+    let draws: Vec<Draw> = drawing.iter().map(choice).collect();
     let places = drawing.iter().filter_map(|&job| lanes.lanes()[job].ready());
-    let rows = core.logits(places)?;
-    for (job, row) in drawing.into_iter().zip(rows) {
-        let (draft, GenJob { sampling, stop_ids, .. }) = (&mut drafts[job], &jobs[job]);
-        let uniform = draft.stream.uniform(draft.ids.len() as u64);
-        let allowed = |id: u32| tokenizer.token_bytes(id).is_some() || stop_ids.contains(&id);
-        match sample::draw(&row, allowed, sampling, uniform) {
-            Ok(id) if stop_ids.contains(&id) => draft.finish = Some(Finish::Stop),
-            Ok(id) => {
+    let ids = core.draw(places, &allowed.masks, &draws)?;
+    for (job, id) in drawing.into_iter().zip(ids) {
+        let draft = &mut drafts[job];
+        match id {
+            Some(id) if jobs[job].stop_ids.contains(&id) => draft.finish = Some(Finish::Stop),
+            Some(id) => {
                 core.stats.generated_tokens += 1;
                 draft.ids.push(id);
                 if draft.ids.len() == draft.room {
@@ -98,7 +153,10 @@ fn draw(
                     lanes.lane(job).push(id);
                 }
             }
-            Err(error) => lanes.lane(job).fail(error),
+            None => {
+                let message = "no token can be drawn: the logits are not finite, or allow no token";
+                lanes.lane(job).fail(Error::Engine(message.into()));
+            }
         }
         if draft.finish.is_some() {
             lanes.lane(job).close();

@@ -3,7 +3,8 @@
 //! A call brings jobs; each becomes a *lane* (`lanes`), and every forward carries chunks of many
 //! lanes (`core`). Keys and values lie in pages (`pool`) that branches share (`sequence`), so a
 //! context is computed once, however many candidates are scored and written after it. The head
-//! runs only where a likelihood is asked (`score`) or a token is drawn (`generate`, `sample`).
+//! runs only where a likelihood is asked (`score`) or a token is drawn (`generate`), and tokens are
+//! drawn where the logits are.
 //!
 //! Invariants: the likelihood of a token given what stands before it is the same to the bit
 //! whether it is computed in one job or many, in whatever chunks, or after a branch (on the CPU);
@@ -18,7 +19,6 @@ mod lanes;
 mod open;
 mod options;
 mod pool;
-mod sample;
 mod score;
 mod sequence;
 

@@ -34,6 +34,7 @@ pub struct PagedKv {
     layers: Vec<(Tensor, Tensor)>,
     pages: usize,
     page_tokens: usize,
+    device: Device,
 }
 
 impl PagedKv {
@@ -42,13 +43,18 @@ impl PagedKv {
         let shape = (pages, page_tokens, config.num_key_value_heads, config.head_dim);
         let layer = |_| Ok((Tensor::zeros(shape, dtype, device)?, Tensor::zeros(shape, dtype, device)?));
         let layers = (0..config.num_hidden_layers).map(layer).collect::<Result<_>>()?;
-        Ok(Self { layers, pages, page_tokens })
+        Ok(Self { layers, pages, page_tokens, device: device.clone() })
     }
 
     /// Keys and values of one layer, `[P, page, KH, hd]` each.
     pub fn layer(&self, layer: usize) -> (&Tensor, &Tensor) {
         let (keys, values) = &self.layers[layer];
         (keys, values)
+    }
+
+    /// Where it lies.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Number of layers.

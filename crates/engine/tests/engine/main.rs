@@ -4,6 +4,8 @@
 //! however it came to be computed.
 
 mod cache;
+#[cfg(any(feature = "cuda", feature = "emulated"))]
+mod device;
 mod generation;
 mod opening;
 mod scoring;

@@ -48,8 +48,12 @@ pub(crate) fn weight(name: &str, shape: &[usize]) -> candle_core::Result<Tensor>
 
 /// The model outside any engine.
 pub(crate) fn model() -> (Llama, FlatParams) {
-    let params = FlatParams::load(&config(), &Device::Cpu, DType::F32, weight).unwrap();
-    (Llama::new(config(), &Device::Cpu, DType::F32).unwrap(), params)
+    model_on(&Device::Cpu, DType::F32)
+}
+
+pub(crate) fn model_on(device: &Device, dtype: DType) -> (Llama, FlatParams) {
+    let params = FlatParams::load(&config(), device, dtype, weight).unwrap();
+    (Llama::new(config(), device, dtype).unwrap(), params)
 }
 
 pub(crate) fn count(tokens: u32) -> NonZeroU32 {

@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use super::call::{Address, Call, FLOATS, dtype_code, extent};
 use super::ffi;
 use crate::error::{Error, Result};
-use crate::sampling::{Draw, check_rows};
+use crate::sampling::{Draw, Masks, check_draws};
 
 /// Partial sums of a weight's gradient: enough blocks to fill a GPU, long enough that adding them costs little.
 fn partials(rows: usize) -> usize {
@@ -211,26 +211,28 @@ pub(crate) fn scale(call: &Call<'_>, t: &Tensor, factor: f64) -> Result<()> {
     call.launch(ffi::norm_scale, &args)
 }
 
-/// The ids drawn, `u32::MAX` where a row is not finite; waits for the device.
-pub(crate) fn draw(call: &Call<'_>, logits: &Tensor, draws: &[Draw]) -> Result<Vec<u32>> {
+/// The ids drawn, `u32::MAX` where a row has none; waits for the device.
+pub(crate) fn draw(call: &Call<'_>, logits: &Tensor, masks: Option<&Masks>, draws: &[Draw]) -> Result<Vec<u32>> {
     let [n, v] = call.dims("logits", logits, "[N, V]")?;
-    check_rows(call.op, n, draws)?;
+    check_draws(call.op, (n, v), masks, draws)?;
     if n == 0 {
         return Ok(Vec::new());
     }
-    let list = |f: fn(&Draw) -> f64| {
-        let values: Vec<f64> = draws.iter().map(f).collect();
-        Tensor::from_vec(values, n, call.device).map_err(Error::candle(call.op))
+    let choice = |draw: &Draw| {
+        let mask = draw.mask.map_or(-1.0, |mask| mask as f64);
+        [draw.temperature, draw.top_p, draw.uniform, mask]
     };
-    let [temperature, top_p, uniform] = [|d: &Draw| d.temperature, |d: &Draw| d.top_p, |d: &Draw| d.uniform].map(list);
-    let (temperature, top_p, uniform) = (temperature?, top_p?, uniform?);
-    let ids = Tensor::zeros(n, DType::U32, call.device).map_err(Error::candle(call.op))?;
+    let choices: Vec<f64> = draws.iter().flat_map(choice).collect();
+    let choices = Tensor::from_vec(choices, (n, 4), call.device).map_err(Error::candle(call.op))?;
+    let (ids, ids_at) = call.fresh(DType::U32, &[n])?;
     let args = ffi::SamplingArgs {
         logits: call.read("logits", logits, &[DType::F32])?,
-        temperature: call.read("temperature", &temperature, &[DType::F64])?,
-        top_p: call.read("top_p", &top_p, &[DType::F64])?,
-        uniform: call.read("uniform", &uniform, &[DType::F64])?,
-        ids: call.write("ids", &ids, &[n], DType::U32)?,
+        choices: call.read("choices", &choices, &[DType::F64])?,
+        masks: match masks {
+            Some(masks) => call.read("masks", masks.words(), &[DType::U32])?,
+            None => Address::NULL,
+        },
+        ids: ids_at,
         rows: extent(n),
         vocabulary: extent(v),
     };

@@ -107,6 +107,7 @@ pub(super) fn alloc(op: &'static str, device: &Device, dtype: DType, shape: &[us
         DType::BF16 => Tensor::full(half_nan(), elements, device),
         DType::F64 => Tensor::full(f64::NAN, elements, device),
         DType::U8 => Tensor::full(0xff_u8, elements, device),
+        DType::U32 => Tensor::full(0xfe00_00fe_u32, elements, device),
         _ => Tensor::full(f32::NAN, elements, device),
     };
     poison.and_then(|flat| flat.reshape(shape)).map_err(Error::candle(op))

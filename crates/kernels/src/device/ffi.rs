@@ -150,9 +150,8 @@ pub(super) struct SumArgs {
 #[repr(C)]
 pub(super) struct SamplingArgs {
     pub(super) logits: Address,
-    pub(super) temperature: Address,
-    pub(super) top_p: Address,
-    pub(super) uniform: Address,
+    pub(super) choices: Address,
+    pub(super) masks: Address,
     pub(super) ids: Address,
     pub(super) rows: i64,
     pub(super) vocabulary: i64,
