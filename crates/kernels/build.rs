@@ -26,7 +26,10 @@ fn main() {
     }
     assert!(!(on("CUDA") && on("EMULATED")), "features `cuda` and `emulated` define the same functions: choose one");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
-    let (folder, out) = (root.join("kernels"), PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")));
+    // Another folder of the same files: `cargo xtask kernels-emulated --planted` puts bugs into a copy.
+    println!("cargo:rerun-if-env-changed=RECON_KERNELS");
+    let folder = env::var_os("RECON_KERNELS").map_or_else(|| root.join("kernels"), PathBuf::from);
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     println!("cargo:rerun-if-changed={}", folder.display());
     println!("cargo:rustc-cfg=recon_device");
     let files = sources(&folder);
@@ -52,6 +55,9 @@ fn cuda(files: &[PathBuf], out: &Path) {
             scope.spawn(move || part.iter().for_each(|file| nvcc(home, file, &object(file))));
         }
     });
+    if env::var_os("CARGO_FEATURE_CUDNN").is_some() {
+        cudnn(&home, files[0].parent().expect("a file lies in a folder"));
+    }
     let archive = out.join("librecon_kernels_cuda.a");
     let _ = fs::remove_file(&archive);
     run(Command::new("ar").arg("rcs").arg(&archive).args(files.iter().map(object)));
@@ -76,6 +82,26 @@ fn nvcc(home: &Path, file: &Path, object: &Path) {
         command.args(["-gencode".to_owned(), format!("arch={target}")]);
     }
     run(command.arg("-c").arg(file).arg("-o").arg(object));
+}
+
+/// The headers alone: the library is opened when a run asks for it.
+#[cfg(feature = "cudnn")]
+fn cudnn(home: &Path, folder: &Path) {
+    println!("cargo:rerun-if-env-changed=RECON_CUDNN_INCLUDE");
+    let include = env::var_os("RECON_CUDNN_INCLUDE").unwrap_or_else(|| {
+        panic!("feature `cudnn` needs cuDNN's headers and finds no RECON_CUDNN_INCLUDE\nhint: eval \"$(scripts/cuda-toolkit cudnn)\"")
+    });
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").opt_level(2).debug(false).warnings_into_errors(true);
+    for path in env::split_paths(&include).chain([home.join("include")]) {
+        build.flag("-isystem").flag(path);
+    }
+    build.file(folder.join("attention_cudnn.cpp")).compile("recon_kernels_cudnn");
+}
+
+#[cfg(not(feature = "cudnn"))]
+fn cudnn(_: &Path, _: &Path) {
+    unreachable!("called for feature `cudnn` only");
 }
 
 fn run(command: &mut Command) {

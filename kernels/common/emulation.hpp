@@ -5,8 +5,9 @@
 // the program stops and says so, where a GPU would hang or read garbage.
 //
 // What it shows: indexing, masks, layouts of matrix fragments, the logic of barriers. Shared memory and asynchronous
-// copies begin as NaN patterns. With `descending` set, blocks and threads run in the opposite order: a kernel whose
-// result differs between the two orders lacks a barrier.
+// copies begin as NaN patterns. A warp runs as far ahead of the others as barriers let it; with `descending` set, blocks,
+// warps and threads run in the opposite order: a kernel whose result is wrong or differs between the two orders lacks a
+// barrier. `cargo xtask kernels-emulated --planted` shows that this finds bugs.
 // What it cannot show: memory ordering within a warp, speed, the rounding of the hardware's matrix unit (here: exact
 // products, summed in double, rounded once).
 #pragma once
@@ -141,6 +142,41 @@ inline void enter() {
   _longjmp(b.scheduler, 1);
 }
 
+// Runs a thread until it gives way or ends.
+inline void resume(int thread) {
+  Block& b = block();
+  b.running = thread;
+  if (_setjmp(b.scheduler) != 0) return;
+  Fiber& f = b.fibers[thread];
+  if (f.begun) _longjmp(f.at, 1);
+  f.begun = true;
+  getcontext(&f.context);
+  if (!f.stack) f.stack.reset(new unsigned char[STACK_BYTES]);
+  f.context.uc_stack.ss_sp = f.stack.get();
+  f.context.uc_stack.ss_size = STACK_BYTES;
+  f.context.uc_link = nullptr;
+  makecontext(&f.context, enter, 0);
+  setcontext(&f.context);
+}
+
+// Runs a warp until each of its threads waits for another warp or has ended, so that it is as far ahead of the others
+// as barriers let it: what it writes too early is there when they read. Returns how many threads ended.
+inline int run_warp(int index) {
+  Block& b = block();
+  int ended = 0;
+  unsigned long seen;
+  do {
+    seen = b.progress;
+    for (int step = 0; step < WARP; step++) {
+      const int thread = index * WARP + (descending ? WARP - 1 - step : step);
+      if (thread >= b.count || b.fibers[thread].done) continue;
+      resume(thread);
+      ended += b.fibers[thread].done;
+    }
+  } while (b.progress != seen);
+  return ended;
+}
+
 inline void run_block() {
   Block& b = block();
   std::memset(b.shared, 0xff, sizeof b.shared);
@@ -154,27 +190,11 @@ inline void run_block() {
     f.copies.clear();
     f.thread = dim3(i % b.extent.x, i / b.extent.x % b.extent.y, i / (b.extent.x * b.extent.y));
   }
-  int left = b.count;
-  unsigned long idle_rounds = 0;
+  const int warps = int(b.warps.size());
+  int left = b.count, idle_rounds = 0;
   while (left > 0) {
-    unsigned long before = b.progress;
-    for (int step = 0; step < b.count; step++) {
-      b.running = descending ? b.count - 1 - step : step;
-      Fiber& f = b.fibers[b.running];
-      if (f.done) continue;
-      if (_setjmp(b.scheduler) == 0) {
-        if (f.begun) _longjmp(f.at, 1);
-        f.begun = true;
-        getcontext(&f.context);
-        if (!f.stack) f.stack.reset(new unsigned char[STACK_BYTES]);
-        f.context.uc_stack.ss_sp = f.stack.get();
-        f.context.uc_stack.ss_size = STACK_BYTES;
-        f.context.uc_link = nullptr;
-        makecontext(&f.context, enter, 0);
-        setcontext(&f.context);
-      }
-      if (b.fibers[b.running].done) left--;
-    }
+    const unsigned long before = b.progress;
+    for (int turn = 0; turn < warps; turn++) left -= run_warp(descending ? warps - 1 - turn : turn);
     idle_rounds = b.progress == before ? idle_rounds + 1 : 0;
     if (idle_rounds > 2) stop("threads wait at a barrier that the others do not reach");
   }

@@ -25,6 +25,9 @@ pub enum Fault {
     Run,
 }
 
+const GPU_IS_FULL: &str = "other processes may hold the GPU's memory (`nvidia-smi` lists them); else make \
+    `engine.cache_tokens` smaller, train shorter rows, or keep fewer activations";
+
 /// `Result` with [`Failure`].
 pub type Outcome<T = ()> = Result<T, Failure>;
 
@@ -53,8 +56,11 @@ impl Failure {
 
     /// Prints the failure to stderr and gives its exit code.
     pub fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.message());
-        if let Some(hint) = &self.hint {
+        let message = self.message();
+        eprintln!("error: {message}");
+        // Memory runs out anywhere below, so what to change is said here.
+        let full = message.contains("CUDA_ERROR_OUT_OF_MEMORY").then_some(GPU_IS_FULL);
+        if let Some(hint) = self.hint.as_deref().or(full) {
             eprintln!("hint: {hint}");
         }
         match self.fault {
@@ -67,7 +73,9 @@ impl Failure {
     pub fn message(&self) -> String {
         let mut message = String::new();
         for cause in self.error.chain() {
-            let text = cause.to_string().replace('\n', " ");
+            let text = cause.to_string();
+            // The tensor library puts a backtrace behind its message where RUST_BACKTRACE is set.
+            let text = text.split("\n   0: ").next().unwrap_or_default().trim_end().replace('\n', " ");
             if message.is_empty() {
                 message = text;
             } else if !message.contains(&text) {

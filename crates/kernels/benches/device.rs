@@ -10,8 +10,10 @@
 use candle_core::cuda_backend::cudarc::driver::sys::CUevent_flags;
 use candle_core::{DType, Device, Tensor};
 use recon_kernels::adamw::{self, AdamW, Weights};
+use recon_kernels::attention::Backend;
 use recon_kernels::paged::{self, PagedRun};
-use recon_kernels::{attention, cross_entropy, device, embedding, linear, norm, rms_norm, rope, swiglu};
+use recon_kernels::sampling::{self, Draw, Mask, Masks};
+use recon_kernels::{cross_entropy, device, embedding, linear, norm, rms_norm, rope, swiglu};
 
 /// Llama-3-8B.
 const D: usize = 4096;
@@ -139,14 +141,24 @@ fn rows(b: &Bench, n: usize) -> Outcome {
 fn attentions(b: &Bench, n: usize) -> Outcome {
     let (q, k, v) = (b.random(&[n, H, E])?, b.random(&[n, K, E])?, b.random(&[n, K, E])?);
     let (d_o, scale) = (b.random(&[n, H, E])?, 1.0 / (E as f64).sqrt());
-    let flops = 4.0 * (H * E) as f64 * (n as f64).powi(2) / 2.0;
-    let whole = 0..n;
-    let one = std::slice::from_ref(&whole);
-    b.run("attention_forward", n, Work::Flops(flops), || attention::forward(&q, &k, &v, one, scale))?;
-    let (o, lse) = attention::forward(&q, &k, &v, one, scale)?;
-    b.run("attention_backward", n, Work::Flops(2.5 * flops), || {
-        attention::backward(&d_o, &q, &k, &v, &o, &lse, one, scale)
-    })
+    for (name, backend) in [("attention", Backend::Own), ("attention_cudnn", Backend::Cudnn)] {
+        if let Err(error) = backend.check() {
+            eprintln!("{name} is not measured: {error}");
+            continue;
+        }
+        for (documents, length) in [("", n), ("_4k_documents", 4096)] {
+            let spans: Vec<_> = (0..n).step_by(length).map(|start| start..start + length).collect();
+            let flops = 4.0 * (H * E) as f64 * (n * length) as f64 / 2.0;
+            b.run(&format!("{name}{documents}_forward"), n, Work::Flops(flops), || {
+                backend.forward(&q, &k, &v, &spans, scale)
+            })?;
+            let (o, lse) = backend.forward(&q, &k, &v, &spans, scale)?;
+            b.run(&format!("{name}{documents}_backward"), n, Work::Flops(2.5 * flops), || {
+                backend.backward(&d_o, &q, &k, &v, &o, &lse, &spans, scale)
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn heads(b: &Bench, n: usize) -> Outcome {
@@ -192,6 +204,20 @@ fn serving(b: &Bench, context: usize) -> Outcome {
     Ok(())
 }
 
+/// A token for each of 32 sequences, with half of the ids allowed; the ids' copy to the host counts.
+fn sampling(b: &Bench) -> Outcome {
+    let logits = b.random(&[32, V])?.to_dtype(DType::F32)?;
+    let masks = Masks::new(&[Mask::new(V, |id| id % 2 == 0)], &b.device)?;
+    for (op, temperature, top_p) in
+        [("sampling_cold_32", 0.0, 1.0), ("sampling_32", 1.0, 1.0), ("sampling_top_p_32", 1.0, 0.9)]
+    {
+        let draws: Vec<Draw> =
+            (0..32).map(|i| Draw { temperature, top_p, uniform: f64::from(i) / 32.0, mask: Some(0) }).collect();
+        b.run(op, 32, Work::Bytes(32.0 * V as f64 * 4.0), || sampling::draw(&logits, Some(&masks), &draws))?;
+    }
+    Ok(())
+}
+
 fn optimizer(b: &Bench) -> Outcome {
     let n = 218_112_000; // one layer of Llama-3-8B
     let options = AdamW { lr: 1e-4, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 10 };
@@ -229,5 +255,6 @@ fn main() -> Outcome {
         heads(&bench, n)?;
         serving(&bench, n.min(32_768))?;
     }
+    sampling(&bench)?;
     optimizer(&bench)
 }

@@ -16,13 +16,86 @@ use std::ops::Range;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use crate::device::DeviceError;
 #[cfg(recon_device)]
 use crate::device::attention as device;
+#[cfg(feature = "cudnn")]
+use crate::device::cudnn;
 use crate::element::{Element, for_element, sum2, wide};
 use crate::error::{Error, Result};
 use crate::matmul::{Into, Mat, multiply};
 use crate::operand::{Operand, fresh};
 use crate::tile::{Attended, Heads, KEY_BLOCK, KEY_GRAIN, QUERY_BLOCK, QueryTile};
+
+/// Who computes attention on a GPU. The CPU has one way, whatever is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// `kernels/attention.cu`.
+    #[default]
+    Own,
+    /// cuDNN's graphs: bf16, head dimensions up to 128; needs the feature `cudnn` and the library.
+    Cudnn,
+}
+
+impl Backend {
+    /// Refuses a backend that this program or this machine does not have.
+    ///
+    /// # Errors
+    /// [`DeviceError::WithoutCudnn`] and [`DeviceError::Cudnn`].
+    pub fn check(self) -> Result<(), DeviceError> {
+        match self {
+            Self::Own => Ok(()),
+            #[cfg(feature = "cudnn")]
+            Self::Cudnn => crate::device::cudnn::check(),
+            #[cfg(not(feature = "cudnn"))]
+            Self::Cudnn => Err(DeviceError::WithoutCudnn),
+        }
+    }
+
+    /// As [`forward`].
+    ///
+    /// # Errors
+    /// As [`forward`]; from cuDNN also its own refusals.
+    pub fn forward(
+        self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        spans: &[Range<usize>],
+        scale: f64,
+    ) -> Result<(Tensor, Tensor)> {
+        #[cfg(feature = "cudnn")]
+        if self == Self::Cudnn {
+            on_device!("attention::forward", q, call => cudnn::forward(&call, [q, k, v], spans, scale));
+        }
+        forward(q, k, v, spans, scale)
+    }
+
+    /// As [`backward`].
+    ///
+    /// # Errors
+    /// As [`backward`]; from cuDNN also its own refusals.
+    #[expect(clippy::too_many_arguments, reason = "the operands of one formula, none of them optional")]
+    pub fn backward(
+        self,
+        d_o: &Tensor,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        o: &Tensor,
+        lse: &Tensor,
+        spans: &[Range<usize>],
+        scale: f64,
+    ) -> Result<(Tensor, Tensor, Tensor)> {
+        #[cfg(feature = "cudnn")]
+        if self == Self::Cudnn {
+            on_device!("attention::backward", d_o, call =>
+                cudnn::backward(&call, [q, k, v], [d_o, o, lse], spans, scale));
+        }
+        backward(d_o, q, k, v, o, lse, spans, scale)
+    }
+}
 
 /// (o `[N, H, E]`, log-sum-exp `[N, H]`).
 ///

@@ -223,6 +223,7 @@ fn what_contradicts_itself_is_refused() {
 #[cfg(any(feature = "cuda", feature = "emulated"))]
 mod device {
     use candle_core::Device;
+    use recon_kernels::attention::Backend;
 
     use super::common::device::{DTYPES, narrow, on_device, rounded, tensor};
     use super::*;
@@ -234,10 +235,20 @@ mod device {
     }
 
     fn run(shape: &Shape, inputs: &Inputs, dtype: DType, device: &Device) -> [Tensor; 5] {
+        run_by(Backend::Own, shape, inputs, dtype, device)
+    }
+
+    fn run_by(by: Backend, shape: &Shape, inputs: &Inputs, dtype: DType, device: &Device) -> [Tensor; 5] {
         let [q, k, v, d_o] = tensors(shape, inputs, dtype, device);
-        let (o, lse) = attention::forward(&q, &k, &v, &shape.spans, shape.scale()).unwrap();
-        let (dq, dk, dv) = attention::backward(&d_o, &q, &k, &v, &o, &lse, &shape.spans, shape.scale()).unwrap();
+        let (o, lse) = by.forward(&q, &k, &v, &shape.spans, shape.scale()).unwrap();
+        let (dq, dk, dv) = by.backward(&d_o, &q, &k, &v, &o, &lse, &shape.spans, shape.scale()).unwrap();
         [o, lse, dq, dk, dv]
+    }
+
+    /// Who can compute a case: ours every one, cuDNN those in bf16 where it is compiled in.
+    fn backends(dtype: DType) -> &'static [Backend] {
+        let cudnn = cfg!(feature = "cudnn") && dtype == DType::BF16;
+        if cudnn { &[Backend::Own, Backend::Cudnn] } else { &[Backend::Own] }
     }
 
     fn held(inputs: Inputs, dtype: DType) -> Inputs {
@@ -273,16 +284,18 @@ mod device {
                     (case(exact.dk, rough.dk), "dk"),
                     (case(exact.dv, rough.dv), "dv"),
                 ];
-                on_device(|device| {
-                    let got = run(shape, &inputs, dtype, device);
-                    for ((case, name), got) in cases.iter().zip(&got) {
-                        // A document of one token has p = 1 and ds = 0 exactly; its dq and dk are rounding alone.
-                        if shape.n > 1 || !["dq", "dk"].contains(name) {
-                            case.check(got, &format!("{name} of case {seed} {dtype:?}"));
+                for &by in backends(dtype) {
+                    on_device(|device| {
+                        let got = run_by(by, shape, &inputs, dtype, device);
+                        for ((case, name), got) in cases.iter().zip(&got) {
+                            // A document of one token has p = 1 and ds = 0 exactly; its dq and dk are rounding alone.
+                            if shape.n > 1 || !["dq", "dk"].contains(name) {
+                                case.check(got, &format!("{name} of case {seed} {dtype:?} by {by:?}"));
+                            }
                         }
-                    }
-                    got.map(|t| bits(&t))
-                });
+                        got.map(|t| bits(&t))
+                    });
+                }
             }
         }
     }

@@ -13,8 +13,9 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
+use recon_kernels::attention::Backend;
 use recon_kernels::rope::Table;
-use recon_kernels::{attention, linear, rms_norm, rope, swiglu};
+use recon_kernels::{linear, rms_norm, rope, swiglu};
 
 use crate::layout::slot;
 use crate::params::view;
@@ -53,6 +54,7 @@ impl LayerTensors {
 /// What all layers of one batch share.
 pub(crate) struct Block<'a> {
     pub(crate) config: &'a Config,
+    pub(crate) attention: Backend,
     pub(crate) table: &'a Table,
     /// Position of every row in its document, u32 `[N]`.
     pub(crate) positions: &'a Tensor,
@@ -130,7 +132,7 @@ impl Block<'_> {
 
     /// Causal attention inside each span.
     pub(crate) fn attend(&self, p: &Projected, spans: &[Range<usize>]) -> Result<Attended> {
-        let (o, lse) = attention::forward(&p.q, &p.k, &p.v, spans, self.scale())?;
+        let (o, lse) = self.attention.forward(&p.q, &p.k, &p.v, spans, self.scale())?;
         Ok(Attended { o, lse })
     }
 
@@ -234,7 +236,7 @@ impl Block<'_> {
         spans: &[Range<usize>],
     ) -> Result<Tensor> {
         let Attended { o, lse } = attended;
-        let (d_q, d_k, d_v) = attention::backward(d_o, &p.q, &p.k, &p.v, o, lse, spans, self.scale())?;
+        let (d_q, d_k, d_v) = self.attention.backward(d_o, &p.q, &p.k, &p.v, o, lse, spans, self.scale())?;
         let d_q = rope::backward(&d_q, self.table, self.positions)?.flatten_from(1)?;
         let d_k = rope::backward(&d_k, self.table, self.positions)?.flatten_from(1)?;
         let d_v = d_v.flatten_from(1)?;

@@ -7,6 +7,8 @@
 //! embedding; full logits exist only where [`Llama::logits`] asks for them.
 
 use candle_core::{DType, Device, Tensor};
+use recon_kernels::attention::Backend;
+use recon_kernels::rope::Table;
 use recon_kernels::{cross_entropy, embedding, linear, rms_norm};
 
 use crate::block::{Block, LayerTensors, Saved};
@@ -38,6 +40,7 @@ pub struct Llama {
     frequencies: Frequencies,
     device: Device,
     dtype: DType,
+    attention: Backend,
     embed: UnitLayout,
     head: UnitLayout,
     layers: Vec<UnitLayout>,
@@ -52,11 +55,22 @@ impl Llama {
             frequencies: Frequencies::new(&config),
             device: device.clone(),
             dtype,
+            attention: Backend::Own,
             embed: config.layout(Unit::Embed),
             head: config.layout(config.head_unit()),
             layers: (0..config.num_hidden_layers).map(|layer| config.layout(Unit::Layer(layer))).collect(),
             config,
         })
+    }
+
+    /// The same model with its attention over packed rows computed by `attention`, where the device has it.
+    #[must_use]
+    pub fn with_attention(self, attention: Backend) -> Self {
+        Self { attention, ..self }
+    }
+
+    fn block<'a>(&'a self, table: &'a Table, positions: &'a Tensor) -> Block<'a> {
+        Block { config: &self.config, attention: self.attention, table, positions }
     }
 
     /// The configuration.
@@ -78,7 +92,7 @@ impl Llama {
         let rows = Rows::new(packed, self.config.vocab_size)?;
         let (ids, positions) = (self.indices(&rows.ids)?, self.indices(&rows.positions)?);
         let table = self.frequencies.table(&rows.positions, self.dtype, &self.device)?;
-        let block = Block { config: &self.config, table: &table, positions: &positions };
+        let block = self.block(&table, &positions);
 
         let mut x = self.embed(params, &ids)?;
         let mut kept = Vec::with_capacity(self.layers.len());
@@ -136,7 +150,7 @@ impl Llama {
         };
         let table = self.frequencies.table(positions, self.dtype, &self.device)?;
         let positions = self.indices(positions)?;
-        let block = Block { config: &self.config, table: &table, positions: &positions };
+        let block = self.block(&table, &positions);
         let mut x = self.embed(params, &self.indices(ids)?)?;
         for (layer, layout) in self.layers.iter().enumerate() {
             let lease = self.lease(params, Unit::Layer(layer), layout)?;

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use recon_kernels::attention::Backend;
 use recon_llama::{ActivationPolicy, Precision, place};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,11 @@ impl OptimizerState {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_own(attention: &Backend) -> bool {
+    *attention == Backend::Own
+}
+
 /// How to train. The defaults are ProLong's second stage, but for the number of steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -77,6 +83,9 @@ pub struct TrainOptions {
     /// `masters` or `stochastic`; looked at in bf16 only.
     #[serde(skip_serializing_if = "OptimizerState::is_default")]
     pub optimizer_state: OptimizerState,
+    /// `own` or `cudnn`: who computes attention on a GPU. cuDNN needs bf16.
+    #[serde(skip_serializing_if = "is_own")]
+    pub attention: Backend,
     /// `{ steps = N }` or `{ epochs = X }`.
     pub duration: Duration,
     /// `model` continues its weights, `random` starts from fresh ones.
@@ -118,6 +127,7 @@ impl Default for TrainOptions {
             device: "cpu".into(),
             precision: None,
             optimizer_state: OptimizerState::Masters,
+            attention: Backend::Own,
             duration: Duration::Epochs(1.0),
             init: Init::Model,
             micro_batch_rows: one,
@@ -176,6 +186,9 @@ impl TrainOptions {
                 "is `stochastic`, which is for bf16 parameters; this run is in f32".into(),
             );
         }
+        if self.attention == Backend::Cudnn && precision == Precision::F32 {
+            return wrong("attention", "is `cudnn`, which computes in bf16 on a GPU; this run is in f32".into());
+        }
         match self.duration {
             Duration::Steps(0) => return wrong("duration", "is 0 steps".into()),
             Duration::Epochs(epochs) if !positive(epochs) => return wrong("duration", format!("is {epochs} epochs")),
@@ -229,6 +242,7 @@ mod tests {
         let base = TrainOptions::default();
         base.validate().unwrap();
         for (key, options) in [
+            ("attention", TrainOptions { attention: Backend::Cudnn, ..base.clone() }),
             ("duration", TrainOptions { duration: Duration::Steps(0), ..base.clone() }),
             ("duration", TrainOptions { duration: Duration::Epochs(f64::NAN), ..base.clone() }),
             ("lr", TrainOptions { lr: -1.0, ..base.clone() }),

@@ -103,13 +103,14 @@ pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observe
     }
     let steps = options.steps(rows.rows());
     let identity = Identity::new(&config, options, rows.identity(), steps);
-    let (device, precision) = place::open(&options.device, options.precision)?;
-    let (dtype, masters) = (precision.dtype(), options.has_masters(precision));
     let memory = MemoryPlan::new(&config, options, rows.row_tokens());
     let change =
         "use `train.activations = \"block_inputs\"`, `train.optimizer_state = \"stochastic\"`, or shorter rows";
-    device::require(&device, "the run", memory.total_bytes, change).map_err(recon_llama::Error::from)?;
-    let model = Llama::new(config.clone(), &device, dtype)?;
+    device::require(&options.device, "the run", memory.total_bytes, change).map_err(recon_llama::Error::from)?;
+    let (device, precision) = place::open(&options.device, options.precision)?;
+    let (dtype, masters) = (precision.dtype(), options.has_masters(precision));
+    options.attention.check().map_err(recon_llama::Error::from)?;
+    let model = Llama::new(config.clone(), &device, dtype)?.with_attention(options.attention);
     let restored =
         if plan.resume { restore(&checkpoints, &config, (&device, dtype), masters, &identity)? } else { None };
     let mut trainer = match restored {

@@ -73,9 +73,7 @@ pub(crate) fn gpu(root: &Path, binary: Option<&Path>, only: &str) -> anyhow::Res
     let read = |text: &str| text.lines().filter_map(Timing::read).collect::<Vec<_>>();
     let mut query = Command::new("nvidia-smi");
     query.args(["--query-gpu=name,driver_version", "--format=csv,noheader"]);
-    let mut revision = Command::new("git");
-    revision.args(["rev-parse", "--short", "HEAD"]).current_dir(root);
-    print(&format!("{}, commit {}\n\n{}", line(&mut query), line(&mut revision), table(&read(&ours), &read(&torch))));
+    print(&format!("{}, commit {}\n\n{}", line(&mut query), revision(root), table(&read(&ours), &read(&torch))));
     Ok(true)
 }
 
@@ -111,8 +109,27 @@ pub(crate) fn cpu(root: &Path, python: &Path) -> anyhow::Result<bool> {
     cargo.args(["bench", "--package", "recon-kernels", "--bench", "throughput", "--"]).current_dir(root);
     let ours = output(&mut cargo)?;
     let torch = output(Command::new(python).arg(root.join("scripts/bench/torch_cpu.py")))?;
-    print(&side_by_side(&ours, &torch));
+    let version = torch.lines().next().and_then(|line| line.split_once('\t')).map_or("–", |(version, _)| version);
+    let head = format!("{}, {version}, commit {}", processor(), revision(root));
+    print(&format!("{head}\n\n{}", side_by_side(&ours, &torch)));
     Ok(true)
+}
+
+/// The processor's name, how many there are, and the widest instruction set that our loops use.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let value = |key: &str| text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split_once(": "));
+    let name = value("model name").map_or("–", |(_, name)| name);
+    let family = value("cpu family").zip(value("model\t")).map(|((_, family), (_, model))| (family, model));
+    let family = family.map_or(String::new(), |(family, model)| format!(" (family {family}, model {model})"));
+    let flags = value("flags").map_or("", |(_, flags)| flags);
+    let widest = if flags.contains("avx512f") { "AVX-512" } else { "no AVX-512" };
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    format!("{name}{family}, {cores} cores, {widest}")
+}
+
+fn revision(root: &Path) -> String {
+    line(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(root))
 }
 
 fn side_by_side(ours: &str, torch: &str) -> String {

@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod bench;
+mod emulated;
 mod parity;
 mod speed;
 mod tidy;
@@ -48,7 +49,11 @@ enum Task {
     /// `ruff analyze graph`; writes docs/graph-speed.md.
     GraphSpeed,
     /// Run every CUDA kernel on the CPU, through the device's code, against the float64 references; needs a C++ compiler.
-    KernelsEmulated,
+    KernelsEmulated {
+        /// Run the tests on kernels with planted bugs instead: each bug must be found.
+        #[arg(long)]
+        planted: bool,
+    },
     /// Time every kernel on the GPU beside PyTorch; prints one table.
     BenchGpu {
         /// The compiled bench (`--bench device`), for a machine without Rust.
@@ -88,7 +93,8 @@ fn main() -> ExitCode {
             accuracy::run(&workspace_root(), language.as_deref(), recon.as_deref(), differences)
         }
         Task::GraphSpeed => speed::run(&workspace_root()),
-        Task::KernelsEmulated => kernels_emulated(),
+        Task::KernelsEmulated { planted: false } => emulated::run(&workspace_root()),
+        Task::KernelsEmulated { planted: true } => emulated::planted(&workspace_root()),
         Task::BenchGpu { binary, root, only } => bench::gpu(&root, binary.as_deref(), &only),
         Task::BenchCpu { python } => bench::cpu(&workspace_root(), &python),
         Task::Nano { arguments } => nano(&arguments),
@@ -101,14 +107,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn kernels_emulated() -> anyhow::Result<bool> {
-    let mut command = std::process::Command::new(env!("CARGO"));
-    command.args(["test", "--package", "recon-kernels", "--package", "recon-llama", "--package", "recon-train"]);
-    let features = "recon-kernels/emulated,recon-llama/emulated,recon-train/emulated";
-    command.args(["--features", features, "--tests", "--", "device"]);
-    Ok(command.current_dir(workspace_root()).status()?.success())
 }
 
 fn nano(arguments: &[String]) -> anyhow::Result<bool> {

@@ -90,7 +90,7 @@ fn open(call: &Call<'_>, [q, k, v]: [&Tensor; 3], spans: &[Range<usize>], scale:
 }
 
 /// A result that the tiles write; rows in no span are zero.
-fn result(call: &Call<'_>, dtype: DType, shape: &[usize], covered: bool) -> Result<(Tensor, Address)> {
+pub(super) fn result(call: &Call<'_>, dtype: DType, shape: &[usize], covered: bool) -> Result<(Tensor, Address)> {
     let (tensor, address) = call.fresh(dtype, shape)?;
     if !covered && tensor.elem_count() > 0 {
         tensor.zero_set().map_err(Error::candle(call.op))?;
@@ -98,7 +98,7 @@ fn result(call: &Call<'_>, dtype: DType, shape: &[usize], covered: bool) -> Resu
     Ok((tensor, address))
 }
 
-fn covers(spans: &[Range<usize>], n: usize) -> bool {
+pub(super) fn covers(spans: &[Range<usize>], n: usize) -> bool {
     spans.iter().map(ExactSizeIterator::len).sum::<usize>() == n
 }
 

@@ -19,6 +19,12 @@ pub(crate) struct Address(pub(super) *mut c_void);
 
 impl Address {
     pub(crate) const NULL: Self = Self(std::ptr::null_mut());
+
+    /// So many bytes behind it, in the same tensor.
+    #[cfg(feature = "cudnn")]
+    pub(super) fn plus(self, bytes: usize) -> Self {
+        Self(self.0.wrapping_byte_add(bytes))
+    }
 }
 
 /// A stream, as C takes it.

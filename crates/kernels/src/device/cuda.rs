@@ -4,10 +4,10 @@
 //! around single tensors (one stream needs none), and a memory pool that keeps what it has once taken.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use candle_core::cuda_backend::CudaStorageSlice;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, result, sys};
+use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaSlice, DevicePtr, result, sys};
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Shape, Storage, Tensor};
 
 use super::call::{Address, Stream};
@@ -15,6 +15,9 @@ use super::{DeviceError, Memory};
 use crate::error::{Error, Result};
 
 static DEVICES: OnceLock<Mutex<HashMap<usize, Device>>> = OnceLock::new();
+
+/// Kept once made: a context that is given up and made again costs a quarter of a second.
+static CONTEXTS: OnceLock<Mutex<HashMap<usize, Arc<CudaContext>>>> = OnceLock::new();
 
 pub(super) fn open(index: usize) -> Result<Device, DeviceError> {
     let mut devices = DEVICES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,14 +91,21 @@ fn keep_memory(index: usize) -> Result<(), result::DriverError> {
     }
 }
 
-pub(super) fn memory(device: &CudaDevice) -> Result<Memory, DeviceError> {
-    let stream = device.cuda_stream();
-    let context = stream.context();
-    let (free, total) = context
-        .mem_get_info()
-        .map_err(|error| DeviceError::Cuda { index: context.ordinal(), message: error.to_string() })?;
+/// Takes a context of the GPU, but opens no library on it: what does not fit is refused at once.
+pub(super) fn memory(index: usize) -> Result<Memory, DeviceError> {
+    let refused = |error: result::DriverError| DeviceError::Cuda { index, message: error.to_string() };
+    let mut contexts = CONTEXTS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let context = if let Some(context) = contexts.get(&index) {
+        Arc::clone(context)
+    } else {
+        check(index)?;
+        let context = CudaContext::new(index).map_err(refused)?;
+        contexts.insert(index, Arc::clone(&context));
+        context
+    };
+    let (free, total) = context.mem_get_info().map_err(refused)?;
     // What the pool holds but nobody uses is free too.
-    let reserved = pool_bytes(context.ordinal()).unwrap_or(0);
+    let reserved = pool_bytes(index).unwrap_or(0);
     Ok(Memory { free_bytes: free as u64 + reserved, total_bytes: total as u64 })
 }
 
@@ -155,10 +165,11 @@ pub(super) fn alloc(op: &'static str, device: &Device, dtype: DType, shape: &[us
             DType::BF16 => device.alloc::<half::bf16>(elements).map(CudaStorageSlice::BF16),
             DType::F64 => device.alloc::<f64>(elements).map(CudaStorageSlice::F64),
             DType::U8 => device.alloc::<u8>(elements).map(CudaStorageSlice::U8),
+            DType::U32 => device.alloc::<u32>(elements).map(CudaStorageSlice::U32),
             _ => device.alloc::<f32>(elements).map(CudaStorageSlice::F32),
         }
     };
-    let slice = slice.map_err(|error| match memory(device) {
+    let slice = slice.map_err(|error| match memory(device.cuda_stream().context().ordinal()) {
         Ok(memory) if error.to_string().contains("OUT_OF_MEMORY") => Error::OutOfMemory {
             op,
             asked_bytes: (elements * dtype.size_in_bytes()) as u64,

@@ -24,6 +24,8 @@ mod ffi;
 pub(crate) mod attention;
 #[cfg(recon_device)]
 pub(crate) mod cross_entropy;
+#[cfg(feature = "cudnn")]
+pub(crate) mod cudnn;
 #[cfg(recon_device)]
 pub(crate) mod elementwise;
 #[cfg(recon_device)]
@@ -73,6 +75,19 @@ pub enum DeviceError {
         /// The newest CUDA version the driver supports.
         found: String,
         /// The version this program was built with.
+        needed: String,
+    },
+    /// This program cannot use cuDNN.
+    #[error(
+        "`attention = \"cudnn\"` was asked for, but this program was built without cuDNN; build it with `--features cudnn`"
+    )]
+    WithoutCudnn,
+    /// cuDNN was asked for and is not there, or too old.
+    #[error("`attention = \"cudnn\"` needs libcudnn.so.9 of version {needed} or newer, {}; or use `attention = \"own\"`", match .found { Some(found) => format!("this machine has {found}"), None => "which was not found".to_owned() })]
+    Cudnn {
+        /// The version found, if any.
+        found: Option<String>,
+        /// The oldest that will do.
         needed: String,
     },
     /// There are fewer GPUs.
@@ -162,25 +177,27 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
-/// The memory of a GPU; `None` for the CPU.
+/// The memory of the GPU of that name, which need not be open; `None` for the CPU.
 ///
 /// # Errors
-/// [`DeviceError::Cuda`].
-pub fn memory(device: &Device) -> Result<Option<Memory>, DeviceError> {
-    match device {
+/// Everything of [`DeviceError`].
+pub fn memory(name: &str) -> Result<Option<Memory>, DeviceError> {
+    match parse(name)? {
+        None => Ok(None),
         #[cfg(feature = "cuda")]
-        Device::Cuda(device) => cuda::memory(device).map(Some),
-        _ => Ok(None),
+        Some(index) => cuda::memory(index).map(Some),
+        #[cfg(not(feature = "cuda"))]
+        Some(_) => Err(DeviceError::NotBuilt { name: name.to_owned() }),
     }
 }
 
-/// Refuses `asked_bytes` for `what` where the device has fewer free; `change` says what the user can do.
+/// Refuses `asked_bytes` for `what` where the device of that name has fewer free; `change` says what the user can do.
 ///
 /// # Errors
-/// [`DeviceError::Memory`].
-pub fn require(device: &Device, what: &str, asked_bytes: u64, change: &str) -> Result<(), DeviceError> {
-    let Some(Memory { free_bytes, total_bytes }) = memory(device)? else { return Ok(()) };
-    refuse_above(free_bytes, total_bytes, &format!("{:?}", device.location()), what, asked_bytes, change)
+/// Everything of [`DeviceError`].
+pub fn require(name: &str, what: &str, asked_bytes: u64, change: &str) -> Result<(), DeviceError> {
+    let Some(Memory { free_bytes, total_bytes }) = memory(name)? else { return Ok(()) };
+    refuse_above(free_bytes, total_bytes, name, what, asked_bytes, change)
 }
 
 fn refuse_above(
