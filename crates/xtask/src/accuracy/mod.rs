@@ -17,7 +17,9 @@ mod madge;
 mod oracle;
 mod order;
 mod page;
+mod php;
 mod record;
+mod ruby;
 mod ruff;
 mod rustc;
 mod tools;
@@ -34,7 +36,7 @@ use tools::Tools;
 
 /// Every oracle, in the order of the page.
 const ORACLES: &[&dyn Oracle] =
-    &[&ruff::Ruff, &tsc::Tsc, &madge::Madge, &rustc::Rustc, &golang::Golang, &gcc::C, &gcc::CPP, &javac::Javac];
+    &[&ruff::Ruff, &tsc::Tsc, &madge::Madge, &rustc::Rustc, &golang::Golang, &gcc::C, &gcc::CPP, &javac::Javac, &php::Php, &ruby::Ruby];
 
 /// What one language came to.
 struct Outcome {

@@ -8,6 +8,17 @@ use serde::Deserialize;
 
 use super::tools::{self, Tools};
 
+/// Settings with which every source file takes part: a witness judges files that a person would
+/// not train on like any other.
+const UNCLEANED: &str = "\
+[clean]
+generated = false
+vendored = false
+encoded_data = false
+secrets = false
+shape = { max_lines = 1_000_000_000, max_bytes = 1_000_000_000, max_line_chars = 1_000_000_000, measured_from_bytes = 1_000_000_000, xml_start = false }
+";
+
 /// A repository's graph.
 #[derive(Debug, Deserialize)]
 pub(super) struct Record {
@@ -37,8 +48,11 @@ pub(super) struct Edge {
 impl Record {
     /// What `recon graph` says about a directory.
     pub(super) fn of(tools: &Tools, directory: &Path) -> anyhow::Result<Self> {
+        let settings = tools.work.join("recon.toml");
+        std::fs::write(&settings, UNCLEANED)?;
         let mut command = Command::new(&tools.recon);
-        command.args(["graph", "--format", "json"]).arg(directory).current_dir(&tools.work);
+        command.args(["graph", "--format", "json", "--config"]).arg(settings).arg(directory);
+        command.current_dir(&tools.work);
         let mut record: Self = serde_json::from_str(&tools::output(&mut command)?)?;
         record.languages = record.files.drain(..).map(|file| (file.path, file.language)).collect();
         Ok(record)
