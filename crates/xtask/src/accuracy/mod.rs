@@ -35,8 +35,18 @@ use record::Record;
 use tools::Tools;
 
 /// Every oracle, in the order of the page.
-const ORACLES: &[&dyn Oracle] =
-    &[&ruff::Ruff, &tsc::Tsc, &madge::Madge, &rustc::Rustc, &golang::Golang, &gcc::C, &gcc::CPP, &javac::Javac, &php::Php, &ruby::Ruby];
+const ORACLES: &[&dyn Oracle] = &[
+    &ruff::Ruff,
+    &tsc::Tsc,
+    &madge::Madge,
+    &rustc::Rustc,
+    &golang::Golang,
+    &gcc::C,
+    &gcc::CPP,
+    &javac::Javac,
+    &php::Php,
+    &ruby::Ruby,
+];
 
 /// What one language came to.
 struct Outcome {

@@ -106,14 +106,20 @@ impl Oracle for Php {
     }
 
     fn class(&self, subject: &Subject<'_>, difference: &Difference<'_>) -> String {
-        let Difference { from, line, ours, .. } = *difference;
+        let Difference { from, to, line, ours } = *difference;
         let text = subject.line(from, line);
-        let include = ["include", "require"].iter().any(|word| text.contains(word));
+        let include = ["include", "require"].iter().any(|word| text.starts_with(word));
+        let target = std::fs::read(subject.directory.join(to)).unwrap_or_default();
+        let target = String::from_utf8_lossy(&target);
         match ours {
             true if include => "*includes*: a path that only the program's own include path leads to",
             true => "*names*: a name php-parser or composer finds elsewhere",
-            false if include => "*includes*: a path recon does not resolve",
-            false => "*names*: a name recon does not resolve",
+            false if include => "*includes*: a path that the include path set in the program finds elsewhere",
+            false if target.contains("defined('") => "*names*: a constant defined only where nothing else has",
+            false if subject.directory.join("composer.json").exists() => {
+                "*names*: a global function or class of a file that composer does not load for it"
+            }
+            false => "*names*: a name that files php-parser does not parse define too",
         }
         .to_owned()
     }

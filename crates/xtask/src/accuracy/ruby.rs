@@ -43,7 +43,7 @@ impl Oracle for Ruby {
     }
 
     fn compared(&self) -> &'static str {
-        "TODO"
+        "Sources are Debian's upstream archives; files that Ruby 3.1 does not parse are left out. *requires*: pairs by every `require`, `require_relative`, `require_dependency`, `load` and `autoload` in Ruby's own syntax tree whose path is made of literals, `__dir__`, `__FILE__` and functions of `File`; such an expression is evaluated by Ruby, and the path is searched by Ruby along a load path of the own gem's directories (its gemspec is run to know them), `test` and `spec` for files below them, the other gems of the archive, Ruby's own libraries. An `autoload` without a path is ActiveSupport's, which is asked for it. *constants*: pairs (file of a constant, file that Zeitwerk loads the longest known part of it from) in Rails applications and engines, looked up as Ruby looks in modules around, innermost first, what the file defines itself before all. Which directories are loaded Rails' own configuration says, and the application's initializer of Zeitwerk, which is run; what a name in them means Zeitwerk's inflector. Ancestors are not looked into by either side, and a gem that requires its files has no pairs by constants. A pair that a require joins is left out of *constants* on both sides, as recon writes it once."
     }
 
     fn packages(&self) -> &'static [Package] {
@@ -76,7 +76,9 @@ impl Oracle for Ruby {
             }
         }
         let (mut required, mut used) = (Edges::new(), Edges::new());
-        for (pair, line) in subject.ours("ruby", |edge| seen.contains(&edge.from) && seen.contains(&edge.to)) {
+        // A program may also load what is no Ruby by its name.
+        let parsed = |path: &String| seen.contains(path) || subject.record.language(path) != Some("ruby");
+        for (pair, line) in subject.ours("ruby", |edge| parsed(&edge.from) && parsed(&edge.to)) {
             let asks = asks(&subject.line(&pair.0, line));
             if asks { &mut required } else { &mut used }.insert(pair, line);
         }
@@ -89,10 +91,13 @@ impl Oracle for Ruby {
     }
 
     fn class(&self, subject: &Subject<'_>, difference: &Difference<'_>) -> String {
-        let Difference { from, line, ours, .. } = *difference;
+        let Difference { from, to, line, ours } = *difference;
         match (ours, asks(&subject.line(from, line))) {
-            (true, true) => "*requires*: a path Ruby finds elsewhere or not at all",
-            (true, false) => "*constants*: a constant Zeitwerk has elsewhere or not at all",
+            (true, true) => "*requires*: a path made with a variable, which the witness does not follow",
+            (true, false) if to.contains("/test/") => {
+                "*constants*: a directory that a test gives its loader while it runs"
+            }
+            (true, false) => "*constants*: a file that the program tells its loader to ignore",
             (false, true) => "*requires*: a path recon does not resolve",
             (false, false) => "*constants*: a constant recon does not resolve",
         }
@@ -102,8 +107,11 @@ impl Oracle for Ruby {
 
 /// Whether a line asks for a file by its path.
 fn asks(line: &str) -> bool {
-    let words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-    words.into_iter().any(|word| {
-        matches!(word, "require" | "require_relative" | "require_dependency" | "autoload" | "load")
+    const CALLS: [&str; 5] = ["require", "require_relative", "require_dependency", "autoload", "load"];
+    CALLS.iter().any(|call| {
+        line.match_indices(call).any(|(at, _)| {
+            let free = !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_.:".contains(c));
+            free && line[at + call.len()..].starts_with([' ', '('])
+        }) || line.contains(&format!("Kernel.{call}"))
     })
 }

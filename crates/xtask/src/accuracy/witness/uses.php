@@ -14,6 +14,7 @@ use PhpParser\Node\Scalar\MagicConst;
 use PhpParser\Node\Stmt;
 
 require '/usr/share/php/PhpParser/autoload.php';
+require '/usr/share/php/Composer/Autoload/ClassLoader.php';
 
 /** Names and includes of one file. */
 final class Reader extends PhpParser\NodeVisitorAbstract
@@ -24,6 +25,8 @@ final class Reader extends PhpParser\NodeVisitorAbstract
     public array $uses = [];
     /** @var array<array{string, int}> path and line */
     public array $includes = [];
+    /** @var string[] directories that the file puts on the include path */
+    public array $includePath = [];
 
     public function __construct(private string $path)
     {
@@ -52,6 +55,8 @@ final class Reader extends PhpParser\NodeVisitorAbstract
             $argument = $node->args[0]->value ?? null;
             if ($node->name->toLowerString() === 'define' && $argument instanceof Node\Scalar\String_) {
                 $this->declares[] = ['const', ltrim($argument->value, '\\')];
+            } elseif ($node->name->toLowerString() === 'set_include_path' && $argument !== null) {
+                $this->includePath = explode(PATH_SEPARATOR, $this->value($argument) ?? '');
             }
         } elseif ($node instanceof Expr\ConstFetch) {
             $this->name('const', $node->name);
@@ -74,6 +79,15 @@ final class Reader extends PhpParser\NodeVisitorAbstract
 
     private function include(Expr\Include_ $node): void
     {
+        $path = $this->value($node->expr);
+        if ($path !== null) {
+            $this->includes[] = [$path, $node->getStartLine()];
+        }
+    }
+
+    /** The value of an expression that says where files are; none where only a run knows. */
+    private function value(Expr $expression): ?string
+    {
         $evaluator = new ConstExprEvaluator(function (Expr $expr) use (&$evaluator) {
             if ($expr instanceof MagicConst\Dir) {
                 return dirname($this->path);
@@ -81,15 +95,19 @@ final class Reader extends PhpParser\NodeVisitorAbstract
             if ($expr instanceof MagicConst\File) {
                 return $this->path;
             }
-            if ($expr instanceof Expr\FuncCall && $expr->name instanceof Node\Name && $expr->name->toLowerString() === 'dirname') {
-                return dirname(...array_map(fn ($arg) => $evaluator->evaluateDirectly($arg->value), $expr->args));
+            if ($expr instanceof Expr\ConstFetch && in_array((string) $expr->name, ['PATH_SEPARATOR', 'DIRECTORY_SEPARATOR'])) {
+                return constant((string) $expr->name);
+            }
+            $function = $expr instanceof Expr\FuncCall && $expr->name instanceof Node\Name ? $expr->name->toLowerString() : '';
+            if (in_array($function, ['dirname', 'get_include_path'])) {
+                return $function(...array_map(fn ($arg) => $evaluator->evaluateDirectly($arg->value), $expr->args));
             }
             throw new PhpParser\ConstExprEvaluationException('not constant');
         });
         try {
-            $this->includes[] = [(string) $evaluator->evaluateDirectly($node->expr), $node->getStartLine()];
+            return (string) $evaluator->evaluateDirectly($expression);
         } catch (PhpParser\ConstExprEvaluationException) {
-            // A path that only a run knows.
+            return null;
         }
     }
 }
@@ -139,17 +157,26 @@ $listed = function (string $name) use ($root, $inside): array {
     $list = "$root/vendor/composer/autoload_$name.php";
     return is_file($list) ? array_map(fn (string $path) => $inside(realpath($path)), require $list) : [];
 };
-$loaded = $listed('classmap');
+$loaded = array_intersect($listed('classmap'), array_keys($files));
 $always = $listed('files');
+$composer = new Composer\Autoload\ClassLoader();
+foreach (['psr4' => 'setPsr4', 'namespaces' => 'set'] as $name => $set) {
+    $list = "$root/vendor/composer/autoload_$name.php";
+    foreach (is_file($list) ? require $list : [] as $prefix => $directories) {
+        $composer->$set($prefix, $directories);
+    }
+}
 
 /** The file that a name is loaded from; none where PHP has it, or where several files declare it. */
-$find = function (string $from, string $kind, string $name) use ($declared, $loaded, $always): ?string {
+$find = function (string $from, string $kind, string $name) use ($declared, $loaded, $always, $composer, $inside): ?string {
     $files = $declared[key_of($kind, $name)] ?? [];
     if (isset($files[$from])) {
         return $from;
     }
-    if ($kind === 'class' && isset($loaded[$name])) {
-        return $loaded[$name];
+    // Of its own class, composer's map has the copy that it writes; its rule for prefixes has not.
+    $file = $kind === 'class' ? $loaded[$name] ?? $inside((string) $composer->findFile($name)) : '';
+    if ($file !== '') {
+        return $file;
     }
     if (is_internal($kind, $name)) {
         return null;
@@ -157,6 +184,8 @@ $find = function (string $from, string $kind, string $name) use ($declared, $loa
     $first = array_intersect($always, array_keys($files));
     return $first ? reset($first) : (count($files) === 1 ? array_key_first($files) : null);
 };
+$includePath = array_merge(...array_map(fn ($reader) => $reader->includePath, array_values($files)));
+$includePath = array_map(fn ($path) => "$path/", array_filter(array_unique($includePath), fn ($path) => str_starts_with($path, '/')));
 foreach ($files as $from => $reader) {
     echo "seen\t$from\n";
     foreach ($reader->uses as [$kind, $name, $global, $line]) {
@@ -166,9 +195,14 @@ foreach ($files as $from => $reader) {
         }
     }
     foreach ($reader->includes as [$path, $line]) {
-        // A relative path is looked for in the working directory, which is the script's or the
-        // project's, and beside the including file.
-        $bases = str_starts_with($path, '/') ? [''] : [dirname("$root/$from") . '/', "$root/"];
+        // A relative path is looked for on the include path, beside the including file and in the
+        // working directory, which is the project's.
+        $bases = [...$includePath, dirname("$root/$from") . '/', "$root/"];
+        $bases = match (true) {
+            str_starts_with($path, '/') => [''],
+            str_starts_with($path, '.') => array_slice($bases, -2),
+            default => $bases,
+        };
         foreach ($bases as $base) {
             $to = realpath($base . $path);
             if ($to && isset($files[$inside($to)]) && $inside($to) !== $from) {

@@ -119,13 +119,17 @@ class Reader
   def active_support_path(constant, nesting)
     return unless constant&.type == :LIT && constant.children[0].is_a?(Symbol) && nesting.first
 
+    promised = nil
     around = Module.new
     around.define_singleton_method(:name) { nesting.first }
-    around.extend(ActiveSupport::Autoload)
+    # Ruby's own method would say nothing of a file that this program has loaded.
+    around.define_singleton_method(:autoload) { |_, path| promised = path }
+    around.singleton_class.prepend(ActiveSupport::Autoload)
+    ActiveSupport::Autoload.extended(around)
     ask = -> { around.autoload(constant.children[0]) }
     @autoload.reverse_each { |method, path| ask = ask.then { |inner| -> { around.send(method, path, &inner) } } }
     ask.call
-    around.autoload?(constant.children[0])
+    promised
   end
 
   PATHS = %i[expand_path join dirname].freeze
@@ -163,7 +167,9 @@ class Application
   # The constants by name, each with its file; none for a directory.
   def constants
     @main.send(:root_dirs).each_with_object({}) do |(directory, around), found|
-      walk(directory, around == Object ? nil : around.name, found)
+      around = around == Object ? nil : around.name
+      found[around] ||= nil if around
+      walk(directory, around, found)
     end
   end
 
@@ -244,7 +250,7 @@ projects = files.values.compact.flat_map do |reader|
   end
 end
 projects = projects.uniq(&:first).select { |root, _| "#{root}/".start_with?("#{ROOT}/") }
-projects = projects.sort_by { |root, _| -root.size }.to_h { |root, kind| [root, Application.new(root, kind).constants] }
+projects = projects.sort_by { |root, _| -root.size }.to_h { |root, kind| [root, Application.new(root, kind == Rails::Engine).constants] }
 
 files.each do |from, reader|
   around = projects.select { |root, _| "#{ROOT}/#{from}".start_with?("#{root}/") }.values
