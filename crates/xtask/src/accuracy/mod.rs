@@ -8,11 +8,13 @@
 //! A new language is one file with its [`Oracle`] and one line in [`ORACLES`].
 
 mod compare;
+mod csharp;
 mod debian;
 mod fetch;
 mod gcc;
 mod golang;
 mod javac;
+mod kotlin;
 mod madge;
 mod oracle;
 mod order;
@@ -44,6 +46,8 @@ const ORACLES: &[&dyn Oracle] = &[
     &gcc::C,
     &gcc::CPP,
     &javac::Javac,
+    &kotlin::Kotlin,
+    &csharp::CSharp,
     &php::Php,
     &ruby::Ruby,
 ];
