@@ -8,16 +8,20 @@
 //! A new language is one file with its [`Oracle`] and one line in [`ORACLES`].
 
 mod compare;
+mod csharp;
 mod debian;
 mod fetch;
 mod gcc;
 mod golang;
 mod javac;
+mod kotlin;
 mod madge;
 mod oracle;
 mod order;
 mod page;
+mod php;
 mod record;
+mod ruby;
 mod ruff;
 mod rustc;
 mod tools;
@@ -33,8 +37,20 @@ use record::Record;
 pub(crate) use tools::{Tools, run as run_command};
 
 /// Every oracle, in the order of the page.
-const ORACLES: &[&dyn Oracle] =
-    &[&ruff::Ruff, &tsc::Tsc, &madge::Madge, &rustc::Rustc, &golang::Golang, &gcc::C, &gcc::CPP, &javac::Javac];
+const ORACLES: &[&dyn Oracle] = &[
+    &ruff::Ruff,
+    &tsc::Tsc,
+    &madge::Madge,
+    &rustc::Rustc,
+    &golang::Golang,
+    &gcc::C,
+    &gcc::CPP,
+    &javac::Javac,
+    &kotlin::Kotlin,
+    &csharp::CSharp,
+    &php::Php,
+    &ruby::Ruby,
+];
 
 /// What one language came to.
 struct Outcome {
