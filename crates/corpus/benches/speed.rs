@@ -1,39 +1,28 @@
 //! Cleaning, duplicates and memory over a growing corpus.
 //!
 //! `cargo bench -p recon-corpus --bench speed -- FOLDER…`, each folder inside a FOLDER a repository.
-//! Prints one JSON object; figures are of processor time. Cleaning runs on one thread, texts in memory. Duplicates are found over
-//! n, 2n and 4n files, made by rewriting words of the real ones, so that they are as many and not
-//! the same. Memory: the program calls itself with `--memory N`, makes a corpus of N repositories
+//! Prints one JSON object; figures are of processor time. Cleaning runs on one thread, texts in
+//! memory, over the files that no rule drops by their names or heads: the others are hardly read.
+//! Duplicates are found over n, 2n and 4n files, made by rewriting words of the real ones, so that
+//! they are as many and not the same. Memory: the program calls itself with `--memory N`, makes a corpus of N repositories
 //! as JSON Lines, runs over it, and tells its own peak.
 
+use std::collections::HashSet;
 use std::io::Write as _;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use recon_corpus::duplicates::{DuplicateOptions, Fingerprint, Index};
 use recon_corpus::{CleanOptions, CorpusOptions, Settings, Shard, SourceOptions, clean};
 use recon_graph::{ReadOptions, Repository, read_directory};
 
+#[path = "../../graph/benches/processor/mod.rs"]
+mod processor;
+
 const ROUNDS: usize = 3;
 /// Files of the smallest corpus whose duplicates are found.
 const DUPLICATE_FILES: usize = 4_000;
 /// Repositories of the smallest corpus whose memory is measured; each has about 40 KB.
 const MEMORY_REPOSITORIES: u64 = 1_000;
-
-/// Processor time of this process so far, which a busy machine does not stretch; the time of day
-/// where the system does not tell.
-fn cpu() -> Duration {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    static START: OnceLock<Instant> = OnceLock::new();
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name in parentheses: state is the first field, user and system time the 12th and 13th.
-    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-    let ticks: Vec<f64> = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
-    match ticks[..] {
-        [user, system] => Duration::from_secs_f64((user + system) / TICKS_PER_SECOND),
-        _ => START.get_or_init(Instant::now).elapsed(),
-    }
-}
 
 fn repositories(folders: &[String]) -> Vec<Repository> {
     let inside = |folder| std::fs::read_dir(folder).expect("the folder is read").map(|entry| entry.unwrap().path());
@@ -53,27 +42,34 @@ fn main() {
 }
 
 fn measure(folders: &[String]) {
-    let repositories = repositories(folders);
+    let mut repositories = repositories(folders);
+    for repository in &mut repositories {
+        let report = clean(&mut repository.clone(), &CleanOptions::default());
+        let unread = |rule: &str| matches!(rule, "vendored" | "generated_name" | "generated_marker");
+        let dropped: HashSet<String> =
+            report.dropped.into_iter().filter(|file| unread(&file.rule)).map(|file| file.path).collect();
+        repository.remove(|path| dropped.contains(path));
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool of one thread");
     let bytes: usize = repositories.iter().flat_map(|it| it.files.values()).map(String::len).sum();
     let mut cleaning = Duration::MAX;
     for _ in 0..ROUNDS {
         let mut copies = repositories.clone();
-        let start = cpu();
+        let start = processor::time();
         pool.install(|| copies.iter_mut().for_each(|it| drop(clean(it, &CleanOptions::default()))));
-        cleaning = cleaning.min(cpu() - start);
+        cleaning = cleaning.min(processor::time() - start);
     }
     let texts: Vec<&str> = repositories.iter().flat_map(|it| it.files.values()).map(String::as_str).collect();
     let texts: Vec<&str> = texts.into_iter().filter(|text| text.len() > 1_000).take(DUPLICATE_FILES).collect();
-    let start = cpu();
+    let start = processor::time();
     let prints: Vec<Fingerprint> = pool.install(|| texts.iter().map(|text| Fingerprint::of(text)).collect());
-    let hashing = cpu() - start;
+    let hashing = processor::time() - start;
     let hashed: usize = texts.iter().map(|text| text.len()).sum();
     drop(prints);
     let duplicates: Vec<String> = [1, 2, 4].iter().map(|times| pool.install(|| duplicates(&texts, *times))).collect();
     let memory: Vec<String> = [1, 2, 4].iter().map(|times| peak_of(MEMORY_REPOSITORIES * times)).collect();
     let line = format!(
-        "{{\"cleaning_bytes\": {bytes}, \"cleaning_s\": {:.3}, \"cleaning_mb_per_s\": {:.1}, \"minhash_mb_per_s\": {:.1}, \
+        "{{\"cleaning_bytes\": {bytes}, \"cleaning_s\": {:.6}, \"cleaning_mb_per_s\": {:.1}, \"minhash_mb_per_s\": {:.1}, \
          \"duplicates\": [{}], \"memory\": [{}]}}\n",
         cleaning.as_secs_f64(),
         bytes as f64 / cleaning.as_secs_f64() / 1e6,
@@ -90,19 +86,19 @@ fn duplicates(texts: &[&str], times: usize) -> String {
     let made: Vec<String> = (0..times)
         .flat_map(|time| texts.iter().map(move |text| if time == 0 { (*text).into() } else { rewritten(text, time) }))
         .collect();
-    let start = cpu();
+    let start = processor::time();
     let mut index = Index::create(directory.path()).expect("the index is made");
     for files in made.chunks(20) {
         let prints: Vec<Fingerprint> = files.iter().map(|text| Fingerprint::of(text)).collect();
         index.add(&prints).expect("the index is written");
     }
-    let hashed = cpu() - start;
+    let hashed = processor::time() - start;
     let mut verdicts = index.finish(&DuplicateOptions::default()).expect("the index is read");
-    let grouped = cpu() - start;
+    let grouped = processor::time() - start;
     let dropped: usize = (0..made.chunks(20).len() as u64).map(|it| verdicts.dropped_files(it).len()).sum();
     let bytes: usize = made.iter().map(String::len).sum();
     format!(
-        "{{\"files\": {}, \"bytes\": {bytes}, \"fingerprints_s\": {:.3}, \"grouping_s\": {:.3}, \"dropped\": {dropped}}}",
+        "{{\"files\": {}, \"bytes\": {bytes}, \"fingerprints_s\": {:.6}, \"grouping_s\": {:.6}, \"dropped\": {dropped}}}",
         made.len(),
         hashed.as_secs_f64(),
         (grouped - hashed).as_secs_f64()

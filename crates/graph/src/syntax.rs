@@ -3,6 +3,7 @@
 //! Invariants: the parse budget counts steps, not seconds, so the same bytes give the same tree
 //! on every machine; a walk holds one cursor, whatever the depth of the syntax.
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use recon_schema::graph::Symbol;
@@ -22,8 +23,18 @@ pub(crate) fn parse(language: &Language, source: &str) -> Option<Tree> {
     parse_within(language, source, BASE_REPORTS + source.len() * REPORTS_PER_BYTE)
 }
 
+thread_local! {
+    /// A parser keeps its memory from one file to the next.
+    static PARSER: RefCell<Parser> = RefCell::new(Parser::new());
+}
+
 fn parse_within(language: &Language, source: &str, max_reports: usize) -> Option<Tree> {
-    let mut parser = Parser::new();
+    PARSER.with_borrow_mut(|parser| parse_with(parser, language, source, max_reports))
+}
+
+fn parse_with(parser: &mut Parser, language: &Language, source: &str, max_reports: usize) -> Option<Tree> {
+    // A parse that was given up would be gone on with, in whatever text comes next.
+    parser.reset();
     parser.set_language(language).expect("the grammars are built for this version of tree-sitter");
     let bytes = source.as_bytes();
     let mut reports = 0;
@@ -62,6 +73,50 @@ pub(crate) fn walk<'t>(root: Node<'t>, mut enter: impl FnMut(Node<'t>, usize) ->
         if depth == 0 {
             return;
         }
+    }
+}
+
+/// What a grammar's kinds of node mean to a visitor, so that a walk compares no names.
+pub(crate) struct Kinds<T>(Vec<T>);
+
+impl<T: Copy> Kinds<T> {
+    /// Asks `meaning` for the name of every kind once.
+    pub(crate) fn of(language: &Language, meaning: impl Fn(&str) -> T) -> Self {
+        let ids = 0..language.node_kind_count();
+        let name = |id: usize| u16::try_from(id).ok().and_then(|id| language.node_kind_for_id(id)).unwrap_or_default();
+        Self(ids.map(|id| meaning(name(id))).collect())
+    }
+
+    /// What the kind of `node` means; none for an error, which is no kind of the grammar.
+    pub(crate) fn get(&self, node: Node<'_>) -> Option<T> {
+        self.0.get(usize::from(node.kind_id())).copied()
+    }
+}
+
+/// The places of a text where something stands that a walk looks for: what holds none of them need
+/// not be entered.
+pub(crate) struct Landmarks {
+    /// Byte offsets, ascending.
+    places: Vec<usize>,
+    /// The first place that does not lie before the last span asked for.
+    next: usize,
+}
+
+impl Landmarks {
+    /// Where any of `marks` begins in `source`.
+    pub(crate) fn of(source: &str, marks: &[&str]) -> Self {
+        let of_mark = |mark: &&str| memchr::memmem::find_iter(source.as_bytes(), mark.as_bytes()).collect::<Vec<_>>();
+        let mut places: Vec<usize> = marks.iter().flat_map(of_mark).collect();
+        places.sort_unstable();
+        Self { places, next: 0 }
+    }
+
+    /// Whether one begins inside of `node`. Nodes are asked about in the order a walk meets them.
+    pub(crate) fn stand_in(&mut self, node: Node<'_>) -> bool {
+        while self.places.get(self.next).is_some_and(|place| *place < node.start_byte()) {
+            self.next += 1;
+        }
+        self.places.get(self.next).is_some_and(|place| *place < node.end_byte())
     }
 }
 

@@ -1,8 +1,10 @@
 //! Data in the form of text: base64, hexadecimal, escapes, long lists of numbers.
 //!
-//! One pass over the bytes with a table of classes. A run is a stretch of one class; the file is
+//! A table tells the classes of a byte. A run is a stretch of one class; the file is
 //! refused when one run is longer than [`MAX_RUN_BYTES`] or all runs together are most of it.
 //! Source: The Stack v2 (arXiv 2402.19173, section 3.3): 1,024 characters, half of the file.
+
+use std::ops::Range;
 
 use recon_schema::graph::SkipReason;
 
@@ -15,6 +17,8 @@ const MAX_RUN_BYTES: usize = 1_024;
 const MAX_SHARE: f64 = 0.5;
 /// A stretch of base64 on one line is a run from this length; identifiers and paths are shorter.
 const MIN_BASE64_BYTES: usize = 64;
+/// What may stand between two stretches of base64 that are one run.
+const MAX_BETWEEN_BYTES: usize = 8;
 /// Numbers in a row are a run from this many bytes.
 const MIN_NUMBERS_BYTES: usize = 128;
 /// A base64 stretch holds at least this many kinds of: upper case, lower case, digit.
@@ -64,28 +68,47 @@ pub(super) fn refuse(text: &str) -> Option<Refusal> {
         .then(|| Refusal::new(RULE, SkipReason::EncodedData, format!("{:.0} % of the file is data", 100.0 * share)))
 }
 
+/// The stretches of at least `least` bytes whose classes all hold `class`, in order.
+///
+/// Such a stretch covers the byte `least - 1` behind its first, so that byte is looked at first:
+/// of ordinary text, whose stretches are short, only a small part is ever read.
+fn stretches(bytes: &[u8], class: u8, least: usize) -> impl Iterator<Item = Range<usize>> {
+    let holds = move |byte: &u8| CLASSES[*byte as usize] & class != 0;
+    // No stretch reaches over this place, and all before it are done.
+    let mut border = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let probe = border + least - 1;
+            if !holds(bytes.get(probe)?) {
+                border = probe + 1;
+                continue;
+            }
+            let start = border;
+            border = bytes[start..probe].iter().rposition(|byte| !holds(byte)).map_or(start, |at| start + at + 1);
+            if border == start {
+                let end = bytes[probe..].iter().position(|byte| !holds(byte)).map_or(bytes.len(), |at| probe + at);
+                border = end + 1;
+                return Some(start..end);
+            }
+        }
+    })
+}
+
 /// The longest run of base64 and the bytes of all; lines that are nothing else form one run.
 fn base64(bytes: &[u8]) -> (usize, usize) {
     let (mut longest, mut covered) = (0, 0);
-    let mut joined = 0;
-    let mut ended_line = 0;
-    let (mut start, mut kinds) = (0, 0_u8);
-    for (at, class) in bytes.iter().map(|byte| CLASSES[*byte as usize]).chain([0]).enumerate() {
-        if class & BASE64 != 0 {
-            kinds |= class;
+    let (mut joined, mut ended) = (0, 0);
+    for stretch in stretches(bytes, BASE64, MIN_BASE64_BYTES) {
+        let kinds = bytes[stretch.clone()].iter().fold(0, |kinds, byte| kinds | CLASSES[*byte as usize]);
+        if (kinds & (UPPER | LOWER | DIGIT)).count_ones() < MIN_KINDS {
             continue;
         }
-        let length = at - start;
-        if length >= MIN_BASE64_BYTES && (kinds & (UPPER | LOWER | DIGIT)).count_ones() >= MIN_KINDS {
-            covered += length;
-            // What stands between two such stretches on neighbouring lines is quotes and blanks.
-            joined = if joined > 0 && start - ended_line <= 8 { joined + length } else { length };
-            longest = longest.max(joined);
-            ended_line = at;
-        } else if length > 8 {
-            joined = 0;
-        }
-        (start, kinds) = (at + 1, 0);
+        covered += stretch.len();
+        // What stands between two such stretches on neighbouring lines is quotes and blanks.
+        let neighbour = joined > 0 && stretch.start - ended <= MAX_BETWEEN_BYTES;
+        joined = if neighbour { joined + stretch.len() } else { stretch.len() };
+        longest = longest.max(joined);
+        ended = stretch.end;
     }
     (longest, covered)
 }
@@ -93,26 +116,20 @@ fn base64(bytes: &[u8]) -> (usize, usize) {
 /// The longest run of numbers, hexadecimal or decimal, with what separates them, and all of them.
 fn numbers(bytes: &[u8]) -> (usize, usize) {
     let (mut longest, mut covered) = (0, 0);
-    let (mut start, mut digits) = (0, 0);
-    for (at, class) in bytes.iter().map(|byte| CLASSES[*byte as usize]).chain([0]).enumerate() {
-        if class & NUMBER != 0 {
-            digits += usize::from(class & DIGIT != 0);
-            continue;
-        }
-        let length = at - start;
+    for stretch in stretches(bytes, NUMBER, MIN_NUMBERS_BYTES) {
+        let digits = bytes[stretch.clone()].iter().filter(|byte| CLASSES[**byte as usize] & DIGIT != 0).count();
         // A quarter of digits tells numbers from words of the letters a to f and from blanks.
-        if length >= MIN_NUMBERS_BYTES && digits * 4 >= length {
-            covered += length;
-            longest = longest.max(length);
+        if digits * 4 >= stretch.len() {
+            covered += stretch.len();
+            longest = longest.max(stretch.len());
         }
-        (start, digits) = (at + 1, 0);
     }
     (longest, covered)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::refuse;
+    use super::{BASE64, CLASSES, NUMBER, refuse, stretches};
 
     /// Bytes that look random, as base64 would.
     fn noise(length: usize) -> String {
@@ -149,5 +166,31 @@ mod tests {
         );
         assert_eq!(refuse(&"deadbeef cafe babe\n".repeat(100)), None);
         assert_eq!(refuse(&" ".repeat(5_000)), None);
+    }
+
+    #[test]
+    fn stretches_are_those_that_a_look_at_every_byte_finds() {
+        // Random lengths around the least one, so that every way to meet a border occurs.
+        let mut state = 7_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        for _ in 0..2_000 {
+            let mut text = String::new();
+            for _ in 0..random(6) {
+                let (letter, length) = ([('1', 12), ('z', 12), (';', 3)][random(3) as usize], random(12));
+                text.extend(std::iter::repeat_n(letter.0, length.min(letter.1) as usize));
+            }
+            for (class, least) in [(BASE64, 5), (NUMBER, 8), (BASE64, 1)] {
+                let mut expected = Vec::new();
+                let mut start = 0;
+                for part in text.as_bytes().split(|byte| CLASSES[*byte as usize] & class == 0) {
+                    expected.extend((part.len() >= least).then_some(start..start + part.len()));
+                    start += part.len() + 1;
+                }
+                assert_eq!(stretches(text.as_bytes(), class, least).collect::<Vec<_>>(), expected, "{text} {least}");
+            }
+        }
     }
 }

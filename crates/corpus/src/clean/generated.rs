@@ -198,9 +198,12 @@ pub(super) fn refuse(path: &str, text: &str) -> Option<Refusal> {
         return refusal("generated_marker", format!("its head says `{marker}`"));
     }
     let script = name.ends_with(".js") || name.ends_with(".css") || name.ends_with(".mjs");
-    let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
-    if script && (name.contains(".min.") || text.len() > 1_000 && text.len() / lines > MINIFIED_MEAN_LINE_BYTES) {
-        return refusal("minified", format!("{} bytes a line on average", text.len() / lines));
+    if !script {
+        return None;
+    }
+    let line_bytes = text.len() / (memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1);
+    if name.contains(".min.") || text.len() > 1_000 && line_bytes > MINIFIED_MEAN_LINE_BYTES {
+        return refusal("minified", format!("{line_bytes} bytes a line on average"));
     }
     None
 }

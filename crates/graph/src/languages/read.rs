@@ -47,6 +47,9 @@ impl<L: Family> Read for L {
     }
 
     fn read<'s>(&self, repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile> {
+        if sources.is_empty() {
+            return BTreeMap::new();
+        }
         let parsed: BTreeMap<&str, _> =
             sources.par_iter().map(|&(path, text)| (path, self.parse(path, text))).collect();
         let resolver = self.resolver(Context { repository, parsed: &parsed });

@@ -62,6 +62,51 @@ fn names_mean_what_is_in_scope() {
 }
 
 #[test]
+fn a_member_may_be_called_like_its_type_and_a_type_parameter_hides_one() {
+    let graph = expect::graph(&[
+        (
+            "Box.cs",
+            "class Box<Item> {\n  public Colour Colour;\n  Shape? Shape;\n  Item item;\n  bool F(object x, int Size) { return x is Round || x is Square || Size.Max > 0; }\n}\n",
+        ),
+        ("Colour.cs", "enum Colour { Red }\n"),
+        ("Shape.cs", "struct Shape { }\n"),
+        ("Item.cs", "class Item { }\n"),
+        ("Round.cs", "class Round { }\n"),
+        ("Square.cs", "class Square { }\n"),
+        ("Size.cs", "class Size { public static int Max; }\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("Box.cs", "Colour.cs", "import", "a field hides no type where a type must stand"),
+            ("Box.cs", "Shape.cs", "import", "nor where it may be null"),
+            ("Box.cs", "Round.cs", "import", "the first of two patterns"),
+            ("Box.cs", "Square.cs", "import", "and the second"),
+            // None to `Item.cs`, which a type parameter hides, nor to `Size.cs`: a parameter.
+        ],
+    );
+}
+
+#[test]
+fn a_type_with_a_body_that_the_grammar_does_not_accept() {
+    let graph = expect::graph(&[
+        (
+            "Keys.cs",
+            "using System;\nnamespace Input\n{\n  public struct Keys\n  {\n    unsafe fixed int Bits[Count];\n    const int Count = 4;\n    public Key Last;\n  }\n}\n",
+        ),
+        ("Key.cs", "namespace Input { public enum Key { A } }\n"),
+        ("Use.cs", "namespace Input { class Use { Keys keys; } }\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("Keys.cs", "Key.cs", "import", "a name of the own namespace"),
+            ("Use.cs", "Keys.cs", "import", "the type is known by its head"),
+        ],
+    );
+}
+
+#[test]
 fn projects_see_what_they_reference() {
     let item = |name: &str| format!("namespace Common {{ public class {name} {{ }} }}\n");
     let graph = expect::graph(&[

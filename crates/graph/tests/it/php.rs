@@ -1,4 +1,4 @@
-//! PHP: composer's ways to load, names in full, includes.
+//! PHP: composer's ways to load, names in full, includes; what holds where nothing is composed.
 
 use recon_schema::graph::Confidence;
 use recon_schema::graph::UnresolvedClass::{External, Missing, StandardLibrary};
@@ -29,6 +29,7 @@ fn composer_says_where_classes_are() {
         ("legacy/Old/Style/Class.php", "<?php\nclass Old_Style_Class {}\n"),
         ("map/all.php", "<?php\nclass Mapped {}\n"),
         ("helpers.php", "<?php\nnamespace App\\Support;\nfunction format($x) {}\n"),
+        // Composer does not load it: `tap` and `Base` without a namespace are not taken from it.
         ("loose.php", "<?php\nfunction tap($x) {}\nclass Base {}\n"),
         (
             "tests/KernelTest.php",
@@ -88,4 +89,62 @@ fn without_composer_includes_and_full_names_count() {
     expect::unresolved(&graph, &[("index.php", "/gone.php", Missing), ("index.php", "/vendor/autoload.php", External)]);
     let likely = |to: &str| graph.edges.iter().any(|edge| edge.to == to && edge.confidence == Confidence::Likely);
     assert!(likely("lib/single.php") && likely("inc/db.php") && !likely("inc/boot.php"));
+}
+
+#[test]
+fn without_composer_the_only_definition_is_meant() {
+    let graph = expect::graph(&[
+        (
+            "index.php",
+            "<?php\nnamespace Page;\nclass View extends \\Table {\n  const WIDE = WIDTH;\n  function show($x = DEPTH) { return draw(LIMITS[0] ?? \\Colours\\RED, strlen($x), mb_strlen($x), $x instanceof \\Twin, named(HIDDEN: 1)); }\n}\n",
+        ),
+        ("lib/table.php", "<?php\nclass Table {}\nclass Twin {}\nconst WIDTH = 1;\n"),
+        ("lib/draw.php", "<?php\nfunction draw($x) {}\nclass Twin {}\n"),
+        ("lib/limits.php", "<?php\ndefine('LIMITS', [1]);\ndefine('HIDDEN', 1);\n"),
+        ("lib/depth.php", "<?php\nif (!defined('DEPTH')) { define('DEPTH', 1); }\n"),
+        ("lib/colours.php", "<?php\nnamespace Colours;\nconst RED = 1;\n"),
+        (
+            "lib/old.php",
+            "<?php\nif (!function_exists('mb_strlen')) { function mb_strlen($x) {} }\nfunction strlenish($x) {}\n",
+        ),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("index.php", "lib/table.php", "import", "one class and one constant of that name"),
+            ("index.php", "lib/draw.php", "import", "a function not found in the namespace is the global one"),
+            ("index.php", "lib/limits.php", "import", "a constant made by `define`, as a value"),
+            ("index.php", "lib/colours.php", "import", "a constant written out in full"),
+            // None to `lib/depth.php` and `lib/old.php`: what is defined only where nothing else
+            // is may be PHP's own. None for `Twin`, which two files define.
+        ],
+    );
+    assert!(graph.edges.iter().all(|edge| edge.confidence == Confidence::Likely));
+}
+
+#[test]
+fn where_composer_loads_classes_a_global_name_may_be_a_dependencys() {
+    let graph = expect::graph(&[
+        ("composer.json", "{ \"autoload\": { \"psr-4\": { \"App\\\\\": \"src/\" }, \"files\": [\"src/own.php\"] } }"),
+        (
+            "src/A.php",
+            "<?php\nnamespace App;\nclass A { function f() { return [collect(1), ctype_alpha('a'), own(), BOOT]; } }\n",
+        ),
+        ("src/own.php", "<?php\nif (! function_exists('own')) { function own() {} }\n"),
+        ("tests/stubs.php", "<?php\nfunction collect($x) {}\ndefine('BOOT', 1);\n"),
+        ("polyfill/composer.json", "{ \"autoload\": { \"files\": [\"bootstrap.php\"] } }"),
+        ("polyfill/bootstrap.php", "<?php\nif (!function_exists('ctype_alpha')) { function ctype_alpha($x) {} }\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("src/A.php", "src/own.php", "import", "the own project's files are loaded always"),
+            (
+                "src/A.php",
+                "tests/stubs.php",
+                "import",
+                "one file alone defines the constant; its function is not loaded",
+            ),
+        ],
+    );
 }

@@ -1,4 +1,4 @@
-//! Ruby: a gem that requires, a gem and an application that load by name.
+//! Ruby: a gem that requires, a gem, an application and an engine that load by name.
 
 use recon_schema::graph::Confidence;
 use recon_schema::graph::UnresolvedClass::{External, Missing, StandardLibrary};
@@ -102,6 +102,94 @@ fn constants_are_loaded_by_name_where_the_layout_says_so() {
             ("lib/tool.rb", "app/models/order.rb", "import", "every file of the application sees its constants"),
             ("gem/lib/z.rb", "gem/lib/z/part.rb", "import", "Zeitwerk for a gem"),
             ("gem/lib/z/part.rb", "gem/lib/z.rb", "import", "the gem's own module"),
+        ],
+    );
+}
+
+#[test]
+fn what_active_support_and_engines_load() {
+    let graph = expect::graph(&[
+        ("kit/kit.gemspec", "Gem::Specification.new\n"),
+        (
+            "kit/lib/kit.rb",
+            "require File.expand_path(File.join(File.dirname(__FILE__), \"kit/version\"))\nload File.expand_path(\"../tools/count\", __dir__)\nmodule Kit\n  extend ActiveSupport::Autoload\n  autoload :HTMLPage\n  eager_autoload do\n    autoload_under \"parts\" do\n      autoload :Wheel\n    end\n    autoload_at \"kit/many\" do\n      autoload :One\n    end\n  end\nend\n",
+        ),
+        ("kit/lib/kit/version.rb", "module Kit; VERSION = 1; end\n"),
+        ("kit/lib/kit/html_page.rb", "module Kit; class HTMLPage; end; end\n"),
+        ("kit/lib/kit/parts/wheel.rb", "module Kit; class Wheel; end; end\n"),
+        ("kit/lib/kit/many.rb", "module Kit; class One; end; end\n"),
+        ("kit/lib/kit/engine.rb", "module Kit\n  class Engine < ::Rails::Engine; end\nend\n"),
+        ("kit/tools/count", "puts 1\n"),
+        ("kit/app/models/kit/record.rb", "module Kit; class Record; end; end\n"),
+        ("kit/app/models/kit/page.rb", "class Kit::Page < Record\n  Record\n  Kit::Record\nend\n"),
+        ("kit/app/models/kit/page/record.rb", "class Kit::Page::Record; end\n"),
+        ("kit/test/dummy/config/application.rb", "module Dummy; end\n"),
+        ("kit/test/dummy/app/models/shelf.rb", "class Shelf\n  Kit::Page\nend\n"),
+        ("kit/test/dummy/app/models/book.rb", "class Book; end\n"),
+        ("kit/test/dummy/app/models/own.rb", "class Own\n  class Book; end\n  Book\nend\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("kit/lib/kit.rb", "kit/lib/kit/version.rb", "import", "`File.join` and `File.dirname` of `__FILE__`"),
+            ("kit/lib/kit.rb", "kit/tools/count", "import", "`load` takes the whole name of a file"),
+            ("kit/lib/kit.rb", "kit/lib/kit/html_page.rb", "import", "a path that follows from the constant's name"),
+            ("kit/lib/kit.rb", "kit/lib/kit/parts/wheel.rb", "import", "`autoload_under` adds a folder"),
+            ("kit/lib/kit.rb", "kit/lib/kit/many.rb", "import", "`autoload_at` says the path"),
+            ("kit/app/models/kit/page.rb", "kit/app/models/kit/record.rb", "import", "a full name"),
+            (
+                "kit/app/models/kit/page.rb",
+                "kit/app/models/kit/page/record.rb",
+                "import",
+                "inside `Kit::Page` its own constants go first; `Kit` is not looked into",
+            ),
+            (
+                "kit/test/dummy/app/models/shelf.rb",
+                "kit/app/models/kit/page.rb",
+                "import",
+                "an application inside an engine sees both",
+            ),
+            (
+                "kit/app/models/kit/page/record.rb",
+                "kit/app/models/kit/page.rb",
+                "import",
+                "what stands before the last `::` is looked up",
+            ),
+            // None from `own.rb` to `book.rb`: it means its own class.
+        ],
+    );
+}
+
+#[test]
+fn directories_that_a_program_tells_its_loader() {
+    let graph = expect::graph(&[
+        (
+            "config/application.rb",
+            "class Application\n  config.autoload_paths << Rails.root.join('lib')\n  config.eager_load_paths += %W(#{config.root}/extras)\nend\n",
+        ),
+        (
+            "config/initializers/zeitwerk.rb",
+            "core = Rails.root.join(\"core\")\nRails.autoloaders.main.push_dir core, namespace: Core\n",
+        ),
+        ("app/models/order.rb", "class Order\n  Core::Tax\n  Tool\n  Extra\nend\n"),
+        ("core/tax.rb", "class Core::Tax\n  def now = Version\n  VERSION\nend\n"),
+        ("core/version.rb", "module Core\n  module VERSION; end\nend\n"),
+        ("app/models/version.rb", "class Version; end\n"),
+        ("lib/tool.rb", "class Tool; end\n"),
+        ("extras/extra.rb", "class Extra; end\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            (
+                "app/models/order.rb",
+                "core/tax.rb",
+                "import",
+                "a directory pushed under a namespace, held in a variable",
+            ),
+            ("core/tax.rb", "app/models/version.rb", "import", "constants know case: `Core` has a `VERSION`"),
+            ("app/models/order.rb", "lib/tool.rb", "import", "`autoload_paths`"),
+            ("app/models/order.rb", "extras/extra.rb", "import", "`eager_load_paths`"),
         ],
     );
 }

@@ -8,33 +8,49 @@
 //! A new language is one file with its [`Oracle`] and one line in [`ORACLES`].
 
 mod compare;
+mod csharp;
 mod debian;
 mod fetch;
 mod gcc;
 mod golang;
 mod javac;
+mod kotlin;
 mod madge;
 mod oracle;
 mod order;
 mod page;
+mod php;
 mod record;
+mod ruby;
 mod ruff;
 mod rustc;
 mod tools;
 mod tsc;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use compare::Measured;
 use oracle::{Oracle, Subject};
 use record::Record;
-use tools::Tools;
+pub(crate) use tools::{Tools, run as run_command};
 
 /// Every oracle, in the order of the page.
-const ORACLES: &[&dyn Oracle] =
-    &[&ruff::Ruff, &tsc::Tsc, &madge::Madge, &rustc::Rustc, &golang::Golang, &gcc::C, &gcc::CPP, &javac::Javac];
+const ORACLES: &[&dyn Oracle] = &[
+    &ruff::Ruff,
+    &tsc::Tsc,
+    &madge::Madge,
+    &rustc::Rustc,
+    &golang::Golang,
+    &gcc::C,
+    &gcc::CPP,
+    &javac::Javac,
+    &kotlin::Kotlin,
+    &csharp::CSharp,
+    &php::Php,
+    &ruby::Ruby,
+];
 
 /// What one language came to.
 struct Outcome {
@@ -70,6 +86,15 @@ pub(crate) fn run(
         page::write(&root.join("docs/graph-accuracy.md"), *oracle, &outcome, &names)?;
     }
     Ok(sound)
+}
+
+/// The packages that each language is measured on, fetched.
+pub(crate) fn sources(tools: &Tools) -> anyhow::Result<Vec<(&'static str, Vec<PathBuf>)>> {
+    let of = |oracle: &&dyn Oracle| -> anyhow::Result<(&'static str, Vec<PathBuf>)> {
+        let directories = oracle.packages().iter().map(|package| fetch::package(tools, package));
+        Ok((oracle.language(), directories.collect::<anyhow::Result<_>>()?))
+    };
+    ORACLES.iter().map(of).collect()
 }
 
 fn measure(oracle: &dyn Oracle, tools: &Tools) -> anyhow::Result<Outcome> {

@@ -60,7 +60,8 @@ pub(super) fn check(subject: &Subject<'_>, landmark: &Landmark) -> Checked {
     let shown = back.iter().take(SHOWN).map(|&(length, from, to, line)| {
         let chain = chain(record, to, from).join(" → ");
         let text = subject.line(from, line);
-        let imports = ["import ", "from ", "use "].iter().any(|word| text.starts_with(word));
+        // Inside a class of PHP, `use` names a trait.
+        let imports = ["import ", "from ", "use "].iter().any(|word| text.starts_with(word)) && !from.ends_with(".php");
         let deferred = if imports && subject.is_indented(from, line) { ", in a function or condition" } else { "" };
         let places = if length == 1 { "place" } else { "places" };
         format!("{length} {places}: `{from}:{line}` → `{to}` (`{text}`{deferred}). In the way: `{chain}`.")

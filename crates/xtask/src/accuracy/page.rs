@@ -14,12 +14,12 @@ use super::oracle::Oracle;
 const OPENING: &str = "\
 # How accurate the graph is
 
-`cargo xtask graph-accuracy` writes this page: it fetches the packages by name, version and SHA-256 into `target/graph-accuracy`, runs `recon graph --format json` on each, asks a program written by others for the same edges, and compares the sets of pairs (importing file, imported file). Precision is the share of recon's pairs that the other program has, recall the share of its pairs that recon has; *all* adds up the pairs of all packages. `--language NAME` measures one language again. The task fails where an order puts a file before one it imports outside a cycle. Kotlin has no section yet: its rules are held by hand-checked fixtures (`crates/graph/tests/it/jvm.rs`), not by an outside program.
+`cargo xtask graph-accuracy` writes this page: it fetches the packages by name, version and SHA-256 into `target/graph-accuracy`, runs `recon graph --format json` on each, cleaning switched off so that every source file takes part, asks a program written by others for the same edges, and compares the sets of pairs (importing file, imported file). Precision is the share of recon's pairs that the other program has, recall the share of its pairs that recon has; *all* adds up the pairs of all packages. `--language NAME` measures one language again. The task fails where an order puts a file before one it imports outside a cycle.
 
 ";
 
 const UNWITNESSED: &str = "
-Not measured: C#, Ruby and PHP, whose witnesses need a .NET, a Ruby or a PHP on the machine, which this task does not install. They are held to repositories written for the purpose, every edge from a rule of the language (`crates/graph/tests/it/{csharp,ruby,php}.rs`). So are Vue and Svelte components, which the compilers used here do not read.
+Not measured: Vue and Svelte components, which the compilers used here do not read. They are held to repositories written for the purpose, every edge from a rule of the language (`crates/graph/tests/it/javascript.rs`), as every language is besides. The task installs what it gets from PyPI and npm; where a language's section names a Debian package, that one has to be on the machine, and the task says so if it is not.
 ";
 
 /// Writes the section of one language; sections stand in the order of `names`.

@@ -6,16 +6,16 @@ use std::process::Command;
 use anyhow::Context as _;
 
 /// Programs and folders.
-pub(super) struct Tools {
+pub(crate) struct Tools {
     /// `target/graph-accuracy`.
-    pub(super) work: PathBuf,
+    pub(crate) work: PathBuf,
     /// The release binary of `recon`.
-    pub(super) recon: PathBuf,
+    pub(crate) recon: PathBuf,
 }
 
 impl Tools {
     /// Builds `recon` unless a program to take its place is given.
-    pub(super) fn new(root: &Path, recon: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn new(root: &Path, recon: Option<&Path>) -> anyhow::Result<Self> {
         let work = root.join("target/graph-accuracy");
         std::fs::create_dir_all(&work)?;
         let recon = match recon {
@@ -48,7 +48,7 @@ impl Tools {
     }
 
     /// A folder with npm packages installed; no script of theirs is run.
-    pub(super) fn npm(&self, name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    pub(crate) fn npm(&self, name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
         self.once(name, &packages.join(" "), |directory| {
             std::fs::write(directory.join("package.json"), "{ \"private\": true }\n")?;
             let flags = ["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact"];
@@ -66,7 +66,7 @@ pub(super) fn fresh(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Runs a command to its end; what it wrote to stderr is the error.
-pub(super) fn run(command: &mut Command) -> anyhow::Result<()> {
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     output(command).map(drop)
 }
 

@@ -75,10 +75,11 @@ impl Family for CSharp {
         let Some(tree) = syntax::parse(&tree_sitter_c_sharp::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();
         };
-        let mut reader = Reader { outline: Scoped::new(source), names: names::Names::new(source) };
+        let mut reader =
+            Reader { outline: Scoped::new(source), names: names::Names::new(source), recovered: (0, String::new()) };
         reader.outline.file.note_errors(tree.root_node());
         syntax::walk(tree.root_node(), |node, depth| reader.visit(node, depth));
-        let Reader { mut outline, names } = reader;
+        let Reader { mut outline, names, .. } = reader;
         outline.file.facts.names = names.finish();
         for symbol in &mut outline.file.symbols {
             symbol.doc = without_tags(&symbol.doc);
@@ -94,6 +95,8 @@ impl Family for CSharp {
 struct Reader<'s> {
     outline: Scoped<'s, Facts>,
     names: names::Names<'s>,
+    /// The error of the grammar that a namespace was last recovered from, and that namespace.
+    recovered: (usize, String),
 }
 
 impl Reader<'_> {
@@ -117,6 +120,7 @@ impl Reader<'_> {
                 let full = self.around();
                 self.outline.file.facts.namespaces.push(full);
             }
+            "namespace" | "class" | "struct" | "interface" | "enum" if !node.is_named() => self.recover(node, depth),
             "field_declaration" | "event_field_declaration" if !self.outline.in_code() => self.fields(node, depth),
             kind => self.declaration(node, depth, kind),
         }
@@ -129,6 +133,36 @@ impl Reader<'_> {
 
     fn around(&self) -> String {
         self.outline.around().collect::<Vec<_>>().join(".")
+    }
+
+    /// The head of a namespace or type whose body the grammar did not accept all of: what follows
+    /// stands inside. A second type counts as the first one's neighbour.
+    fn recover(&mut self, keyword: Node<'_>, depth: usize) {
+        let Some(error) = keyword.parent().filter(Node::is_error) else { return };
+        let Some(name) = keyword.next_named_sibling() else { return };
+        if !matches!(name.kind(), "identifier" | "qualified_name") {
+            return;
+        }
+        let name = syntax::collapse(self.outline.text(name));
+        if keyword.kind() == "namespace" {
+            // It reaches over what the grammar put beside the error.
+            self.outline.enter(&name, depth.saturating_sub(2));
+            let full = self.around();
+            self.recovered = (error.id(), full.clone());
+            self.outline.file.facts.namespaces.push(full);
+            return;
+        }
+        let (of, namespace) = &self.recovered;
+        let next = *of == error.id() && self.around() != *namespace;
+        let full = if next { format!("{namespace}.{name}") } else { self.full(&name) };
+        self.outline.file.facts.defines.push(full);
+        if !next {
+            self.outline.enter(&name, depth.saturating_sub(1));
+        }
+    }
+
+    fn full(&self, name: &str) -> String {
+        self.outline.around().chain([name]).collect::<Vec<_>>().join(".")
     }
 
     fn declaration(&mut self, node: Node<'_>, depth: usize, node_kind: &str) {
@@ -151,7 +185,7 @@ impl Reader<'_> {
         }
         let name = self.outline.text(name);
         if matches!(kind, "class" | "struct" | "interface" | "enum" | "record" | "delegate") {
-            let full = self.outline.around().chain([name]).collect::<Vec<_>>().join(".");
+            let full = self.full(name);
             self.outline.file.facts.defines.push(full);
         }
         let mut body = node.child_by_field_name("body").or_else(|| node.child_by_field_name("accessors"));

@@ -1,8 +1,8 @@
 //! Which names of a C# file may be types.
 //!
-//! A name counts where a type must stand, and before a dot in an expression unless a variable,
-//! a parameter or a type parameter of the file is called so. What is called or stands after a dot
-//! is a member.
+//! A name counts where a type must stand, unless a type parameter of the file is called so, and
+//! before a dot in an expression, unless a variable or a parameter is. What is called or stands
+//! after a dot is a member.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -20,8 +20,9 @@ pub(super) struct Names<'s> {
     types: BTreeMap<Name, u32>,
     /// Chains in expressions, which a variable may hide.
     values: BTreeMap<Name, u32>,
-    /// Variables, parameters, type parameters.
-    hidden: BTreeSet<&'s str>,
+    /// Variables and parameters: a field may well be called like its type.
+    variables: BTreeSet<&'s str>,
+    type_parameters: BTreeSet<&'s str>,
     /// Nodes that were seen as a part of a chain.
     passed: HashSet<usize>,
 }
@@ -29,15 +30,17 @@ pub(super) struct Names<'s> {
 impl<'s> Names<'s> {
     pub(super) fn new(source: &'s str) -> Self {
         let (types, values) = (BTreeMap::new(), BTreeMap::new());
-        Self { source, types, values, hidden: BTreeSet::new(), passed: HashSet::new() }
+        let (variables, type_parameters) = (BTreeSet::new(), BTreeSet::new());
+        Self { source, types, values, variables, type_parameters, passed: HashSet::new() }
     }
 
     /// What the file uses, variables left out.
     pub(super) fn finish(self) -> BTreeMap<Name, u32> {
-        let Self { mut types, values, hidden, .. } = self;
-        types.retain(|name, _| name.path.len() > 1 || !hidden.contains(name.path[0].as_str()));
+        let Self { mut types, values, variables, type_parameters, .. } = self;
+        types.retain(|name, _| name.path.len() > 1 || !type_parameters.contains(name.path[0].as_str()));
         for (name, line) in values {
-            if !hidden.contains(name.path[0].as_str()) {
+            let first = name.path[0].as_str();
+            if !variables.contains(first) && !type_parameters.contains(first) {
                 let first = types.entry(name).or_insert(line);
                 *first = line.min(*first);
             }
@@ -48,16 +51,19 @@ impl<'s> Names<'s> {
     /// Notes what the node itself declares or names.
     pub(super) fn visit(&mut self, node: Node<'_>, around: &str) {
         match node.kind() {
+            "type_parameter" => {
+                let name = node.child_by_field_name("name");
+                self.type_parameters.extend(name.map(|name| syntax::text(name, self.source)));
+            }
             "variable_declarator"
             | "parameter"
-            | "type_parameter"
             | "foreach_statement"
             | "catch_declaration"
             | "declaration_pattern"
             | "declaration_expression"
             | "recursive_pattern" => {
                 let name = node.child_by_field_name(if node.kind() == "foreach_statement" { "left" } else { "name" });
-                self.hidden.extend(name.map(|name| syntax::text(name, self.source)));
+                self.variables.extend(name.map(|name| syntax::text(name, self.source)));
             }
             "member_access_expression" if !self.passed.contains(&node.id()) => {
                 if let Some(path) = self.chain(node).filter(|path| path.len() > 1) {
@@ -90,7 +96,7 @@ impl<'s> Names<'s> {
             let tested = matches!(node.kind(), "is_expression" | "as_expression") && field == Some("right");
             let attribute = node.kind() == "attribute" && field == Some("name");
             if holds || tested || attribute || matches!(field, Some("type" | "returns")) {
-                self.note_type(child, around, attribute);
+                self.note_type(first_operand(child), around, attribute);
             }
             if !cursor.goto_next_sibling() {
                 break;
@@ -139,4 +145,12 @@ impl<'s> Names<'s> {
         reversed.truncate(MAX_CHAIN);
         Some(reversed.into_iter().map(|name| name.trim_start_matches('@').to_owned()).collect())
     }
+}
+
+/// `T` of the pattern `T || …`, which the grammar takes for one expression.
+fn first_operand(mut node: Node<'_>) -> Node<'_> {
+    while let Some(left) = node.child_by_field_name("left").filter(|_| node.kind() == "binary_expression") {
+        node = left;
+    }
+    node
 }

@@ -5,18 +5,20 @@
 //! functions put on `exports` or a prototype there. JSX is read in `.jsx`, `.tsx` and `.js`.
 
 mod component;
+mod dialect;
 mod files;
 mod imports;
 mod resolve;
 
 use tree_sitter::Node;
 
+use dialect::{Dialect, LANDMARKS, Meaning};
 pub(crate) use imports::Import;
 use resolve::Prefer;
 
 use super::{Context, Family, Link, ParsedFile, Resolve};
 use crate::paths;
-use crate::syntax::{self, Visit};
+use crate::syntax::{self, Kinds, Landmarks, Visit};
 
 /// TypeScript and JavaScript with and without JSX, declaration files, modules and scripts.
 pub(crate) struct EcmaScript;
@@ -58,16 +60,20 @@ impl Family for EcmaScript {
 
 /// Parses a script by the grammar of its extension.
 fn parse_as(extension: &str, source: &str) -> ParsedFile<Vec<Import>> {
-    let language = match extension {
-        "tsx" => tree_sitter_typescript::LANGUAGE_TSX,
-        "ts" | "mts" | "cts" | "typescript" => tree_sitter_typescript::LANGUAGE_TYPESCRIPT,
-        _ => tree_sitter_javascript::LANGUAGE,
-    };
-    let Some(tree) = syntax::parse(&language.into(), source) else { return ParsedFile::over_budget() };
+    let dialect = Dialect::of(extension);
+    let Some(tree) = syntax::parse(&dialect.language, source) else { return ParsedFile::over_budget() };
     let mut file = ParsedFile { doc: file_doc(tree.root_node(), source), ..ParsedFile::default() };
     file.note_errors(tree.root_node());
-    let mut outline =
-        Outline { source, scopes: Vec::new(), doc: String::new(), exporting: None, declaring: None, file };
+    let mut outline = Outline {
+        source,
+        meanings: &dialect.meanings,
+        landmarks: Landmarks::of(source, LANDMARKS),
+        scopes: Vec::new(),
+        doc: String::new(),
+        exporting: None,
+        declaring: None,
+        file,
+    };
     syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
     outline.file
 }
@@ -101,6 +107,8 @@ struct Declaring {
 /// What the walk has found so far.
 struct Outline<'s> {
     source: &'s str,
+    meanings: &'static Kinds<Meaning>,
+    landmarks: Landmarks,
     scopes: Vec<Scope>,
     /// The documentation comment that waits for its definition.
     doc: String,
@@ -120,34 +128,40 @@ impl Outline<'_> {
         if self.declaring.as_ref().is_some_and(|declaring| depth <= declaring.depth) {
             self.declaring = None;
         }
-        self.file.facts.extend(imports::of(node, self.source));
-        match node.kind() {
-            "comment" => {
+        // An error is of no kind, and may hold anything.
+        let meaning = self.meanings.get(node).unwrap_or(Meaning::Items);
+        if matches!(meaning, Meaning::Comment | Meaning::Import | Meaning::Export | Meaning::Call) {
+            self.file.facts.extend(imports::of(node, self.source));
+        }
+        match meaning {
+            Meaning::Comment => {
                 let text = syntax::text(node, self.source);
                 if text.starts_with("/**") {
                     self.doc = comment_text(text);
                 }
                 return Visit::Over;
             }
-            "import_statement" => {
+            Meaning::Import => {
                 self.doc.clear();
                 return Visit::Over;
             }
-            "string" | "regex" => return Visit::Over,
-            "export_statement" => self.exporting = Some(depth),
-            "lexical_declaration" | "variable_declaration" if self.at_top(depth) => {
+            Meaning::Nothing => return Visit::Over,
+            Meaning::Export => self.exporting = Some(depth),
+            Meaning::Variables if self.at_top(depth) => {
                 let constant = syntax::field_text(node, "kind", self.source) == Some("const");
                 self.declaring = Some(Declaring { depth, constant });
             }
-            "variable_declarator" => self.variable(node, depth),
-            "expression_statement" if depth == 1 => self.assignment(node, depth),
-            "enum_body" => self.variants(node),
-            kind => {
-                if let Some(kind) = definition_kind(kind) {
-                    self.define(node, depth, kind);
-                } else if depth == 1 {
+            Meaning::Variable => self.variable(node, depth),
+            Meaning::Expression if depth == 1 => self.assignment(node, depth),
+            Meaning::EnumBody => self.variants(node),
+            Meaning::Definition(kind) => self.define(node, depth, kind),
+            Meaning::Items | Meaning::Code | Meaning::Call | Meaning::Variables | Meaning::Expression => {
+                if depth == 1 {
                     // Any other statement takes the comment before it.
                     self.doc.clear();
+                }
+                if !matches!(meaning, Meaning::Items) && !self.landmarks.stand_in(node) {
+                    return Visit::Over;
                 }
             }
         }
@@ -241,20 +255,6 @@ impl Outline<'_> {
 
 fn is_function(kind: &str) -> bool {
     matches!(kind, "arrow_function" | "function_expression" | "generator_function")
-}
-
-fn definition_kind(node_kind: &str) -> Option<&'static str> {
-    Some(match node_kind {
-        "function_declaration" | "generator_function_declaration" | "function_signature" => "function",
-        "class_declaration" | "abstract_class_declaration" => "class",
-        "method_definition" | "method_signature" | "abstract_method_signature" => "method",
-        "public_field_definition" | "field_definition" | "property_signature" => "field",
-        "interface_declaration" => "interface",
-        "type_alias_declaration" => "type",
-        "enum_declaration" => "enum",
-        "internal_module" | "module" => "module",
-        _ => return None,
-    })
 }
 
 /// The text of a comment, its marks taken off.

@@ -1,6 +1,6 @@
 //! Reads a Java file: its outline, and the names in it that may mean types of other files.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tree_sitter::Node;
 
@@ -12,10 +12,15 @@ pub(super) fn parse(source: &str) -> ParsedFile<Facts> {
     let Some(tree) = syntax::parse(&tree_sitter_java::LANGUAGE.into(), source) else {
         return ParsedFile::over_budget();
     };
-    let mut reader = Reader { outline: Outline::new(source), passed: HashSet::new() };
+    let mut reader = Reader { outline: Outline::new(source), passed: HashSet::new(), names: HashMap::new() };
     reader.outline.file.note_errors(tree.root_node());
     syntax::walk(tree.root_node(), |node, depth| reader.visit(node, depth));
     let mut file = reader.outline.file;
+    for ((name, is_type), line) in reader.names {
+        let chains = if is_type { &mut file.facts.types } else { &mut file.facts.values };
+        // The same name may have been noted as an annotation further down.
+        chains.entry(vec![name.to_owned()]).and_modify(|at| *at = line.min(*at)).or_insert(line);
+    }
     file.doc = file.symbols.iter().find(|symbol| symbol.parent.is_none()).map_or(String::new(), |it| it.doc.clone());
     file
 }
@@ -24,9 +29,11 @@ struct Reader<'s> {
     outline: Outline<'s>,
     /// Nodes that declare a name or were counted with their parent.
     passed: HashSet<usize>,
+    /// Names that stand alone, and whether as a type; the line of their first use.
+    names: HashMap<(&'s str, bool), u32>,
 }
 
-impl Reader<'_> {
+impl<'s> Reader<'s> {
     fn visit(&mut self, node: Node<'_>, depth: usize) -> Visit {
         self.outline.leave(depth);
         if self.outline.leading.see(node, self.outline.source) {
@@ -67,7 +74,6 @@ impl Reader<'_> {
 
     /// What declares a name.
     fn declaration(&mut self, node: Node<'_>, depth: usize, node_kind: &str) {
-        let Some(name) = node.child_by_field_name("name") else { return };
         let kind = match node_kind {
             "class_declaration" => "class",
             "interface_declaration" => "interface",
@@ -87,6 +93,7 @@ impl Reader<'_> {
             | "record_pattern_component" => "variable",
             _ => return,
         };
+        let Some(name) = node.child_by_field_name("name") else { return };
         self.passed.insert(name.id());
         let text = self.outline.text(name);
         if matches!(kind, "variable" | "variant") {
@@ -136,10 +143,8 @@ impl Reader<'_> {
         if self.passed.remove(&node.id()) {
             return;
         }
-        let chain = vec![self.outline.text(node).to_owned()];
-        let facts = &mut self.outline.file.facts;
-        let chains = if node.kind() == "type_identifier" { &mut facts.types } else { &mut facts.values };
-        note(chains, chain, syntax::first_line(node));
+        let is_type = node.kind() == "type_identifier";
+        self.names.entry((self.outline.text(node), is_type)).or_insert_with(|| syntax::first_line(node));
     }
 
     /// A dotted name is one chain; where it starts with something else, its names are members.

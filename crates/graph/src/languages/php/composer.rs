@@ -73,6 +73,12 @@ impl Project {
         four.chain(zero)
     }
 
+    /// Whether it says how anything of its own is loaded.
+    pub(super) fn loads(&self) -> bool {
+        let prefixes = self.psr4.len() + self.psr0.len();
+        prefixes + self.classmap.len() + self.files.len() > 0
+    }
+
     /// Whether a prefix of the project's own covers the class.
     pub(super) fn claims(&self, class: &str) -> bool {
         self.psr4.iter().any(|(prefix, _)| !prefix.is_empty() && class.starts_with(prefix.as_str()))

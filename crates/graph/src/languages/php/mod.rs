@@ -26,11 +26,21 @@ enum Kind {
     Constant,
 }
 
+/// A name that a file gives a meaning.
+#[derive(Debug, PartialEq, Eq)]
+struct Definition {
+    kind: Kind,
+    name: String,
+    /// Whether it stands under a question whether the name has a meaning already: then it may be
+    /// PHP's own, or a dependency's.
+    guarded: bool,
+}
+
 /// What a file says beyond its outline. Names are written in full, `\` between their parts.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Facts {
     /// What the file defines.
-    defines: Vec<(Kind, String)>,
+    defines: Vec<Definition>,
     /// `use` declarations, with their lines.
     uses: Vec<(u32, Kind, String)>,
     /// Names used, each with its first line.
@@ -54,7 +64,12 @@ impl Family for Php {
         let Some(tree) = syntax::parse(&tree_sitter_php::LANGUAGE_PHP.into(), source) else {
             return ParsedFile::over_budget();
         };
-        let mut reader = Reader { outline: Scoped::new(source), namespace: String::new(), aliases: HashMap::new() };
+        let mut reader = Reader {
+            outline: Scoped::new(source),
+            namespace: String::new(),
+            aliases: HashMap::new(),
+            guards: Vec::new(),
+        };
         reader.outline.file.note_errors(tree.root_node());
         syntax::walk(tree.root_node(), |node, depth| reader.visit(node, depth));
         reader.outline.file
@@ -70,11 +85,17 @@ struct Reader<'s> {
     namespace: String,
     /// What the `use` declarations of the namespace call things; class names in lower case.
     aliases: HashMap<(Kind, String), String>,
+    /// Conditions around that ask whether a name has a meaning, with their depths.
+    guards: Vec<(usize, String)>,
 }
+
+/// Functions that ask whether a name has a meaning.
+const QUESTIONS: [&str; 5] = ["function_exists", "defined", "class_exists", "interface_exists", "trait_exists"];
 
 impl Reader<'_> {
     fn visit(&mut self, node: Node<'_>, depth: usize) -> Visit {
         self.outline.leave(depth);
+        while self.guards.pop_if(|(guard, _)| *guard >= depth).is_some() {}
         if self.outline.leading.see(node, self.outline.source) {
             return Visit::Over;
         }
@@ -89,6 +110,13 @@ impl Reader<'_> {
             }
             "include_expression" | "include_once_expression" | "require_expression" | "require_once_expression" => {
                 self.include(node);
+                self.constants(node);
+            }
+            "if_statement" => {
+                let condition = syntax::field_text(node, "condition", self.outline.source).unwrap_or_default();
+                if QUESTIONS.iter().any(|question| condition.contains(question)) {
+                    self.guards.push((depth, condition.to_owned()));
+                }
             }
             "function_call_expression" => {
                 let function = node.child_by_field_name("function");
@@ -111,9 +139,17 @@ impl Reader<'_> {
             "binary_expression" => {
                 if syntax::field_text(node, "operator", self.outline.source) == Some("instanceof") {
                     self.name(Kind::Class, node.child_by_field_name("right"));
+                } else {
+                    self.constants(node);
                 }
             }
-            kind => self.declaration(node, depth, kind),
+            kind if VALUES.contains(&kind) => self.constants(node),
+            kind => {
+                if matches!(kind, "const_element" | "enum_case" | "property_element") {
+                    self.constants(node);
+                }
+                self.declaration(node, depth, kind);
+            }
         }
         Visit::Into
     }
@@ -139,9 +175,9 @@ impl Reader<'_> {
         let top = self.outline.nesting() == 0;
         let full = self.in_namespace(name);
         match kind {
-            "class" | "interface" | "trait" | "enum" => self.outline.file.facts.defines.push((Kind::Class, full)),
-            "function" => self.outline.file.facts.defines.push((Kind::Function, full)),
-            "constant" if top => self.outline.file.facts.defines.push((Kind::Constant, full)),
+            "class" | "interface" | "trait" | "enum" => self.defines(Kind::Class, full),
+            "function" => self.defines(Kind::Function, full),
+            "constant" if top => self.defines(Kind::Constant, full),
             _ => {}
         }
         let body = node.child_by_field_name("body").or_else(|| node.child_by_field_name("value"));
@@ -152,7 +188,28 @@ impl Reader<'_> {
     fn defined_constant(&mut self, call: Node<'_>) {
         let argument = call.child_by_field_name("arguments").and_then(|arguments| arguments.named_child(0));
         if let Some(name) = argument.and_then(|argument| self.literal(argument.named_child(0)?)) {
-            self.outline.file.facts.defines.push((Kind::Constant, name.trim_start_matches('\\').to_owned()));
+            let name = name.trim_start_matches('\\').to_owned();
+            self.defines(Kind::Constant, name);
+        }
+    }
+
+    fn defines(&mut self, kind: Kind, name: String) {
+        let asked = |(_, condition): &(usize, String)| {
+            condition.split(['\'', '"']).skip(1).step_by(2).any(|literal| literal.trim_start_matches('\\') == name)
+        };
+        let guarded = self.guards.iter().any(asked);
+        self.outline.file.facts.defines.push(Definition { kind, name, guarded });
+    }
+
+    /// Bare names among what a node is made of are constants; the name it declares is none.
+    fn constants(&mut self, node: Node<'_>) {
+        let declared = match node.kind() {
+            "const_element" | "enum_case" => node.named_child(0),
+            _ => node.child_by_field_name("name"),
+        };
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor).filter(|child| Some(*child) != declared) {
+            self.name(Kind::Constant, Some(child));
         }
     }
 
@@ -248,6 +305,41 @@ impl Reader<'_> {
         plain.then_some(inner)
     }
 }
+
+/// Nodes whose bare names are constants; declarations and comparisons by `instanceof` aside.
+const VALUES: [&str; 31] = [
+    "argument",
+    "array_element_initializer",
+    "arrow_function",
+    "assignment_expression",
+    "augmented_assignment_expression",
+    "case_statement",
+    "cast_expression",
+    "conditional_expression",
+    "echo_statement",
+    "error_suppression_expression",
+    "exit_statement",
+    "expression_statement",
+    "foreach_statement",
+    "for_statement",
+    "match_condition_list",
+    "match_conditional_expression",
+    "match_default_expression",
+    "parenthesized_expression",
+    "print_intrinsic",
+    "property_initializer",
+    "property_promotion_parameter",
+    "return_statement",
+    "sequence_expression",
+    "simple_parameter",
+    "static_variable_declaration",
+    "subscript_expression",
+    "throw_expression",
+    "unary_op_expression",
+    "variadic_unpacking",
+    "while_statement",
+    "yield_expression",
+];
 
 /// The kind that stands after `keyword` in a `use`.
 fn kind_of(text: &str, keyword: &str) -> Kind {

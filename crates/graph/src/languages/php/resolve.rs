@@ -1,10 +1,12 @@
 //! Which file defines a PHP name written in full, and which file an `include` names.
 //!
 //! A class is looked for by the prefixes that `composer.json` maps, then among the definitions in
-//! its class map and its files. A name with a namespace that exactly one file defines is taken
-//! for that one ([`Confidence::Likely`]) where no rule says how it is loaded; names without a
-//! namespace are never matched that way. A function or constant not found in its namespace is the
-//! global one.
+//! its class map and its files. A name that exactly one file defines is taken for that one
+//! ([`Confidence::Likely`]) where no rule says how it is loaded; of names without a namespace only
+//! constants are where composer loads classes, as a class or function that it does not load is
+//! then a dependency's. What a file defines only where nothing else has (`function_exists`) is
+//! another file's only within its own project. A function or constant not found in its namespace
+//! is the global one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,7 +14,7 @@ use recon_schema::graph::{Confidence, UnresolvedClass};
 
 use super::super::{Context, Link, Resolution, Resolve};
 use super::composer::{self, Project};
-use super::{Facts, Kind, key};
+use super::{Definition, Facts, Kind, key};
 use crate::paths;
 use crate::repository::Repository;
 
@@ -20,19 +22,19 @@ use crate::repository::Repository;
 pub(super) struct Names<'r> {
     repository: &'r Repository,
     projects: Vec<Project>,
-    /// Files by what they define.
-    definitions: HashMap<(Kind, String), BTreeSet<&'r str>>,
+    /// Files by what they define; whether they do so only where nothing else has.
+    definitions: HashMap<(Kind, String), BTreeMap<&'r str, bool>>,
     /// Namespaces that some file declares something in, in lower case.
     namespaces: BTreeSet<String>,
 }
 
 impl<'r> Names<'r> {
     pub(super) fn new(context: Context<'r, Facts>) -> Self {
-        let mut definitions: HashMap<(Kind, String), BTreeSet<&str>> = HashMap::new();
+        let mut definitions: HashMap<(Kind, String), BTreeMap<&str, bool>> = HashMap::new();
         let mut namespaces = BTreeSet::new();
         for (path, file) in context.parsed {
-            for (kind, name) in &file.facts.defines {
-                definitions.entry(key(*kind, name)).or_default().insert(path);
+            for Definition { kind, name, guarded } in &file.facts.defines {
+                *definitions.entry(key(*kind, name)).or_default().entry(path).or_insert(true) &= guarded;
                 namespaces.extend(name.rsplit_once('\\').map(|(namespace, _)| namespace.to_lowercase()));
             }
         }
@@ -40,35 +42,45 @@ impl<'r> Names<'r> {
         Self { repository: context.repository, projects, definitions, namespaces }
     }
 
-    /// The projects as `from` sees them: those around it first, innermost first.
-    fn projects_for(&self, from: &str) -> impl Iterator<Item = &Project> {
-        let (own, others): (Vec<_>, Vec<_>) =
-            self.projects.iter().partition(|project| paths::is_below(from, &project.directory));
+    /// The projects as `from` sees them: those around it first, innermost first, and whether they
+    /// are.
+    fn projects_for(&self, from: &str) -> impl Iterator<Item = (&Project, bool)> {
+        let around = self.projects.iter().map(move |project| (project, paths::is_below(from, &project.directory)));
+        let (own, others): (Vec<_>, Vec<_>) = around.partition(|(_, around)| *around);
         own.into_iter().chain(others)
     }
 
     fn find(&self, from: &str, kind: Kind, name: &str) -> Option<(String, Confidence)> {
         let defining = self.definitions.get(&key(kind, name));
-        for project in self.projects_for(from) {
+        let mut composed = false;
+        for (project, around) in self.projects_for(from) {
+            composed |= around && project.loads();
             if kind == Kind::Class {
                 let mut files = project.by_prefix(name);
                 if let Some(file) = files.find(|file| self.repository.contains(file)) {
                     return Some((file, Confidence::Exact));
                 }
             }
-            let loaded = |file: &&&str| {
-                project.files.iter().any(|path| path == **file)
-                    || (kind == Kind::Class && project.classmap.iter().any(|path| paths::is_below(file, path)))
+            let loaded = |(file, guarded): &(&&str, &bool)| {
+                let listed = project.files.iter().any(|path| path == **file)
+                    || (kind == Kind::Class && project.classmap.iter().any(|path| paths::is_below(file, path)));
+                listed && (around || !**guarded)
             };
-            if let Some(file) = defining.and_then(|files| files.iter().find(loaded)) {
+            if let Some((file, _)) = defining.and_then(|files| files.iter().find(loaded)) {
                 return Some(((*file).to_owned(), Confidence::Exact));
             }
         }
-        let files = defining.filter(|_| name.contains('\\'))?;
-        if files.contains(from) {
+        let files = defining?;
+        if files.contains_key(from) {
             return Some((from.to_owned(), Confidence::Exact));
         }
-        (files.len() == 1).then(|| Some(((*files.first()?).to_owned(), Confidence::Likely)))?
+        let global = !name.contains('\\');
+        if global && composed && kind != Kind::Constant {
+            return None;
+        }
+        let mut candidates = files.iter().filter(|(_, guarded)| !(global && **guarded)).map(|(file, _)| *file);
+        let only = candidates.next().filter(|_| candidates.next().is_none())?;
+        Some((only.to_owned(), Confidence::Likely))
     }
 
     /// As `find`, with the global function or constant where the namespace has none.

@@ -1,10 +1,12 @@
 //! Ruby: outlines, what is required, and the constants used; [`resolve`] finds the files, by load
 //! paths and, where a project's layout loads constants by their names, by those ([`layout`]).
 //!
-//! Source: the documentation of `Kernel#require`, `#require_relative` and `Module#autoload`, and
-//! the Zeitwerk README.
+//! Source: the documentation of `Kernel#require`, `#require_relative` and `Module#autoload`, of
+//! `Module.nesting`, the Zeitwerk README and the Rails guide on autoloading.
 
+mod autoload;
 mod layout;
+mod places;
 mod resolve;
 mod stdlib;
 
@@ -16,6 +18,8 @@ use super::scoped::Scoped;
 use super::{Context, Family, ParsedFile, Resolve};
 use crate::paths;
 use crate::syntax::{self, Visit};
+use autoload::Block;
+use places::{Base, Place, Places};
 
 /// Ruby, with the files of its tools.
 pub(crate) struct Ruby;
@@ -28,8 +32,20 @@ pub(crate) struct Facts {
     constants: BTreeMap<Constant, u32>,
     /// Full names of the modules, classes and constants defined.
     defines: Vec<String>,
-    /// Whether the file sets Zeitwerk to work.
+    /// Whether the file sets Zeitwerk to work for the `lib` around it.
     zeitwerk: bool,
+    /// Whether the file defines a Rails engine.
+    engine: bool,
+    /// Directories it tells a loader of constants about.
+    pushed: Vec<Pushed>,
+}
+
+/// A directory whose files are to be loaded by name.
+#[derive(Debug, PartialEq, Eq)]
+struct Pushed {
+    place: Place,
+    /// The constant that the directory stands for, empty for the top.
+    namespace: String,
 }
 
 /// One file asked for.
@@ -37,25 +53,18 @@ pub(crate) struct Facts {
 struct Require {
     /// 1-based line.
     line: u32,
-    path: String,
-    from: Base,
+    place: Place,
+    /// Whether the path is the whole name of the file, as for `load`.
+    whole: bool,
     /// The constant that `autoload` promises.
     constant: Option<String>,
-}
-
-/// What a required path is relative to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Base {
-    /// The load path.
-    LoadPath,
-    /// The directory of the file.
-    Here,
 }
 
 /// A constant as used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Constant {
-    /// Names of the modules and classes around, outermost first, as written.
+    /// Names of the modules and classes around, outermost first, as written: constants of `A` are
+    /// not seen from inside `module A::B`.
     nesting: Vec<String>,
     /// `A::B::C`; empty first part where it starts at the top (`::A`).
     path: Vec<String>,
@@ -82,7 +91,12 @@ impl Family for Ruby {
         let Some(tree) = syntax::parse(&tree_sitter_ruby::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();
         };
-        let mut reader = Reader { outline: Scoped::new(source), passed: HashSet::new() };
+        let mut reader = Reader {
+            outline: Scoped::new(source),
+            passed: HashSet::new(),
+            places: Places::default(),
+            blocks: Vec::new(),
+        };
         reader.outline.file.note_errors(tree.root_node());
         syntax::walk(tree.root_node(), |node, depth| reader.visit(node, depth));
         reader.outline.file
@@ -97,11 +111,15 @@ struct Reader<'s> {
     outline: Scoped<'s, Facts>,
     /// Nodes that name what is defined, or a part of what nobody knows: no uses of a constant.
     passed: HashSet<usize>,
+    places: Places,
+    /// Blocks of ActiveSupport's `autoload` around, with their depths.
+    blocks: Vec<(usize, Block)>,
 }
 
 impl Reader<'_> {
     fn visit(&mut self, node: Node<'_>, depth: usize) -> Visit {
         self.outline.leave(depth);
+        while self.blocks.pop_if(|(block, _)| *block >= depth).is_some() {}
         if self.outline.leading.see(node, self.outline.source) {
             return Visit::Over;
         }
@@ -116,17 +134,10 @@ impl Reader<'_> {
                     self.sign(node, parameters);
                 }
             }
-            "assignment" => {
-                let left = node.child_by_field_name("left").filter(|left| left.kind() == "constant");
-                if let Some(left) = left.filter(|_| !self.outline.in_code()) {
-                    self.passed.insert(left.id());
-                    let name = self.outline.text(left);
-                    let full = self.full(name);
-                    self.outline.file.facts.defines.push(full);
-                    self.outline.define(name, "constant", node, depth, node.child_by_field_name("right"));
-                }
-            }
-            "call" => self.call(node),
+            "assignment" => self.assignment(node, depth),
+            "operator_assignment" => self.pushes(node),
+            "binary" => self.pushes(node),
+            "call" => self.call(node, depth),
             "constant" | "scope_resolution" => return self.constant(node),
             _ => {}
         }
@@ -135,13 +146,39 @@ impl Reader<'_> {
 
     fn module(&mut self, node: Node<'_>, depth: usize) {
         let Some(name) = node.child_by_field_name("name") else { return };
+        // What stands before the last `::`, and the superclass, are looked up outside.
+        let superclass = node.child_by_field_name("superclass").and_then(|superclass| superclass.named_child(0));
+        let outside = [name.child_by_field_name("scope"), superclass];
+        for used in outside.into_iter().flatten().filter(|used| matches!(used.kind(), "constant" | "scope_resolution"))
+        {
+            self.constant(used);
+            self.passed.insert(used.id());
+        }
         self.passed.insert(name.id());
+        if superclass.is_some_and(|it| self.outline.text(it).trim_start_matches("::") == "Rails::Engine") {
+            self.outline.file.facts.engine = true;
+        }
         let text = syntax::collapse(self.outline.text(name));
         let full = self.full(&text);
         self.outline.file.facts.defines.push(full);
         let body = node.child_by_field_name("body");
         self.outline.define(&text, node.kind(), node, depth, body);
         self.sign(node, node.child_by_field_name("superclass").or(Some(name)));
+    }
+
+    fn assignment(&mut self, node: Node<'_>, depth: usize) {
+        let (Some(left), right) = (node.child_by_field_name("left"), node.child_by_field_name("right")) else { return };
+        let name = self.outline.text(left);
+        match (left.kind(), right) {
+            ("identifier", Some(value)) => self.places.assign(name, value, self.outline.source),
+            ("constant", value) if !self.outline.in_code() => {
+                self.passed.insert(left.id());
+                let full = self.full(name);
+                self.outline.file.facts.defines.push(full);
+                self.outline.define(name, "constant", node, depth, value);
+            }
+            _ => {}
+        }
     }
 
     /// Cuts the signature just defined after `last`: what follows has no mark of its own.
@@ -161,22 +198,51 @@ impl Reader<'_> {
         }
     }
 
-    fn call(&mut self, node: Node<'_>) {
+    fn call(&mut self, node: Node<'_>, depth: usize) {
         let Some(method) = syntax::field_text(node, "method", self.outline.source) else { return };
         let receiver = syntax::field_text(node, "receiver", self.outline.source);
-        if receiver == Some("Zeitwerk::Loader") && method.starts_with("for_gem") || method == "eager_load_namespace" {
-            self.outline.file.facts.zeitwerk = true;
+        let arguments = node.child_by_field_name("arguments").map(syntax::named_children).unwrap_or_default();
+        match (method, arguments.as_slice()) {
+            ("for_gem" | "for_gem_extension", _) if receiver == Some("Zeitwerk::Loader") => {
+                self.outline.file.facts.zeitwerk = true;
+            }
+            ("eager_load_namespace", _) => self.outline.file.facts.zeitwerk = true,
+            ("push_dir", [directory, options @ ..]) => {
+                let namespace = options.iter().find_map(|option| {
+                    let key = syntax::field_text(*option, "key", self.outline.source)?;
+                    (key.trim_matches(':') == "namespace").then(|| option.child_by_field_name("value"))?
+                });
+                let namespace = namespace.map_or("", |namespace| self.outline.text(namespace));
+                self.push(*directory, namespace);
+            }
+            ("autoload_lib", _) => {
+                let place = Place { base: Base::Root, path: "lib".to_owned() };
+                self.outline.file.facts.pushed.push(Pushed { place, namespace: String::new() });
+            }
+            _ => {}
         }
         if receiver.is_some_and(|receiver| receiver != "Kernel") {
             return;
         }
-        let arguments = node.child_by_field_name("arguments").map(syntax::named_children).unwrap_or_default();
         match (method, arguments.as_slice()) {
             ("require" | "require_dependency" | "load", [path, ..]) => self.require(node, *path, Base::LoadPath, None),
             ("require_relative", [path, ..]) => self.require(node, *path, Base::Here, None),
             ("autoload", [name, path, ..]) => {
                 let constant = self.outline.text(*name).trim_matches([':', '"', '\'']).to_owned();
                 self.require(node, *path, Base::LoadPath, Some(constant));
+            }
+            ("autoload", [name]) if name.kind() == "simple_symbol" => {
+                let constant = self.outline.text(*name).trim_start_matches(':').to_owned();
+                let around = self.outline.around().collect::<Vec<_>>().join("::");
+                let path = autoload::path(&around, &constant, &self.blocks);
+                let place = Place { base: Base::LoadPath, path };
+                self.asks(node, place, Some(constant));
+            }
+            ("autoload_under" | "autoload_at", [path]) => {
+                if let Some(place) = self.places.of(*path, self.outline.source) {
+                    let block = if method == "autoload_at" { Block::At } else { Block::Under };
+                    self.blocks.push((depth, block(place.path)));
+                }
             }
             ("attr_reader" | "attr_accessor" | "attr_writer", names) if !self.outline.in_code() => {
                 for name in names.iter().filter(|name| name.kind() == "simple_symbol") {
@@ -191,33 +257,39 @@ impl Reader<'_> {
     }
 
     fn require(&mut self, call: Node<'_>, path: Node<'_>, base: Base, constant: Option<String>) {
-        let text = self.outline.text(path);
-        let expanded = text.strip_prefix("File.expand_path(").or_else(|| text.strip_prefix("File.join("));
-        let (path, from) = match (path.kind(), expanded) {
-            ("string", _) => {
-                let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
-                match inner.strip_prefix("#{__dir__}/") {
-                    Some(rest) => (rest.to_owned(), Base::Here),
-                    None => (inner.to_owned(), base),
-                }
+        if let Some(mut place) = self.places.of(path, self.outline.source) {
+            if place.base == Base::LoadPath {
+                place.base = base;
             }
-            (_, Some(arguments)) => {
-                let parts: Vec<&str> = arguments.trim_end_matches(')').split(',').map(str::trim).collect();
-                let literal = |part: &str| part.trim_matches(['"', '\'']).to_owned();
-                match parts.as_slice() {
-                    [path, "__dir__"] => (literal(path), Base::Here),
-                    ["__dir__", path] => (literal(path), Base::Here),
-                    // The file counts as a directory there.
-                    [path, "__FILE__"] => (format!("_/{}", literal(path)), Base::Here),
-                    _ => return,
-                }
-            }
-            _ => return,
-        };
-        if path.contains("#{") || path.contains(['(', '\n']) {
-            return;
+            self.asks(call, place, constant);
         }
-        self.outline.file.facts.requires.push(Require { line: syntax::first_line(call), path, from, constant });
+    }
+
+    fn asks(&mut self, call: Node<'_>, place: Place, constant: Option<String>) {
+        let whole = syntax::field_text(call, "method", self.outline.source) == Some("load");
+        let require = Require { line: syntax::first_line(call), place, whole, constant };
+        self.outline.file.facts.requires.push(require);
+    }
+
+    /// `config.autoload_paths << directory`, `+= [directories]`, and the same of `eager_load_paths`.
+    fn pushes(&mut self, node: Node<'_>) {
+        let left = syntax::field_text(node, "left", self.outline.source).unwrap_or_default();
+        let right = node.child_by_field_name("right");
+        let Some(right) = right.filter(|_| left.ends_with("autoload_paths") || left.ends_with("eager_load_paths"))
+        else {
+            return;
+        };
+        let several = matches!(right.kind(), "array" | "string_array");
+        for directory in if several { syntax::named_children(right) } else { vec![right] } {
+            self.push(directory, "");
+        }
+    }
+
+    fn push(&mut self, directory: Node<'_>, namespace: &str) {
+        if let Some(place) = self.places.of(directory, self.outline.source) {
+            let namespace = namespace.trim_start_matches("::").to_owned();
+            self.outline.file.facts.pushed.push(Pushed { place, namespace });
+        }
     }
 
     /// A constant, or a chain of them: only the whole chain is kept.
@@ -239,7 +311,7 @@ impl Reader<'_> {
             self.passed.extend(node.child_by_field_name("name").map(|name| name.id()));
             return Visit::Into;
         }
-        let nesting = self.outline.around().flat_map(|name| name.split("::")).map(str::to_owned).collect();
+        let nesting = self.outline.around().map(str::to_owned).collect();
         let constant = Constant { nesting, path };
         self.outline.file.facts.constants.entry(constant).or_insert_with(|| syntax::first_line(node));
         Visit::Over
@@ -299,7 +371,8 @@ end
         assert_eq!(file.symbols[0].doc, "A thing.");
         assert_eq!(file.symbols[1].signature, "class C < D::E");
         assert_eq!((file.symbols[7].signature.as_str(), file.symbols[7].doc.as_str()), ("def go!(x)", "Goes."));
-        let requires: Vec<_> = file.facts.requires.iter().map(|r| (r.line, r.path.as_str(), r.from)).collect();
+        let requires: Vec<_> =
+            file.facts.requires.iter().map(|r| (r.line, r.place.path.as_str(), r.place.base)).collect();
         assert_eq!(
             requires,
             [
@@ -316,7 +389,13 @@ end
         let row = |line, nesting: &str, path: &str| (line, nesting.to_owned(), path.to_owned());
         assert_eq!(
             constants,
-            [row(5, "", "File"), row(21, "A/B/C", "::Top"), row(12, "A/B/C", "D::E"), row(21, "A/B/C", "Foo::Bar"),]
+            [
+                row(11, "", "A"),
+                row(5, "", "File"),
+                row(12, "A::B", "D::E"),
+                row(21, "A::B/C", "::Top"),
+                row(21, "A::B/C", "Foo::Bar"),
+            ]
         );
     }
 }

@@ -2,16 +2,18 @@
 //!
 //! The load path holds the `lib` of every gem (or what its gemspec says), the own gem's first;
 //! files below `test` and `spec` see those directories too, as their runners add them. Constants
-//! are looked up only where the layout loads them by name: lexically, innermost module first.
-//! A file that an `autoload` promises counts where the promise is written.
+//! are looked up only where the layout loads them by name: lexically, innermost module first, and
+//! what the file defines itself is its own. A file that an `autoload` promises counts where the
+//! promise is written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
 use super::super::{Context, Link, Resolution, Resolve};
 use super::layout::Layout;
-use super::{Base, Constant, Facts, Require, stdlib};
+use super::places::Base;
+use super::{Constant, Facts, Require, stdlib};
 use crate::paths;
 use crate::repository::Repository;
 
@@ -32,10 +34,7 @@ impl<'r> LoadPaths<'r> {
             let text = repository.files.get(manifest).map(String::as_str).unwrap_or_default();
             projects.entry(paths::parent(manifest).to_owned()).or_default().extend(require_paths(text));
         }
-        let gems = context.parsed.iter().filter(|(_, file)| file.facts.zeitwerk).filter_map(|(path, _)| {
-            paths::ancestors(path).find(|directory| projects.contains_key(*directory)).map(str::to_owned)
-        });
-        let layout = Layout::new(repository, &gems.collect());
+        let layout = Layout::new(context, &projects.keys().map(String::as_str).collect());
         let mut projects: Vec<(String, Vec<String>)> = projects
             .into_iter()
             .map(|(project, mut paths)| {
@@ -53,40 +52,46 @@ impl<'r> LoadPaths<'r> {
     }
 
     /// The file of a path without or with its extension.
-    fn file(&self, directory: &str, path: &str) -> Option<String> {
+    fn file(&self, directory: &str, path: &str, whole: bool) -> Option<String> {
         let plain = paths::join(directory, path)?;
         let named = format!("{plain}.rb");
-        if self.repository().contains(&named) {
+        if !whole && self.repository().contains(&named) {
             return Some(named);
         }
-        (plain.contains('.') && self.repository().contains(&plain)).then_some(plain)
+        ((whole || plain.contains('.')) && self.repository().contains(&plain)).then_some(plain)
     }
 
     fn require(&self, from: &str, require: &Require) -> Resolution {
-        let found = match require.from {
-            Base::Here => self.file(paths::parent(from), &require.path).map(|file| (file, Confidence::Exact)),
-            Base::LoadPath => self.on_load_path(from, &require.path),
+        let Require { place, whole, constant, .. } = require;
+        let exact = |file| (file, Confidence::Exact);
+        let found = match place.base {
+            Base::Here => self.file(paths::parent(from), &place.path, *whole).map(exact),
+            Base::Root => {
+                let projects = self.projects.iter().filter(|(project, _)| paths::is_below(from, project));
+                projects.map(|(project, _)| project).find_map(|it| self.file(it, &place.path, *whole)).map(exact)
+            }
+            Base::LoadPath => self.on_load_path(from, &place.path, *whole),
         };
         if let Some((to, confidence)) = found {
-            let names = require.constant.clone().into_iter().collect();
+            let names = constant.clone().into_iter().collect();
             return Resolution::File { to, kind: "import", confidence, names };
         }
-        let first = require.path.split('/').next().unwrap_or_default();
-        let class = match require.from {
-            Base::Here => UnresolvedClass::Missing,
+        let first = place.path.split('/').next().unwrap_or_default();
+        let class = match place.base {
+            Base::Here | Base::Root => UnresolvedClass::Missing,
             Base::LoadPath if stdlib::contains(first) => UnresolvedClass::StandardLibrary,
             // Where the own library has a part of that name, more of it should be here.
-            Base::LoadPath if first != require.path && self.is_own(from, first) => UnresolvedClass::Missing,
+            Base::LoadPath if first != place.path && self.is_own(from, first) => UnresolvedClass::Missing,
             Base::LoadPath => UnresolvedClass::External,
         };
-        Resolution::Unresolved { name: require.path.clone(), class }
+        Resolution::Unresolved { name: place.path.clone(), class }
     }
 
-    fn on_load_path(&self, from: &str, path: &str) -> Option<(String, Confidence)> {
+    fn on_load_path(&self, from: &str, path: &str, whole: bool) -> Option<(String, Confidence)> {
         let own = |project: &&(String, Vec<String>)| paths::is_below(from, &project.0);
         let (around, others): (Vec<_>, Vec<_>) = self.projects.iter().partition(own);
         let find = |projects: &[&(String, Vec<String>)]| {
-            projects.iter().flat_map(|(_, roots)| roots).find_map(|root| self.file(root, path))
+            projects.iter().flat_map(|(_, roots)| roots).find_map(|root| self.file(root, path, whole))
         };
         if let Some(file) = find(&around) {
             return Some((file, Confidence::Exact));
@@ -95,12 +100,12 @@ impl<'r> LoadPaths<'r> {
         for (project, _) in &around {
             let inside = from.strip_prefix(project.as_str()).unwrap_or(from).trim_start_matches('/');
             for folder in ["test", "spec", "features"].into_iter().filter(|folder| inside.starts_with(folder)) {
-                if let Some(file) = paths::join(project, folder).and_then(|folder| self.file(&folder, path)) {
+                if let Some(file) = paths::join(project, folder).and_then(|folder| self.file(&folder, path, whole)) {
                     return Some((file, Confidence::Likely));
                 }
             }
             if path.starts_with("./") {
-                return self.file(project, path).map(|file| (file, Confidence::Likely));
+                return self.file(project, path, whole).map(|file| (file, Confidence::Likely));
             }
         }
         let first = path.split('/').next().unwrap_or_default();
@@ -110,29 +115,44 @@ impl<'r> LoadPaths<'r> {
 
     fn is_own(&self, from: &str, first: &str) -> bool {
         let around = self.projects.iter().filter(|(project, _)| paths::is_below(from, project));
-        around.flat_map(|(_, roots)| roots).any(|root| self.file(root, first).is_some())
+        around.flat_map(|(_, roots)| roots).any(|root| self.file(root, first, false).is_some())
     }
 
-    /// The file that a constant loads, the longest part of its path that has one.
-    fn constant(&self, project: &str, constant: &Constant) -> Option<(&str, Confidence)> {
+    /// Whether a file that its path names for a constant defines it, and not one that differs from
+    /// it in case alone (`VERSION`, `Version`).
+    fn may_define(&self, file: &str, name: &str) -> bool {
+        let Some(parsed) = self.context.parsed.get(file) else { return true };
+        let mut same = parsed.facts.defines.iter().filter(|defined| defined.eq_ignore_ascii_case(name)).peekable();
+        same.peek().is_none() || same.any(|defined| defined == name)
+    }
+
+    /// The file that a constant loads, the longest part of its path that has one; `own` are the
+    /// constants of the file itself.
+    fn constant(&self, projects: &[&str], own: &HashSet<&str>, constant: &Constant) -> Option<(&str, Confidence)> {
         let (absolute, path) = match constant.path.split_first() {
             Some((first, rest)) if first.is_empty() => (true, rest),
             _ => (false, &constant.path[..]),
         };
+        let of_layout = |name: &str| {
+            let file = projects.iter().find_map(|project| self.layout.file(project, name));
+            file.filter(|file| self.may_define(file, name))
+        };
+        let is_namespace = |name: &str| projects.iter().any(|project| self.layout.is_namespace(project, name));
         let outer = if absolute { 0 } else { constant.nesting.len() };
         for depth in (0..=outer).rev() {
             let around = constant.nesting[..depth].join("::");
             let name = |end: usize| {
-                let around = around.split("::").filter(|part| !part.is_empty());
+                let around = Some(around.as_str()).filter(|around| !around.is_empty()).into_iter();
                 around.chain(path[..end].iter().map(String::as_str)).collect::<Vec<_>>().join("::")
             };
             let starts = name(1);
-            if self.layout.file(project, &starts).is_none() && !self.layout.is_namespace(project, &starts) {
+            if !own.contains(starts.as_str()) && of_layout(&starts).is_none() && !is_namespace(&starts) {
                 continue;
             }
-            let (end, file) =
-                (1..=path.len()).rev().find_map(|end| Some((end, self.layout.file(project, &name(end))?)))?;
-            let defines = self.context.parsed.get(file).is_some_and(|parsed| parsed.facts.defines.contains(&name(end)));
+            let known = |name: &String| own.contains(name.as_str()) || of_layout(name).is_some();
+            let found = (1..=path.len()).rev().map(name).find(known)?;
+            let file = of_layout(&found)?;
+            let defines = self.context.parsed.get(file).is_some_and(|parsed| parsed.facts.defines.contains(&found));
             return Some((file, if defines { Confidence::Exact } else { Confidence::Likely }));
         }
         None
@@ -143,7 +163,11 @@ impl Resolve<Facts> for LoadPaths<'_> {
     fn resolve(&self, from: &str, facts: &Facts) -> Vec<Link> {
         let mut links: Vec<Link> =
             facts.requires.iter().map(|require| self.require(from, require).at(require.line)).collect();
-        let Some(project) = self.layout.project_of(from) else { return links };
+        let projects = self.layout.projects_of(from);
+        if projects.is_empty() {
+            return links;
+        }
+        let own: HashSet<&str> = facts.defines.iter().map(String::as_str).collect();
         let mut met: BTreeSet<String> = BTreeSet::from([from.to_owned()]);
         met.extend(links.iter().filter_map(|link| match &link.resolution {
             Resolution::File { to, .. } => Some(to.clone()),
@@ -151,9 +175,8 @@ impl Resolve<Facts> for LoadPaths<'_> {
         }));
         let mut loaded: BTreeMap<&str, (u32, Confidence, Vec<String>)> = BTreeMap::new();
         for (constant, line) in &facts.constants {
-            let Some((to, confidence)) = self.constant(project, constant).filter(|(to, _)| !met.contains(*to)) else {
-                continue;
-            };
+            let found = self.constant(&projects, &own, constant).filter(|(to, _)| !met.contains(*to));
+            let Some((to, confidence)) = found else { continue };
             let entry = loaded.entry(to).or_insert((*line, confidence, Vec::new()));
             entry.0 = entry.0.min(*line);
             entry.1 = entry.1.min(confidence);

@@ -10,10 +10,12 @@ mod names;
 mod resolve;
 mod uses;
 
+use std::sync::LazyLock;
+
 use tree_sitter::Node;
 
 use super::{Context, Family, ParsedFile, Resolve};
-use crate::syntax::{self, Visit};
+use crate::syntax::{self, Kinds, Landmarks, Visit};
 
 /// Rust, all editions since 2018.
 pub(crate) struct Rust;
@@ -93,8 +95,14 @@ impl Family for Rust {
         };
         let mut file = ParsedFile::default();
         file.note_errors(tree.root_node());
-        let mut outline =
-            Outline { source, scopes: Vec::new(), pending: Pending::default(), inner_doc: String::new(), file };
+        let mut outline = Outline {
+            source,
+            landmarks: Landmarks::of(source, LANDMARKS),
+            scopes: Vec::new(),
+            pending: Pending::default(),
+            inner_doc: String::new(),
+            file,
+        };
         syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
         outline.file.doc = syntax::first_sentence(&outline.inner_doc);
         let glob = |import: &Import| match &import.target {
@@ -132,9 +140,64 @@ struct Scope {
     module: Option<InlineModule>,
 }
 
+/// What a node of a kind is to the walk.
+#[derive(Clone, Copy)]
+enum Meaning {
+    Comment,
+    Attribute,
+    Module,
+    Use,
+    ExternCrate,
+    Implementation,
+    Path,
+    MacroArguments,
+    Definition(&'static str),
+    /// It may hold any of these.
+    Items,
+    /// It holds one of these only where a landmark stands.
+    Code,
+    Nothing,
+}
+
+static MEANINGS: LazyLock<Kinds<Meaning>> =
+    LazyLock::new(|| Kinds::of(&tree_sitter_rust::LANGUAGE.into(), Meaning::of));
+
+/// Outside of items, an item stands in braces, a path has colons, and a macro may be given `mod`.
+const LANDMARKS: &[&str] = &["{", "::", "mod"];
+
+impl Meaning {
+    fn of(kind: &str) -> Self {
+        match kind {
+            "line_comment" | "block_comment" => Self::Comment,
+            "attribute_item" => Self::Attribute,
+            "mod_item" => Self::Module,
+            "use_declaration" => Self::Use,
+            "extern_crate_declaration" => Self::ExternCrate,
+            "impl_item" => Self::Implementation,
+            "scoped_identifier" | "scoped_type_identifier" => Self::Path,
+            "token_tree" => Self::MacroArguments,
+            "string_literal" | "raw_string_literal" | "visibility_modifier" => Self::Nothing,
+            "function_item" | "function_signature_item" => Self::Definition("function"),
+            "struct_item" => Self::Definition("struct"),
+            "enum_item" => Self::Definition("enum"),
+            "union_item" => Self::Definition("union"),
+            "trait_item" => Self::Definition("trait"),
+            "type_item" | "associated_type" => Self::Definition("type"),
+            "const_item" => Self::Definition("constant"),
+            "static_item" => Self::Definition("static"),
+            "macro_definition" => Self::Definition("macro"),
+            "field_declaration" => Self::Definition("field"),
+            "enum_variant" => Self::Definition("variant"),
+            "source_file" => Self::Items,
+            _ => Self::Code,
+        }
+    }
+}
+
 /// What the walk has found so far.
 struct Outline<'s> {
     source: &'s str,
+    landmarks: Landmarks,
     scopes: Vec<Scope>,
     pending: Pending,
     inner_doc: String,
@@ -144,12 +207,13 @@ struct Outline<'s> {
 impl Outline<'_> {
     fn visit(&mut self, node: Node<'_>, depth: usize) -> Visit {
         while self.scopes.pop_if(|scope| scope.depth >= depth).is_some() {}
-        match node.kind() {
-            "line_comment" | "block_comment" => self.comment(node, depth),
-            "attribute_item" => self.attribute(node),
-            "mod_item" => return self.module(node, depth),
-            "use_declaration" => self.use_declaration(node),
-            "extern_crate_declaration" => {
+        // An error is of no kind, and may hold anything.
+        match MEANINGS.get(node).unwrap_or(Meaning::Items) {
+            Meaning::Comment => self.comment(node, depth),
+            Meaning::Attribute => self.attribute(node),
+            Meaning::Module => return self.module(node, depth),
+            Meaning::Use => self.use_declaration(node),
+            Meaning::ExternCrate => {
                 let name = syntax::field_text(node, "name", self.source).unwrap_or_default();
                 let leaf = uses::Leaf {
                     line: syntax::first_line(node),
@@ -158,13 +222,13 @@ impl Outline<'_> {
                 };
                 self.path(leaf, true, is_public(node));
             }
-            "impl_item" => return self.implementation(node, depth),
-            "scoped_identifier" | "scoped_type_identifier" => {
+            Meaning::Implementation => return self.implementation(node, depth),
+            Meaning::Path => {
                 for (line, segments) in uses::whole(node, self.source) {
                     self.path(uses::Leaf { line, segments, alias: None }, false, false);
                 }
             }
-            "token_tree" => {
+            Meaning::MacroArguments => {
                 for (line, name) in uses::modules_in_tokens(node, self.source) {
                     let within = self.scopes.iter().filter_map(|scope| scope.module.clone()).collect();
                     let target = Target::Module { name, path: None, within, declared: false };
@@ -174,11 +238,10 @@ impl Outline<'_> {
                     self.path(uses::Leaf { line, segments, alias: None }, false, false);
                 }
             }
-            "string_literal" | "raw_string_literal" | "visibility_modifier" => return Visit::Over,
-            kind => match definition_kind(kind) {
-                Some(kind) => return self.define(node, depth, kind),
-                None => return Visit::Into,
-            },
+            Meaning::Nothing => {}
+            Meaning::Definition(kind) => return self.define(node, depth, kind),
+            Meaning::Items => return Visit::Into,
+            Meaning::Code => return if self.landmarks.stand_in(node) { Visit::Into } else { Visit::Over },
         }
         Visit::Over
     }
@@ -279,23 +342,6 @@ impl Outline<'_> {
             .imports
             .push(Import { line, target: Target::Path { segments, alias, within, declared, public } });
     }
-}
-
-fn definition_kind(node_kind: &str) -> Option<&'static str> {
-    Some(match node_kind {
-        "function_item" | "function_signature_item" => "function",
-        "struct_item" => "struct",
-        "enum_item" => "enum",
-        "union_item" => "union",
-        "trait_item" => "trait",
-        "type_item" | "associated_type" => "type",
-        "const_item" => "constant",
-        "static_item" => "static",
-        "macro_definition" => "macro",
-        "field_declaration" => "field",
-        "enum_variant" => "variant",
-        _ => return None,
-    })
 }
 
 fn is_public(node: Node<'_>) -> bool {

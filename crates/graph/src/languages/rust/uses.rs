@@ -1,10 +1,11 @@
 //! Paths out of the syntax tree: `use` trees flattened, qualified names as segments.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use tree_sitter::Node;
 
-use crate::syntax::{self, Visit};
+use crate::syntax::{self, Kinds, Visit};
 
 /// One name a `use` brings in.
 pub(super) struct Leaf {
@@ -140,6 +141,9 @@ pub(super) fn whole<'t>(path: Node<'t>, source: &str) -> Vec<(u32, Vec<String>)>
 /// Tokens are not syntax yet: what looks like a path there is taken for one.
 pub(super) fn in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, Vec<String>)> {
     let mut paths = Vec::new();
+    if !holds(tokens, source, "::") {
+        return paths;
+    }
     let mut path: Vec<String> = Vec::new();
     let mut line = 0;
     // Whether the last token was `::`.
@@ -178,6 +182,9 @@ pub(super) fn in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, Vec<String>
 /// The names of `mod name;` in the arguments of a macro (`cfg_if!` and its like), each with its line.
 pub(super) fn modules_in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, String)> {
     let mut modules = Vec::new();
+    if !holds(tokens, source, "mod") {
+        return modules;
+    }
     // The two tokens before: asking a node for its sibling would search the tree from its root.
     let mut before: [Option<Node<'_>>; 2] = [None, None];
     syntax::walk(tokens, |node, _| {
@@ -196,18 +203,45 @@ pub(super) fn modules_in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, Str
     modules
 }
 
+/// Whether `mark` stands in the text of `node`: most arguments of macros need not be walked.
+fn holds(node: Node<'_>, source: &str, mark: &str) -> bool {
+    memchr::memmem::find(syntax::text(node, source).as_bytes(), mark.as_bytes()).is_some()
+}
+
+/// What a token is to [`mentions`].
+#[derive(Clone, Copy, PartialEq)]
+enum Token {
+    Name,
+    /// What follows names a part of what stands before.
+    Joint,
+    Other,
+}
+
+static TOKENS: LazyLock<Kinds<Token>> = LazyLock::new(|| {
+    Kinds::of(&tree_sitter_rust::LANGUAGE.into(), |kind| match kind {
+        "identifier" | "type_identifier" => Token::Name,
+        "::" | "." => Token::Joint,
+        _ => Token::Other,
+    })
+});
+
 /// Every name that stands alone or starts a path, where a glob may have brought it; sorted.
 pub(super) fn mentions(root: Node<'_>, source: &str) -> Vec<String> {
-    let mut names = BTreeSet::new();
+    let mut names = HashSet::new();
     let mut follows = false;
     syntax::walk(root, |node, _| {
-        if node.child_count() == 0 {
-            if matches!(node.kind(), "identifier" | "type_identifier") && !follows {
-                names.insert(plain(syntax::text(node, source)));
-            }
-            follows = matches!(node.kind(), "::" | ".");
+        if node.child_count() > 0 {
+            return Visit::Into;
         }
-        Visit::Into
+        let token = TOKENS.get(node).unwrap_or(Token::Other);
+        if token == Token::Name && !follows {
+            names.insert(syntax::text(node, source));
+        }
+        follows = token == Token::Joint;
+        Visit::Over
     });
-    names.into_iter().collect()
+    let mut names: Vec<String> = names.into_iter().map(plain).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }

@@ -1,0 +1,163 @@
+//! Kotlin against its own compiler's resolution of names.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
+use super::record::Edge;
+use super::tools::{self, Tools};
+
+pub(super) struct Kotlin;
+
+/// The program that asks the compiler.
+const USES: &str = include_str!("witness/KotlinUses.java");
+
+/// The distribution of the compiler that a registry of this task has: it comes with a notebook's kernel.
+const KERNEL: &str = "kotlin-jupyter-kernel==0.12.0.217";
+
+/// The compiler and its standard library below the kernel's folder.
+const JARS: [&str; 2] = [
+    "run_kotlin_kernel/jars/kotlin-jupyter-kernel-0.12.0-217-all.jar",
+    "run_kotlin_kernel/jars/kotlin-stdlib-1.9.23.jar",
+];
+
+const fn package(registry: Registry, name: &'static str, version: &'static str, sha256: &'static str) -> Package {
+    Package { registry, name, version, sha256, folder: "", landmark: None }
+}
+
+const PACKAGES: &[Package] = &[
+    Package {
+        landmark: Some(Landmark {
+            core: "common/kotlinx-coroutines-core-common/src/Job.kt",
+            entry: "common/kotlinx-coroutines-core-common/src/Builders.common.kt",
+        }),
+        ..package(
+            Registry::Debian,
+            "kotlinx-coroutines",
+            "1.0.1",
+            "361a1e02f2d223c0d8ee16f5cd3987202264f037a4eff5de0e29334c38d16782",
+        )
+    },
+    package(
+        Registry::Debian,
+        "gradle-kotlin-dsl",
+        "0.13.2",
+        "78f95160c8f5c0d85a676aa28170d23f5d7def6c16c41cd080987f06bc8439f4",
+    ),
+    package(
+        Registry::Npm,
+        "@stripe/stripe-react-native",
+        "0.78.0",
+        "f6a884a1cbd1f78399b75aa5a0568ed9016e6a8cb04258ff648a353d4a0e6fc0",
+    ),
+    package(
+        Registry::Npm,
+        "expo-modules-core",
+        "58.0.7",
+        "c6001deb1a5f9ca7601e7a09f159c13430fcf5d32f4a2f54ead60408ba6c6a21",
+    ),
+    package(
+        Registry::Npm,
+        "react-native",
+        "0.86.3",
+        "04e0ef4284ef9e2fb94075b0f98c6371d12ea1b31c2e42540a900a1e86ea46f5",
+    ),
+    package(
+        Registry::Npm,
+        "react-native-gesture-handler",
+        "3.5.0",
+        "def16cdaf173779802dc558eea9719b4119d383ed85f4a0e6efe426a6799fb3a",
+    ),
+    package(
+        Registry::Npm,
+        "react-native-screens",
+        "4.30.1",
+        "04593f281d706615907e8df114288daa5145c4f5360c4743356dd460e979d23a",
+    ),
+];
+
+impl Oracle for Kotlin {
+    fn language(&self) -> &'static str {
+        "kotlin"
+    }
+
+    fn witness(&self) -> &'static str {
+        "the Kotlin compiler's own analysis (Kotlin 1.9.23, from PyPI's kotlin-jupyter-kernel, on Debian's default-jdk-headless)"
+    }
+
+    fn compared(&self) -> &'static str {
+        "TODO"
+    }
+
+    fn packages(&self) -> &'static [Package] {
+        PACKAGES
+    }
+
+    fn install(&self, tools: &Tools) -> anyhow::Result<()> {
+        tools::output(Command::new("javac").arg("--version"))
+            .context("install a JDK first (Debian: default-jdk-headless)")?;
+        tools.once("kotlin", KERNEL, |directory| {
+            let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target"];
+            tools::run(Command::new("python3").args(pip).arg(directory).arg(KERNEL))
+        })?;
+        let build = |directory: &Path| {
+            std::fs::write(directory.join("KotlinUses.java"), USES)?;
+            let mut command = Command::new("javac");
+            command.args(["-proc:none", "-nowarn", "-d", ".", "-cp"]).arg(jar(tools, 0));
+            tools::run(command.arg("KotlinUses.java").current_dir(directory))
+        };
+        tools.once("kotlin-uses", &format!("KotlinUses.java of {} bytes", USES.len()), build).map(drop)
+    }
+
+    fn compare(&self, tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Vec<Comparison>> {
+        let files = subject.record.files().filter(|(path, of)| matches!(*of, "kotlin" | "java") && is_for_java(path));
+        let files: Vec<&str> = files.map(|(path, _)| path).collect();
+        let list = tools.work.join("tools/kotlin-uses/files");
+        std::fs::write(&list, files.join("\n"))?;
+        let classes = std::env::join_paths([tools.work.join("tools/kotlin-uses"), jar(tools, 0)])?;
+        let mut command = Command::new("java");
+        command.arg("-cp").arg(classes).arg("KotlinUses").arg(subject.directory).arg(list);
+        let text = tools::output(command.args([jar(tools, 1), jar(tools, 0)]))?;
+        let (mut seen, mut theirs) = (BTreeSet::new(), Edges::new());
+        for line in text.lines() {
+            match line.split('\t').collect::<Vec<_>>()[..] {
+                ["seen", file] => drop(seen.insert(file.to_owned())),
+                ["use", from, to, line, _] => {
+                    theirs.entry((from.to_owned(), to.to_owned())).or_insert(line.parse().unwrap_or(0));
+                }
+                _ => {}
+            }
+        }
+        let java: BTreeSet<&str> = files.into_iter().filter(|path| path.ends_with(".java")).collect();
+        let parsed = |path: &String| seen.contains(path) || java.contains(path.as_str());
+        theirs.retain(|(from, to), _| parsed(from) && parsed(to));
+        let ours = subject.ours("kotlin", |edge: &Edge| parsed(&edge.from) && parsed(&edge.to));
+        Ok(vec![Comparison { what: "names", ours, theirs }])
+    }
+
+    fn class(&self, subject: &Subject<'_>, difference: &Difference<'_>) -> String {
+        let Difference { from, line, ours, .. } = *difference;
+        let _ = subject.line(from, line);
+        match ours {
+            true => "a name the compiler resolves elsewhere",
+            false => "a name recon does not resolve",
+        }
+        .to_owned()
+    }
+}
+
+/// One of the kernel's archives.
+fn jar(tools: &Tools, at: usize) -> std::path::PathBuf {
+    tools.work.join("tools/kotlin").join(JARS[at])
+}
+
+/// Whether a file is compiled for the Java machine, by the usual names of source sets; scripts are not.
+fn is_for_java(path: &str) -> bool {
+    let other = |part: &str| {
+        ["js", "native", "wasm", "ios"].iter().any(|name| part == *name || part.ends_with(&format!("-{name}")))
+    };
+    !path.ends_with(".kts") && !path.split('/').any(other)
+}
