@@ -21,7 +21,7 @@ const fn source(name: &'static str, version: &'static str, sha256: &'static str)
 
 const PACKAGES: &[Package] = &[
     Package {
-        landmark: Some(Landmark { core: "errors.go", entry: "gin.go" }),
+        landmark: Some(Landmark { core: "render/render.go", entry: "gin.go" }),
         ..source(
             "golang-github-gin-gonic-gin",
             "1.8.1",
