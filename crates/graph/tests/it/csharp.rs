@@ -88,11 +88,11 @@ fn a_member_may_be_called_like_its_type_and_a_type_parameter_hides_one() {
 }
 
 #[test]
-fn a_type_with_a_body_that_the_grammar_does_not_accept() {
+fn a_namespace_with_a_body_that_the_grammar_does_not_accept() {
     let graph = expect::graph(&[
         (
             "Keys.cs",
-            "using System;\nnamespace Input\n{\n  public struct Keys\n  {\n    unsafe fixed int Bits[Count];\n    const int Count = 4;\n    public Key Last;\n  }\n}\n",
+            "namespace Input\n{\n    public struct Keys\n    {\n        public Key Last;\n        int F(int x)\n        {\n            unchecked\n            {\n#if A\n                if (x > 0) {\n#else\n                if (x > 1) {\n#endif\n                    return 1;\n                }\n            }\n            return 2;\n        }\n    }\n}\n",
         ),
         ("Key.cs", "namespace Input { public enum Key { A } }\n"),
         ("Use.cs", "namespace Input { class Use { Keys keys; } }\n"),
@@ -101,7 +101,7 @@ fn a_type_with_a_body_that_the_grammar_does_not_accept() {
         &graph,
         &[
             ("Keys.cs", "Key.cs", "import", "a name of the own namespace"),
-            ("Use.cs", "Keys.cs", "import", "the type is known by its head"),
+            ("Use.cs", "Keys.cs", "import", "the namespace is known by its head"),
         ],
     );
 }

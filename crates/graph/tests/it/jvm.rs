@@ -169,3 +169,44 @@ fn hostile_sources_are_survived() {
     assert_eq!(graph.file("C.java").unwrap().symbols.len(), 10_000);
     assert_eq!(graph.file("torn.java").unwrap().symbols.first().unwrap().name, "Before");
 }
+
+#[test]
+fn a_promise_is_kept_by_the_platform_and_packages_leave_out_what_they_share() {
+    let graph = expect::graph(&[
+        (
+            "common/src/Clock.kt",
+            "package kit\ninternal expect fun now(): Long\nexpect class Timer\nfun span() = now()\n",
+        ),
+        ("core/src/Clock.kt", "package kit\ninternal actual fun now(): Long = 1\nactual class Timer\n"),
+        ("core/src/inner/Tick.kt", "package kit.inner\nimport kit.*\nfun tick(t: Timer) = now()\n"),
+        ("web/kit/Page.kt", "package web\nimport kit.Timer\nimport kit.now\nfun page(t: Timer) = Result(now())\n"),
+        ("stubs/Result.kt", "package kotlin\nclass Result(val value: Long)\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("core/src/inner/Tick.kt", "core/src/Clock.kt", "import", "the own source set's `actual`"),
+            ("web/kit/Page.kt", "core/src/Clock.kt", "import", "an `actual` before an `expect`, equally far"),
+            ("web/kit/Page.kt", "stubs/Result.kt", "import", "`kotlin` is imported on demand by every file"),
+        ],
+    );
+}
+
+#[test]
+fn a_class_before_an_annotated_constructor() {
+    let graph = expect::graph(&[
+        ("Use.kt", "package kit\nimport kit.inner.Box\nclass Use(val box: Box)\n"),
+        (
+            "inner/Box.kt",
+            "package kit.inner\n\nimport kit.Keep\n\n@Keep\npublic class Box\n@Keep\nprivate constructor(\n    // Of what it holds.\n    private val size: Int,\n) : Any() {\n    fun f() = 1\n}\n",
+        ),
+        ("Keep.kt", "package kit\nannotation class Keep\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("Use.kt", "inner/Box.kt", "import", "the class is known by its head"),
+            ("inner/Box.kt", "Keep.kt", "import", "an import by name"),
+        ],
+    );
+}

@@ -59,6 +59,8 @@ impl Reader<'_> {
                 let name = text.split_once("JvmName(\"").and_then(|(_, rest)| rest.split('"').next());
                 self.outline.file.facts.facade = name.map(str::to_owned).or(self.outline.file.facts.facade.take());
             }
+            "class" | "interface" | "object" if !node.is_named() => self.recover(node, depth),
+            "infix_expression" => self.infix(node, depth),
             "user_type" => self.user_type(node),
             "navigation_expression" => return self.navigation(node),
             "identifier" => self.name(node),
@@ -76,6 +78,32 @@ impl Reader<'_> {
             kind => self.declaration(node, depth, kind),
         }
         Visit::Into
+    }
+
+    /// The head of a type whose body the grammar did not accept.
+    fn recover(&mut self, keyword: Node<'_>, depth: usize) {
+        if let Some(name) = keyword.next_named_sibling().filter(|_| keyword.parent().is_some_and(|it| it.is_error())) {
+            self.headed(keyword.kind(), name, depth);
+        }
+    }
+
+    /// `class Name` before an annotated constructor, which the grammar takes for a call of the
+    /// function `class`; no function can be called so.
+    fn infix(&mut self, node: Node<'_>, depth: usize) {
+        let words = syntax::named_children(node);
+        if let [.., keyword, name] = words.as_slice()
+            && let kind @ ("class" | "interface" | "object") = self.outline.text(*keyword)
+        {
+            self.headed(kind, *name, depth);
+        }
+    }
+
+    fn headed(&mut self, kind: &str, name: Node<'_>, depth: usize) {
+        if name.kind() == "identifier" && !self.outline.in_code() {
+            self.passed.insert(name.id());
+            let text = self.outline.text(name).trim_matches('`');
+            self.outline.define(text, kind, name, depth, None);
+        }
     }
 
     fn declaration(&mut self, node: Node<'_>, depth: usize, node_kind: &str) {

@@ -7,8 +7,9 @@
 //! as an extension only where it is imported, or where no type of the repository has a member of
 //! that name.
 //!
-//! Where several source sets declare the same name, the nearest one is meant; that is
-//! [`Confidence::Likely`] unless it stands in the file's own set.
+//! Where several source sets declare the same name, the nearest one is meant, and of two equally
+//! near the one that is `actual` before the one that is `expect`; that is [`Confidence::Likely`]
+//! unless it stands in the file's own set.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -37,6 +38,8 @@ pub(super) struct Declarations<'r> {
     members_of: HashMap<&'r str, HashMap<&'r str, bool>>,
     /// Full names of all supertypes by file.
     supers: HashMap<&'r str, Vec<String>>,
+    /// Files with declarations that each platform keeps (`expect`).
+    promises: HashSet<&'r str>,
 }
 
 /// A file whose names are looked up.
@@ -85,6 +88,7 @@ impl<'r> Declarations<'r> {
             members: HashSet::new(),
             members_of: HashMap::new(),
             supers: HashMap::new(),
+            promises: HashSet::new(),
         };
         for (&path, file) in context.parsed {
             all.packages.insert(&file.facts.package);
@@ -103,6 +107,9 @@ impl<'r> Declarations<'r> {
         // Parents stand before their children.
         let mut names: Vec<Option<String>> = Vec::with_capacity(symbols.len());
         for symbol in symbols {
+            if symbol.parent.is_none() && is_expected(symbol) {
+                self.promises.insert(path);
+            }
             let outer = match symbol.parent {
                 None => Some(facts.package.clone()),
                 Some(parent) => names.get(parent as usize).cloned().flatten(),
@@ -193,7 +200,7 @@ impl<'r> Declarations<'r> {
         let own_root = self.source_root(from);
         let shared =
             |path: &str| paths::parent(from).split('/').zip(path.split('/')).take_while(|(a, b)| a == b).count();
-        let rank = |path: &&&str| (self.source_root(path) == own_root, shared(path));
+        let rank = |path: &&&str| (self.source_root(path) == own_root, shared(path), !self.promises.contains(**path));
         let best = files.iter().max_by_key(|path| (rank(path), std::cmp::Reverse(**path)))?;
         let sure = self.source_root(best) == own_root;
         Some((best, if sure { Confidence::Exact } else { Confidence::Likely }))
@@ -210,12 +217,18 @@ impl<'r> Declarations<'r> {
         all.into_iter().map(|path| (path, confidence)).collect()
     }
 
-    /// The directory of a file without the directories of its package.
+    /// The directory of a file without the directories of its package, of which Kotlin leaves out
+    /// the first that all files share.
     fn source_root<'p>(&self, path: &'p str) -> &'p str {
         let package = self.context.parsed.get(path).map_or("", |file| &file.facts.package);
-        let directory = paths::parent(path);
-        let inside = package.replace('.', "/");
-        directory.strip_suffix(inside.as_str()).map_or(directory, |root| root.trim_end_matches('/'))
+        let mut root = paths::parent(path);
+        for part in package.rsplit('.') {
+            if paths::file_name(root) != part {
+                break;
+            }
+            root = paths::parent(root);
+        }
+        root
     }
 
     /// What one import by name leads to; one on demand leads to the type it opens, if it is one.
@@ -336,15 +349,40 @@ fn is_type(symbol: &Symbol) -> bool {
     matches!(symbol.kind.as_str(), "class" | "interface" | "enum" | "record" | "annotation" | "object" | "type")
 }
 
+/// Whether a declaration of Kotlin says that each platform has one of its own.
+fn is_expected(symbol: &Symbol) -> bool {
+    let mut words = symbol.signature.split_whitespace();
+    words.by_ref().take_while(|word| !DECLARES.contains(word)).any(|word| word == "expect")
+}
+
+/// Words that end the modifiers of a declaration.
+const DECLARES: [&str; 7] = ["class", "interface", "object", "fun", "val", "var", "typealias"];
+
+/// Packages that every file of Kotlin imports on demand.
+const DEFAULT_IMPORTS: [&str; 10] = [
+    "kotlin",
+    "kotlin.annotation",
+    "kotlin.collections",
+    "kotlin.comparisons",
+    "kotlin.io",
+    "kotlin.ranges",
+    "kotlin.sequences",
+    "kotlin.text",
+    "kotlin.jvm",
+    "java.lang",
+];
+
 fn full_name(outer: &str, name: &str) -> String {
     if outer.is_empty() { name.to_owned() } else { format!("{outer}.{name}") }
 }
 
-/// The declaration of this name that an import on demand opens.
+/// The declaration of this name that an import on demand opens, one of the language's own last.
 fn on_demand<'f>(scope: &Scope<'f>, name: &str, declared: &HashMap<String, Vec<&str>>) -> Option<(String, Found<'f>)> {
-    let opened = scope.on_demand.iter().map(|(opened, import)| (full_name(opened, name), *import));
-    let (full, import) = opened.into_iter().find(|(full, _)| declared.contains_key(full))?;
-    Some((full, Found::OnDemand(import)))
+    let written = scope.on_demand.iter().map(|(opened, import)| (opened.as_str(), Found::OnDemand(import)));
+    let kotlin = scope.facts.facade.is_some();
+    let own = DEFAULT_IMPORTS.into_iter().filter(|package| kotlin || *package == "java.lang");
+    let all = written.chain(own.map(|package| (package, Found::Direct)));
+    all.map(|(opened, found)| (full_name(opened, name), found)).find(|(full, _)| declared.contains_key(full))
 }
 
 /// All supertypes of a file's types, nearest first.

@@ -46,8 +46,10 @@ import org.jetbrains.kotlin.resolve.calls.util.FakeCallableDescriptorForObject;
  * Prints what the Kotlin compiler resolves names to: a line "use FROM TO LINE NAME" for each name in
  * a file FROM that means a type, or a function or property outside of types, of a file TO, and a
  * line "seen FILE" for each file without an error of syntax. Names that the compiler does not
- * find, because a library is not there, are passed over. Arguments: a directory, a file with one
- * path a line, and the libraries there are.
+ * find, because a library is not there, are passed over. What stands below a directory `common` is
+ * a module of its own, which sees nothing else, as its build has it; the rest is compiled together
+ * with it for the Java machine. Arguments: a directory, a file with one path a line, and the
+ * libraries there are.
  */
 public final class KotlinUses {
     private static final Pattern PACKAGE = Pattern.compile("(?m)^\\s*package\\s+([\\w.]+)\\s*;");
@@ -56,6 +58,22 @@ public final class KotlinUses {
     public static void main(String[] arguments) throws Exception {
         Path root = Path.of(arguments[0]).toRealPath();
         List<String> paths = Files.readAllLines(Path.of(arguments[1]));
+        List<String> common = paths.stream().filter(KotlinUses::isCommon).toList();
+        List<String> libraries = List.of(arguments).subList(2, arguments.length);
+        if (!common.isEmpty()) {
+            analyse(root, common, libraries, true);
+        }
+        analyse(root, paths, libraries, false);
+        System.out.flush();
+        System.exit(0);
+    }
+
+    private static boolean isCommon(String path) {
+        return List.of(path.split("/")).contains("common");
+    }
+
+    /** Compiles all files together, and prints what those of the common module use, or the others. */
+    private static void analyse(Path root, List<String> paths, List<String> libraries, boolean common) throws Exception {
         CompilerConfiguration configuration = new CompilerConfiguration();
         configuration.put(CLIConfigurationKeys.MESSAGE_COLLECTOR_KEY, MessageCollector.Companion.getNONE());
         configuration.put(CommonConfigurationKeys.MODULE_NAME, "witness");
@@ -64,16 +82,15 @@ public final class KotlinUses {
         CommonConfigurationKeysKt.setLanguageVersionSettings(configuration, new LanguageVersionSettingsImpl(
                 LanguageVersion.KOTLIN_1_9, ApiVersion.KOTLIN_1_9, Map.of(), features));
         JvmContentRootsKt.configureJdkClasspathRoots(configuration);
-        for (int at = 2; at < arguments.length; at++) {
-            JvmContentRootsKt.addJvmClasspathRoot(configuration, new File(arguments[at]));
+        for (String library : libraries) {
+            JvmContentRootsKt.addJvmClasspathRoot(configuration, new File(library));
         }
         Set<String> javaRoots = new TreeSet<>();
         for (String path : paths) {
             if (path.endsWith(".java")) {
                 javaRoots.add(javaRoot(root, path));
             } else {
-                boolean common = List.of(path.split("/")).contains("common");
-                ContentRootsKt.addKotlinSourceRoot(configuration, root.resolve(path).toString(), common, null);
+                ContentRootsKt.addKotlinSourceRoot(configuration, root.resolve(path).toString(), isCommon(path), null);
             }
         }
         for (String javaRoot : javaRoots) {
@@ -86,12 +103,11 @@ public final class KotlinUses {
                 environment.getProject(), files, new CliBindingTrace(), configuration,
                 environment::createPackagePartProvider).getBindingContext();
         for (KtFile file : files) {
-            if (!PsiTreeUtil.hasErrorElements(file)) {
+            String path = root.relativize(Path.of(file.getVirtualFilePath())).toString();
+            if (isCommon(path) == common && !PsiTreeUtil.hasErrorElements(file)) {
                 print(root, file, context);
             }
         }
-        System.out.flush();
-        System.exit(0);
     }
 
     /** The directory that the package of a Java file starts in. */
