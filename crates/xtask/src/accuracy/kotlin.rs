@@ -89,7 +89,7 @@ impl Oracle for Kotlin {
     }
 
     fn compared(&self) -> &'static str {
-        "TODO"
+        "Sources are Debian's upstream archives and npm's packages for Android, tests included; files with an error of syntax, scripts (`.kts`) and files of source sets for JavaScript and native code are left out. *names*: pairs (file of a name, file that declares what the compiler resolves it to) over every written name, imports included, that means a type or a type alias, or a function or property outside of types, in Kotlin or Java. Members are no such names, nor are operators. Of an import that means several functions all count. A folder `common` is compiled alone, where a name means the `expect` declaration, and then with the rest, where it means the `actual` one. Android and other libraries are not there: the compiler finds nothing in them, and leaves unresolved an extension called on a value whose type is theirs."
     }
 
     fn packages(&self) -> &'static [Package] {
