@@ -210,3 +210,28 @@ fn a_class_before_an_annotated_constructor() {
         ],
     );
 }
+
+#[test]
+fn functions_of_kotlin_by_their_places() {
+    let graph = expect::graph(&[
+        (
+            "main.kt",
+            "package app\nfun main() {\n  val actor = actor<Int>(1) { }\n  kit.deep.start()\n  println(\"$width of ${depth}, $actor\")\n  val size = 1\n  size.plus(1)\n}\n",
+        ),
+        ("actor.kt", "package app\nfun <T> actor(x: T, f: () -> Unit) = x\n"),
+        ("start.kt", "package kit.deep\nfun start() {}\n"),
+        ("width.kt", "package app\nval width = 1\n"),
+        ("depth.kt", "package app\nval depth = 1\n"),
+        ("size.kt", "package app\nval size = 1\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("main.kt", "actor.kt", "same_package", "a variable hides no function where it is called"),
+            ("main.kt", "start.kt", "import", "a function written out with its package"),
+            ("main.kt", "width.kt", "same_package", "a name in a string, without braces"),
+            ("main.kt", "depth.kt", "same_package", "a name in a string, in braces"),
+            // None to `size.kt`, which a variable hides.
+        ],
+    );
+}

@@ -157,8 +157,8 @@ impl Oracle for CSharp {
         let conditional = String::from_utf8_lossy(&source).lines().any(|line| line.trim_start().starts_with("#if"));
         match ours {
             true if conditional => "a `using` or a type of another configuration (`#if`)",
-            true => "a name mcs resolves elsewhere",
-            false => "a name recon does not resolve",
+            true => "a property called like its type, inherited from another file",
+            false => "a name behind an `#if` or an error of the grammar",
         }
         .to_owned()
     }

@@ -89,7 +89,7 @@ impl Oracle for Kotlin {
     }
 
     fn compared(&self) -> &'static str {
-        "Sources are Debian's upstream archives and npm's packages for Android, tests included; files with an error of syntax, scripts (`.kts`) and files of source sets for JavaScript and native code are left out. *names*: pairs (file of a name, file that declares what the compiler resolves it to) over every written name, imports included, that means a type or a type alias, or a function or property outside of types, in Kotlin or Java. Members are no such names, nor are operators. Of an import that means several functions all count. A folder `common` is compiled alone, where a name means the `expect` declaration, and then with the rest, where it means the `actual` one. Android and other libraries are not there: the compiler finds nothing in them, and leaves unresolved an extension called on a value whose type is theirs."
+        "Sources are Debian's upstream archives and npm's packages for Android, tests included; files with an error of syntax, scripts (`.kts`) and files of source sets for JavaScript and native code are left out. *names*: pairs (file of a name, file that declares what the compiler resolves it to) over every written name, imports included, that means a type or a type alias, or a function or property outside of types, in Kotlin or Java. Members are no such names, nor are operators. Of an import that means several functions all count. A folder `common` is compiled alone, where a name means the `expect` declaration, and then with the rest, where it means the `actual` one. Android and other libraries are not there: the compiler finds nothing in them, and leaves open what a name means that is called on a value of their types. A pair of recon that the compiler has not counts against recon unless the compiler left open, somewhere in the file, all the names that make it."
     }
 
     fn packages(&self) -> &'static [Package] {
@@ -120,11 +120,12 @@ impl Oracle for Kotlin {
         let classes = std::env::join_paths([tools.work.join("tools/kotlin-uses"), jar(tools, 0)])?;
         let mut command = Command::new("java");
         command.arg("-cp").arg(classes).arg("KotlinUses").arg(subject.directory).arg(list);
-        let text = tools::output(command.args([jar(tools, 1), jar(tools, 0)]))?;
-        let (mut seen, mut theirs) = (BTreeSet::new(), Edges::new());
+        let text = tools::output(command.arg(jar(tools, 1)))?;
+        let (mut seen, mut open, mut theirs) = (BTreeSet::new(), BTreeSet::new(), Edges::new());
         for line in text.lines() {
             match line.split('\t').collect::<Vec<_>>()[..] {
                 ["seen", file] => drop(seen.insert(file.to_owned())),
+                ["open", from, name] => drop(open.insert((from.to_owned(), name.to_owned()))),
                 ["use", from, to, line, _] => {
                     theirs.entry((from.to_owned(), to.to_owned())).or_insert(line.parse().unwrap_or(0));
                 }
@@ -134,16 +135,33 @@ impl Oracle for Kotlin {
         let java: BTreeSet<&str> = files.into_iter().filter(|path| path.ends_with(".java")).collect();
         let parsed = |path: &String| seen.contains(path) || java.contains(path.as_str());
         theirs.retain(|(from, to), _| parsed(from) && parsed(to));
-        let ours = subject.ours("kotlin", |edge: &Edge| parsed(&edge.from) && parsed(&edge.to));
+        let ours = subject.ours("kotlin", |edge: &Edge| {
+            let left_open = |name: &String| open.contains(&(edge.from.clone(), name.clone()));
+            let judged = edge.names.is_empty() || !edge.names.iter().all(left_open);
+            let found = theirs.contains_key(&(edge.from.clone(), edge.to.clone()));
+            parsed(&edge.from) && parsed(&edge.to) && (judged || found)
+        });
         Ok(vec![Comparison { what: "names", ours, theirs }])
     }
 
     fn class(&self, subject: &Subject<'_>, difference: &Difference<'_>) -> String {
-        let Difference { from, line, ours, .. } = *difference;
-        let _ = subject.line(from, line);
+        let Difference { from, to, line, ours } = *difference;
+        let text = subject.line(from, line);
         match ours {
-            true => "a name the compiler resolves elsewhere",
-            false => "a name recon does not resolve",
+            true if to.contains("stdlib-stubs/") => {
+                "the project's stub of the standard library, of which the compiler has the library itself"
+            }
+            true if text.starts_with("import ") && text.ends_with('*') => {
+                "an extension behind an import on demand, where the value has a member of that name, or a library one"
+            }
+            true if text.contains('.') => {
+                "an extension called on a value that has a member or a library's extension of that name"
+            }
+            true => "a function of which the call means another overload, or a member",
+            false if text.starts_with("import ") => "a declaration in a file that the grammar does not read all of",
+            false => {
+                "a function that a variable or a member of its name hides from recon, or code the grammar does not read"
+            }
         }
         .to_owned()
     }

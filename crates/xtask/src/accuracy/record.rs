@@ -48,6 +48,9 @@ pub(super) struct Edge {
     pub(super) to: String,
     pub(super) kind: String,
     pub(super) line: u32,
+    /// What is named, where an import or the code says it.
+    #[serde(default)]
+    pub(super) names: Vec<String>,
 }
 
 impl Record {

@@ -61,6 +61,8 @@ impl Reader<'_> {
             }
             "class" | "interface" | "object" if !node.is_named() => self.recover(node, depth),
             "infix_expression" => self.infix(node, depth),
+            "call_expression" => self.invocation(node),
+            "string_literal" | "multiline_string_literal" => self.template(node),
             "user_type" => self.user_type(node),
             "navigation_expression" => return self.navigation(node),
             "identifier" => self.name(node),
@@ -210,6 +212,26 @@ impl Reader<'_> {
             self.outline.file.facts.calls.entry(name).or_insert(line);
         }
         Visit::Into
+    }
+
+    fn invocation(&mut self, node: Node<'_>) {
+        if let Some(name) = node.named_child(0).filter(|name| name.kind() == "identifier") {
+            let text = self.outline.text(name).trim_matches('`').to_owned();
+            self.outline.file.facts.invoked.entry(text).or_insert_with(|| syntax::first_line(name));
+        }
+    }
+
+    /// `$name` in a string, which the grammar leaves in pieces of text.
+    fn template(&mut self, node: Node<'_>) {
+        let mut dollar = false;
+        for piece in syntax::named_children(node).into_iter().filter(|piece| piece.kind() == "string_content") {
+            let text = self.outline.text(piece);
+            let name: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if dollar && name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name != "this" {
+                note(&mut self.outline.file.facts.values, vec![name], syntax::first_line(piece));
+            }
+            dollar = text == "$";
+        }
     }
 
     fn name(&mut self, node: Node<'_>) {

@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     values: Chains,
     /// Names called on a value (Kotlin: a member, or an extension from elsewhere).
     calls: BTreeMap<String, u32>,
+    /// Names called on nothing (Kotlin): a variable of that name does not hide a function.
+    invoked: BTreeMap<String, u32>,
     /// Type parameters and local types: they hide what lies outside of the file.
     own_types: BTreeSet<String>,
     /// Variables, parameters and fields.

@@ -281,7 +281,15 @@ impl Resolve<Facts> for Declarations<'_> {
         let mut used = Used { files: BTreeMap::new() };
         let values = facts.values.iter().filter(|(chain, _)| !facts.variables.contains(&chain[0]));
         for (chain, &line) in facts.types.iter().chain(values) {
-            let Some((name, found)) = self.outer_type(&scope, chain) else { continue };
+            let Some((name, found)) = self.outer_type(&scope, chain) else {
+                // A function written out with its package.
+                let full = (2..=chain.len()).map(|end| chain[..end].join("."));
+                let files = full.filter_map(|name| self.callables.get(&name)).next().map_or(&[][..], Vec::as_slice);
+                for (path, sure) in self.overloads(from, files) {
+                    used.add(Some((path, sure)), &chain[0], Found::Direct, line);
+                }
+                continue;
+            };
             let file = self.types.get(&name).and_then(|files| self.choose(from, files));
             used.add(file, &chain[0], found, line);
         }
@@ -290,6 +298,7 @@ impl Resolve<Facts> for Declarations<'_> {
             .iter()
             .filter(|(chain, _)| !facts.variables.contains(&chain[0]))
             .map(|(chain, line)| (chain[0].as_str(), *line))
+            .chain(facts.invoked.iter().map(|(name, line)| (name.as_str(), *line)))
             .collect();
         let calls = facts.calls.iter().map(|(name, line)| (name.as_str(), *line, true));
         for (name, line, extension) in heads.into_iter().map(|(name, line)| (name, line, false)).chain(calls) {

@@ -45,8 +45,8 @@ import org.jetbrains.kotlin.resolve.calls.util.FakeCallableDescriptorForObject;
 /**
  * Prints what the Kotlin compiler resolves names to: a line "use FROM TO LINE NAME" for each name in
  * a file FROM that means a type, or a function or property outside of types, of a file TO, and a
- * line "seen FILE" for each file without an error of syntax. Names that the compiler does not
- * find, because a library is not there, are passed over. What stands below a directory `common` is
+ * line "seen FILE" for each file without an error of syntax. For names that the compiler does not
+ * find, because a library is not there, there are lines "open FROM NAME". What stands below a directory `common` is
  * a module of its own, which sees nothing else, as its build has it; the rest is compiled together
  * with it for the Java machine. Arguments: a directory, a file with one path a line, and the
  * libraries there are.
@@ -130,8 +130,12 @@ public final class KotlinUses {
             if (!NAME.matcher(name.getText()).matches()) {
                 continue;
             }
+            Collection<? extends DeclarationDescriptor> targets = targets(name, context);
+            if (targets.isEmpty()) {
+                System.out.println("open\t" + from + "\t" + name.getReferencedName());
+            }
             int line = StringUtil.offsetToLineNumber(text, name.getTextOffset()) + 1;
-            for (DeclarationDescriptor target : targets(name, context)) {
+            for (DeclarationDescriptor target : targets) {
                 PsiElement source = declaration(target);
                 if (source == null || source.getContainingFile() == null || source.getContainingFile().getVirtualFile() == null) {
                     continue;
