@@ -4,8 +4,8 @@
 //! Prints one JSON object; figures are of processor time. Cleaning runs on one thread, texts in
 //! memory, over the files that no rule drops by their names or heads: the others are hardly read.
 //! Duplicates are found over n, 2n and 4n files, made by rewriting words of the real ones, so that
-//! they are as many and not the same. Memory: the program calls itself with `--memory N`, makes a corpus of N repositories
-//! as JSON Lines, runs over it, and tells its own peak.
+//! they are as many and not the same. Memory: the program calls itself with `--memory N`, makes a
+//! corpus of N repositories as JSON Lines, runs over it, and tells its own peak.
 
 use std::collections::HashSet;
 use std::io::Write as _;

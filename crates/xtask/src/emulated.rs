@@ -11,6 +11,8 @@ use std::process::{Command, Output};
 
 use anyhow::Context as _;
 
+use crate::accuracy::tools::fresh;
+
 /// A text of a kernel file, which stands there once, and the bug that takes its place.
 struct Bug {
     /// What is wrong, and so which rule of the tests must notice.
@@ -99,9 +101,7 @@ pub(crate) fn planted(root: &Path) -> anyhow::Result<bool> {
     let mut all_found = true;
     for (round, bugs) in ROUNDS.iter().enumerate() {
         let folder = root.join(format!("target/planted/{round}"));
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("failed to empty {}", folder.display()))?;
-        }
+        fresh(&folder).with_context(|| format!("failed to empty {}", folder.display()))?;
         copy(&root.join("kernels"), &folder)?;
         for bug in *bugs {
             let file = folder.join(bug.file);

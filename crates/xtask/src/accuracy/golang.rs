@@ -1,6 +1,6 @@
 //! Go against its own distribution: `go list` for packages, the type checker `go/types` for files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
 use super::record::Edge;
+use super::told::Told;
 use super::tools::{self, Tools};
 
 pub(super) struct Golang;
@@ -65,17 +66,9 @@ impl Oracle for Golang {
         let text = tools::output(
             Command::new(tools.work.join("tools/go/uses")).arg(subject.directory).current_dir(&tools.work),
         )?;
-        let (mut seen, mut theirs) = (BTreeSet::new(), Edges::new());
-        for line in text.lines() {
-            match line.split('\t').collect::<Vec<_>>()[..] {
-                ["seen", file] => drop(seen.insert(file.to_owned())),
-                ["use", from, to, line, _] => {
-                    theirs.entry((from.to_owned(), to.to_owned())).or_insert(line.parse().unwrap_or(0));
-                }
-                _ => {}
-            }
-        }
-        let built = |edge: &Edge| seen.contains(&edge.from) && seen.contains(&edge.to);
+        let mut told = Told::of(&text);
+        let theirs = told.take("use");
+        let built = |edge: &Edge| told.seen.contains(&edge.from) && told.seen.contains(&edge.to);
         let blank = |edge: &Edge| edge.kind == "import" && subject.line(&edge.from, edge.line).contains("_ \"");
         let files = Comparison { what: "files", ours: subject.ours("go", |edge| built(edge) && !blank(edge)), theirs };
         let imports = subject.ours("go", |edge| built(edge) && edge.kind == "import");

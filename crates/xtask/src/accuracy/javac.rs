@@ -1,6 +1,6 @@
 //! Java against the JDK: javac's own resolution of names, and `jdeps` on the classes it makes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
 use super::record::Edge;
+use super::told::Told;
 use super::tools::{self, Tools, fresh};
 
 pub(super) struct Javac;
@@ -64,17 +65,9 @@ impl Oracle for Javac {
         let mut command = Command::new("java");
         command.arg("-cp").arg(tools.work.join("tools/java")).arg("Uses").arg(subject.directory).arg("src");
         let text = tools::output(&mut command)?;
-        let (mut seen, mut theirs) = (BTreeSet::new(), Edges::new());
-        for line in text.lines() {
-            match line.split('\t').collect::<Vec<_>>()[..] {
-                ["seen", file] => drop(seen.insert(file.to_owned())),
-                ["use", from, to, line, _] => {
-                    theirs.entry((from.to_owned(), to.to_owned())).or_insert(line.parse().unwrap_or(0));
-                }
-                _ => {}
-            }
-        }
-        let read = |edge: &Edge| seen.contains(&edge.from) && seen.contains(&edge.to);
+        let mut told = Told::of(&text);
+        let theirs = told.take("use");
+        let read = |edge: &Edge| told.seen.contains(&edge.from) && told.seen.contains(&edge.to);
         let mut comparisons = vec![Comparison { what: "names", ours: subject.ours("java", read), theirs }];
         if let Some(theirs) = classes(tools, subject)? {
             let main = |path: &str| path.starts_with(MAIN);

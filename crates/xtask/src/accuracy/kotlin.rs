@@ -6,8 +6,9 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
+use super::oracle::{Comparison, Difference, Landmark, Oracle, Package, Registry, Subject};
 use super::record::Edge;
+use super::told::Told;
 use super::tools::{self, Tools};
 
 pub(super) struct Kotlin;
@@ -121,22 +122,13 @@ impl Oracle for Kotlin {
         let mut command = Command::new("java");
         command.arg("-cp").arg(classes).arg("KotlinUses").arg(subject.directory).arg(list);
         let text = tools::output(command.arg(jar(tools, 1)))?;
-        let (mut seen, mut open, mut theirs) = (BTreeSet::new(), BTreeSet::new(), Edges::new());
-        for line in text.lines() {
-            match line.split('\t').collect::<Vec<_>>()[..] {
-                ["seen", file] => drop(seen.insert(file.to_owned())),
-                ["open", from, name] => drop(open.insert((from.to_owned(), name.to_owned()))),
-                ["use", from, to, line, _] => {
-                    theirs.entry((from.to_owned(), to.to_owned())).or_insert(line.parse().unwrap_or(0));
-                }
-                _ => {}
-            }
-        }
+        let mut told = Told::of(&text);
+        let mut theirs = told.take("use");
         let java: BTreeSet<&str> = files.into_iter().filter(|path| path.ends_with(".java")).collect();
-        let parsed = |path: &String| seen.contains(path) || java.contains(path.as_str());
+        let parsed = |path: &String| told.seen.contains(path) || java.contains(path.as_str());
         theirs.retain(|(from, to), _| parsed(from) && parsed(to));
         let ours = subject.ours("kotlin", |edge: &Edge| {
-            let left_open = |name: &String| open.contains(&(edge.from.clone(), name.clone()));
+            let left_open = |name: &String| told.open.contains(&(edge.from.clone(), name.clone()));
             let judged = edge.names.is_empty() || !edge.names.iter().all(left_open);
             let found = theirs.contains_key(&(edge.from.clone(), edge.to.clone()));
             parsed(&edge.from) && parsed(&edge.to) && (judged || found)

@@ -1,6 +1,7 @@
 //! JavaScript against madge, which walks imports, `require` and dynamic imports.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -9,6 +10,17 @@ use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Re
 use super::tools::{self, Tools};
 
 pub(super) struct Madge;
+
+/// What npm installs.
+pub(crate) const PIN: &str = "madge@8.0.0";
+
+/// madge over a folder of scripts; it prints its graph as JSON.
+pub(crate) fn command(tools: &Tools, folder: &OsStr) -> anyhow::Result<Command> {
+    let mut command = Command::new("node");
+    command.arg(tools.npm("madge", &[PIN])?.join("node_modules/madge/bin/cli.js"));
+    command.args(["--json", "--no-spinner", "--extensions", "js,mjs,cjs,jsx"]).arg(folder);
+    Ok(command)
+}
 
 const fn tarball(name: &'static str, version: &'static str, folder: &'static str, sha256: &'static str) -> Package {
     Package { registry: Registry::Npm, name, version, sha256, folder, landmark: None }
@@ -43,14 +55,12 @@ impl Oracle for Madge {
     }
 
     fn install(&self, tools: &Tools) -> anyhow::Result<()> {
-        tools.npm("madge", &["madge@8.0.0"]).map(drop)
+        tools.npm("madge", &[PIN]).map(drop)
     }
 
     fn compare(&self, tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Vec<Comparison>> {
         let folder = subject.directory.join(subject.package.folder);
-        let mut command = Command::new("node");
-        command.arg(tools.work.join("tools/madge/node_modules/madge/bin/cli.js"));
-        command.args(["--json", "--no-spinner", "--extensions", "js,mjs,cjs,jsx"]).arg(&folder);
+        let mut command = command(tools, folder.as_os_str())?;
         // Into a file: madge ends before a pipe has taken all it wrote.
         let printed = tools.work.join("madge.json");
         tools::run(command.current_dir(&folder).stdout(std::fs::File::create(&printed)?))?;

@@ -15,16 +15,17 @@ mod gcc;
 mod golang;
 mod javac;
 mod kotlin;
-mod madge;
+pub(crate) mod madge;
 mod oracle;
 mod order;
 mod page;
 mod php;
 mod record;
 mod ruby;
-mod ruff;
+pub(crate) mod ruff;
 mod rustc;
-mod tools;
+mod told;
+pub(crate) mod tools;
 mod tsc;
 
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ use anyhow::Context as _;
 use compare::Measured;
 use oracle::{Oracle, Subject};
 use record::Record;
-pub(crate) use tools::{Tools, run as run_command};
+use tools::Tools;
 
 /// Every oracle, in the order of the page.
 const ORACLES: &[&dyn Oracle] = &[

@@ -1,13 +1,13 @@
 //! PHP against nikic/php-parser, whose resolver writes names in full, and composer, whose class
 //! map says which file a class is loaded from.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
+use super::oracle::{Comparison, Difference, Landmark, Oracle, Package, Registry, Subject};
+use super::told::{Told, without};
 use super::tools::{self, Tools, fresh};
 
 pub(super) struct Php;
@@ -80,27 +80,15 @@ impl Oracle for Php {
         let mut command = Command::new("php");
         command.args(["-d", "memory_limit=-1"]).arg(program).arg(&copy).arg(list);
         let text = tools::output(&mut command)?;
-        let (mut seen, mut names, mut includes) = (BTreeSet::new(), Edges::new(), Edges::new());
-        for line in text.lines() {
-            match line.split('\t').collect::<Vec<_>>()[..] {
-                ["seen", file] => drop(seen.insert(file.to_owned())),
-                [what, from, to, line, _] => {
-                    let edges = if what == "include" { &mut includes } else { &mut names };
-                    edges.entry((from.to_owned(), to.to_owned())).or_insert(line.parse().unwrap_or(0));
-                }
-                _ => {}
-            }
-        }
+        let mut told = Told::of(&text);
+        let (names, includes) = (told.take("use"), told.take("include"));
         let of_kind = |include: bool| {
             subject.ours("php", |edge| {
-                seen.contains(&edge.from) && seen.contains(&edge.to) && (edge.kind == "include") == include
+                told.seen.contains(&edge.from) && told.seen.contains(&edge.to) && (edge.kind == "include") == include
             })
         };
         let included = of_kind(true);
-        let once = |edges: Edges| -> Edges {
-            let twice = |pair: &(String, String)| included.contains_key(pair) || includes.contains_key(pair);
-            edges.into_iter().filter(|(pair, _)| !twice(pair)).collect()
-        };
+        let once = |edges| without(edges, [&included, &includes]);
         let names = Comparison { what: "names", ours: once(of_kind(false)), theirs: once(names) };
         Ok(vec![names, Comparison { what: "includes", ours: included, theirs: includes }])
     }

@@ -1,11 +1,11 @@
 //! Ruby against its own parser and search of the load path, and against Zeitwerk.
 
-use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::Context as _;
 
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
+use super::told::{Told, without};
 use super::tools::{self, Tools, fresh};
 
 pub(super) struct Ruby;
@@ -64,28 +64,16 @@ impl Oracle for Ruby {
         std::fs::write(&list, files.join("\n"))?;
         let mut command = Command::new("ruby");
         let text = tools::output(command.arg("-W0").arg(program).arg(subject.directory).arg(list))?;
-        let (mut seen, mut requires, mut constants) = (BTreeSet::new(), Edges::new(), Edges::new());
-        for line in text.lines() {
-            match line.split('\t').collect::<Vec<_>>()[..] {
-                ["seen", file] => drop(seen.insert(file.to_owned())),
-                [what, from, to, line, _] => {
-                    let edges = if what == "require" { &mut requires } else { &mut constants };
-                    edges.entry((from.to_owned(), to.to_owned())).or_insert(line.parse().unwrap_or(0));
-                }
-                _ => {}
-            }
-        }
+        let mut told = Told::of(&text);
+        let (requires, constants) = (told.take("require"), told.take("constant"));
         let (mut required, mut used) = (Edges::new(), Edges::new());
         // A program may also load what is no Ruby by its name.
-        let parsed = |path: &String| seen.contains(path) || subject.record.language(path) != Some("ruby");
+        let parsed = |path: &String| told.seen.contains(path) || subject.record.language(path) != Some("ruby");
         for (pair, line) in subject.ours("ruby", |edge| parsed(&edge.from) && parsed(&edge.to)) {
             let asks = asks(&subject.line(&pair.0, line));
             if asks { &mut required } else { &mut used }.insert(pair, line);
         }
-        let once = |edges: Edges| -> Edges {
-            let twice = |pair: &(String, String)| required.contains_key(pair) || requires.contains_key(pair);
-            edges.into_iter().filter(|(pair, _)| !twice(pair)).collect()
-        };
+        let once = |edges| without(edges, [&required, &requires]);
         let constants = Comparison { what: "constants", ours: once(used), theirs: once(constants) };
         Ok(vec![Comparison { what: "requires", ours: required, theirs: requires }, constants])
     }

@@ -5,6 +5,7 @@
 //! module, as it does in ruff.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -12,7 +13,17 @@ use anyhow::Context as _;
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
 use super::tools::{self, Tools, run};
 
-const VERSION: &str = "0.17.6";
+/// What pip installs.
+pub(crate) const PIN: &str = "ruff==0.17.6";
+
+/// ruff's own program, installed once.
+pub(crate) fn program(tools: &Tools) -> anyhow::Result<PathBuf> {
+    let directory = tools.once("ruff", PIN, |directory| {
+        let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target"];
+        run(Command::new("python3").args(pip).arg(directory).arg(PIN))
+    })?;
+    Ok(directory.join("bin/ruff"))
+}
 
 pub(super) struct Ruff;
 
@@ -52,16 +63,11 @@ impl Oracle for Ruff {
     }
 
     fn install(&self, tools: &Tools) -> anyhow::Result<()> {
-        tools
-            .once("ruff", &format!("ruff=={VERSION}"), |directory| {
-                let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target"];
-                run(Command::new("python3").args(pip).arg(directory).arg(format!("ruff=={VERSION}")))
-            })
-            .map(drop)
+        program(tools).map(drop)
     }
 
     fn compare(&self, tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Vec<Comparison>> {
-        let mut command = Command::new(tools.work.join("tools/ruff/bin/ruff"));
+        let mut command = Command::new(program(tools)?);
         // Isolated: what a package's own settings leave out of linting is still source.
         command.args(["analyze", "graph", "--preview", "--isolated", "--quiet"]).current_dir(subject.directory);
         let text = tools::output(&mut command)?;

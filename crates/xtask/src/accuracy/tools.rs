@@ -58,7 +58,7 @@ impl Tools {
 }
 
 /// An empty directory.
-pub(super) fn fresh(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn fresh(path: &Path) -> anyhow::Result<()> {
     if path.exists() {
         std::fs::remove_dir_all(path)?;
     }

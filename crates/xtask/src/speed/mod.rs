@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::accuracy::Tools;
+use crate::accuracy::tools::Tools;
 
 /// What the bench of `recon-graph` prints.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -81,7 +81,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         languages
             .push((language, bench(root, "recon-graph", std::iter::once(names.as_ref()).chain(directories.clone()))?));
         match language {
-            "python" => ruff_s = peers::ruff(&work, directories)?,
+            "python" => ruff_s = peers::ruff(&tools, directories)?,
             "javascript" => madge_s = peers::madge(&tools, directories)?,
             _ => {}
         }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::accuracy::run_command as run;
+use crate::accuracy::tools::{fresh, run};
 
 /// One package of the list.
 struct Package {
@@ -35,10 +35,8 @@ pub(super) fn fetch(root: &Path, work: &Path) -> anyhow::Result<PathBuf> {
         }
         eprintln!("graph-speed: fetching from {registry}");
         let partial = work.join(format!("{registry}.partial"));
-        if partial.exists() {
-            fs::remove_dir_all(&partial)?;
-        }
-        fs::create_dir_all(partial.join("packages"))?;
+        fresh(&partial)?;
+        fs::create_dir(partial.join("packages"))?;
         client(&packages(root, registry)?, &partial)?;
         for entry in fs::read_dir(partial.join("packages"))? {
             let package = entry?;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::peers::{MADGE, RUFF};
 use super::{Cleaning, Graphs, Measured};
+use crate::accuracy::{madge, ruff};
 
 /// The page.
 pub(super) fn write(root: &Path, measured: &Measured) -> anyhow::Result<String> {
@@ -69,8 +69,8 @@ fn peers(page: &mut String, measured: &Measured) -> std::fmt::Result {
          recon's is processor time.\n\n| language | recon, s | other, s | other |\n|---|--:|--:|---|"
     )?;
     for (language, seconds, program) in [
-        ("python", measured.ruff_s, format!("`ruff analyze graph` ({RUFF})")),
-        ("javascript", measured.madge_s, format!("madge ({MADGE})")),
+        ("python", measured.ruff_s, format!("`ruff analyze graph` ({})", ruff::PIN)),
+        ("javascript", measured.madge_s, format!("madge ({})", madge::PIN)),
     ] {
         let own = measured.languages.iter().find(|(name, _)| *name == language);
         let own = own.map_or(f64::NAN, |(_, graphs)| graphs.reading_s + graphs.graph_s);
