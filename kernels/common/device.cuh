@@ -75,9 +75,13 @@ inline cudaError_t launch(K kernel, dim3 grid, dim3 block, size_t shared_bytes, 
   (void)stream;
   return emulation::launch(kernel, grid, block, shared_bytes, arguments...);
 #else
-  if (shared_bytes > 48 * 1024) {  // above the default, a kernel must ask
+  // Above 48 KB a kernel must ask. Its fixed arrays count too, so it asks a little earlier.
+  if (shared_bytes > 40 * 1024) {
     cudaError_t status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
-    if (status != cudaSuccess) return status;
+    if (status != cudaSuccess) {
+      cudaGetLastError();  // taken away, or the next launch would report it as its own
+      return status;
+    }
   }
   kernel<<<grid, block, shared_bytes, stream>>>(arguments...);
   return cudaGetLastError();
