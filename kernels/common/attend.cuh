@@ -32,8 +32,9 @@ __device__ inline void attend(Attended<E>& out, unsigned char* shared, int rows,
   scratch += warp_id() * SCRATCH_BYTES<T, KEYS>;
   auto fetch = [&](int64_t start, int stage) {
     const int count = int(end - start < KEYS ? end - start : KEYS);
-    load_tile<T, E, KEYS, THREADS>(k_tile + stage * TILE, count, dim, [&](int j) { return key(start + j); });
-    load_tile<T, E, KEYS, THREADS>(v_tile + stage * TILE, count, dim, [&](int j) { return value(start + j); });
+    load_tiles<T, E, KEYS, THREADS>(
+        k_tile + stage * TILE, v_tile + stage * TILE, count, dim, [&](int j) { return key(start + j); },
+        [&](int j) { return value(start + j); });
   };
   const int g = lane_id() / 4, t = lane_id() % 4;
   const float lowest = -__uint_as_float(0x7f800000u);

@@ -120,6 +120,20 @@ __device__ inline void load_tile(T* tile, int rows, int dim, F row) {
   }
 }
 
+// Two tiles of one shape, such as keys and values: what their addresses share is computed once.
+template <class T, int E, int ROWS, int THREADS, class F, class G>
+__device__ inline void load_tiles(T* first, T* second, int rows, int dim, F first_row, G second_row) {
+  constexpr int GROUPS = E / VECTOR<T>;
+  for (int i = int(threadIdx.x); i < ROWS * GROUPS; i += THREADS) {
+    const int y = i / GROUPS, x = i % GROUPS * VECTOR<T>, to = y * STRIDE<T, E> + x;
+    const bool valid = y < rows && x < dim;
+    // Both before either copy, which the compiler must take for a write to anything.
+    const T *from = first_row(valid ? y : 0), *from_second = second_row(valid ? y : 0);
+    copy_async_16(first + to, valid ? from + x : from, valid);
+    copy_async_16(second + to, valid ? from_second + x : from_second, valid);
+  }
+}
+
 template <int N> __device__ inline void clear(float (&acc)[N][4]) {
 #pragma unroll
   for (int j = 0; j < N; j++)
