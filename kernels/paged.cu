@@ -120,7 +120,8 @@ template <class T> __global__ void __launch_bounds__(WARP_THREADS) join_kernel(P
         o += share * from[s * next + i];
         sum += share * from[s * next + a.dim + 1];
       }
-      static_cast<T*>(a.o)[((tile.row + y) * a.heads + head) * a.dim + i] = from_float<T>(o / sum);
+      // The same bits as without splits, where there is one: a reciprocal, then a product.
+      static_cast<T*>(a.o)[((tile.row + y) * a.heads + head) * a.dim + i] = from_float<T>(o * (1.0f / sum));
     }
   }
 }

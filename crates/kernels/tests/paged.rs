@@ -277,7 +277,7 @@ mod device {
             let last = 3;
             let case = case(&sequence, tokens - last, (group, dim), dtype);
             let [q, k, v] = &sequence;
-            let width = KV * group * dim;
+            let (width, scale) = (KV * group * dim, 1.0 / (dim as f64).sqrt());
             on_device(|device| {
                 let pages = tokens.div_ceil(page);
                 let [k_pages, v_pages] = [0, 1]
@@ -288,8 +288,15 @@ mod device {
                 paged::write(&kt, &vt, &k_pages, &v_pages, &slots).unwrap();
                 let qt = tensor(&q[(tokens - last) * width..], &[last, KV * group, dim], dtype, device);
                 let run = PagedRun { rows: 0..last, first_position: tokens - last, pages: table };
-                let o = paged::attention(&qt, &k_pages, &v_pages, &[run], 1.0 / (dim as f64).sqrt()).unwrap();
+                let o = paged::attention(&qt, &k_pages, &v_pages, std::slice::from_ref(&run), scale).unwrap();
                 case.check(&o, &format!("{dtype:?}"));
+                // A run of few keys has no splits to join, whether or not another run of the call has.
+                let few = |rows| PagedRun { rows, first_position: 60, pages: run.pages.clone() };
+                let attend =
+                    |q, runs: &[PagedRun]| bits(&paged::attention(q, &k_pages, &v_pages, runs, scale).unwrap());
+                let qt2 = Tensor::cat(&[&qt, &qt], 0).unwrap();
+                let (alone, beside) = (attend(&qt, &[few(0..last)]), attend(&qt2, &[run.clone(), few(last..2 * last)]));
+                assert!(beside[last * width..] == alone, "another run changes bits, {dtype:?}");
                 bits(&o)
             });
         }
