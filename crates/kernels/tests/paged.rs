@@ -302,6 +302,18 @@ mod device {
         }
     }
 
+    #[test]
+    fn a_run_of_no_rows_takes_part_in_nothing() {
+        let (group, dim) = (20, 8); // more heads than a short tile has rows
+        on_device(|device| {
+            let pages = tensor(&values(PAGE * KV * dim, 1), &[1, PAGE, KV, dim], DType::F32, device);
+            let q = tensor(&values(KV * group * dim, 2), &[1, KV * group, dim], DType::F32, device);
+            let attend = |runs: &[PagedRun]| bits(&paged::attention(&q, &pages, &pages, runs, 1.0).unwrap());
+            let run = |rows| PagedRun { rows, first_position: 0, pages: vec![0] };
+            assert!(attend(&[run(0..0), run(0..1)]) == attend(&[run(0..1)]));
+        });
+    }
+
     /// o of a row that sees all the keys given, in T; probabilities are stored as `dtype` holds them.
     fn one_row<T: Real>(q: &[f64], [k, v]: [&[f64]; 2], (group, dim): (usize, usize), dtype: DType) -> Vec<f64> {
         let store = narrow(dtype);

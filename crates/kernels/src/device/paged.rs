@@ -81,7 +81,7 @@ pub(crate) fn attention(
     let v_pages = call.read_shaped("v_pages", v_pages, &[pages, page_slots, kv, dim], dtype)?;
     check_aligned(call.op, &[q, k_pages, v_pages])?;
     let (mut long, mut short, mut table) = (Tiles::default(), Tiles::default(), Vec::new());
-    for run in runs {
+    for run in runs.iter().filter(|run| !run.rows.is_empty()) {
         let is_short = run.rows.len() * group <= SHORT_ROWS;
         let tiles = if is_short { &mut short } else { &mut long };
         tiles.add(run, table.len(), if is_short { SHORT_ROWS } else { LONG_ROWS } / group);
