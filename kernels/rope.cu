@@ -22,11 +22,12 @@ namespace {
 constexpr int THREADS = 128;
 
 template <class T, int N> __global__ void __launch_bounds__(THREADS) rotate_kernel(RopeArgs a) {
-  const int64_t row = blockIdx.x, groups = a.half / N;
+  const int64_t row = blockIdx.x;
+  const int groups = int(a.half / N), all = int(a.heads) * groups;  // 32 bits: a division for every 32 bytes
   const int64_t position = a.positions[row];
   const bool known = position < a.table_rows;
   const float sign = a.inverse ? -1.0f : 1.0f, poison = __uint_as_float(0x7fc00000u);
-  for (int64_t i = threadIdx.x; i < a.heads * groups; i += THREADS) {
+  for (int i = int(threadIdx.x); i < all; i += THREADS) {
     const int64_t at = i % groups * N, head = (row * a.heads + i / groups) * 2 * a.half;
     const T* x = static_cast<const T*>(a.x) + head + at;
     T* y = static_cast<T*>(a.y) + head + at;
@@ -36,8 +37,9 @@ template <class T, int N> __global__ void __launch_bounds__(THREADS) rotate_kern
       const float c = known ? a.cos[position * a.half + at + j] : poison;
       const float s = known ? a.sin[position * a.half + at + j] * sign : poison;
       const float p = to_float(first.at[j]), q = to_float(second.at[j]);
-      first.at[j] = from_float<T>(p * c - q * s);
-      second.at[j] = from_float<T>(q * c + p * s);
+      // Fused as written: the compiler may choose which product to round, and differently in each of its loops.
+      first.at[j] = from_float<T>(fmaf(p, c, -(q * s)));
+      second.at[j] = from_float<T>(fmaf(q, c, p * s));
     }
     store<N>(y, first);
     store<N>(y + a.half, second);
