@@ -163,7 +163,8 @@ extern "C" cudaError_t linear_choose(const LinearArgs* args, LinearChoice* choic
     x.status = cublasLtMatmulAlgoGetHeuristic(static_cast<cublasLtHandle_t>(args->handle), x.product, x.b, x.a, x.d,
                                               x.d, wish, 1, &best, &found);
   if (wish) cublasLtMatmulPreferenceDestroy(wish);
-  choice->own = x.status == CUBLAS_STATUS_NOT_SUPPORTED || (x.status == CUBLAS_STATUS_SUCCESS && found == 0);
+  const bool none = found == 0 || best.state != CUBLAS_STATUS_SUCCESS;
+  choice->own = x.status == CUBLAS_STATUS_NOT_SUPPORTED || (x.status == CUBLAS_STATUS_SUCCESS && none);
   if (choice->own) return cudaSuccess;
   if (x.status != CUBLAS_STATUS_SUCCESS) return of(x.status);
   *reinterpret_cast<cublasLtMatmulAlgo_t*>(choice->data) = best.algo;

@@ -109,6 +109,8 @@ pub(super) fn product(call: &Call<'_>, a: Matrix, b: Matrix, d: Matrix, accumula
         [args.transpose_a, args.transpose_b, args.input_dtype, args.output_dtype, args.accumulate],
         [low(a.at), low(b.at), low(d.at)],
     );
+    // Before the choice, which looks at the device that is current on this thread.
+    let stream = call.stream()?;
     let choice = match library.choices.get(&shape) {
         Some(choice) => *choice,
         None => {
@@ -121,7 +123,6 @@ pub(super) fn product(call: &Call<'_>, a: Matrix, b: Matrix, d: Matrix, accumula
             choice
         }
     };
-    let stream = call.stream()?;
     #[expect(unsafe_code, reason = "an entry point is a C function")]
     // SAFETY: as `Call::launch`; the caller's matrices lie inside tensors whose addresses the call gave out. The
     // workspace is used by one product at a time, since the stream runs them one after another.
