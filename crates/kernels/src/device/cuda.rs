@@ -50,8 +50,9 @@ fn check(index: usize) -> Result<(), DeviceError> {
     // SAFETY: it writes one integer.
     unsafe { sys::cuDriverGetVersion(&raw mut found) }.result().map_err(refused)?;
     let version = |number: i32| format!("{}.{}", number / 1000, number % 1000 / 10);
-    // Within one major version an older driver runs newer programs.
-    if found / 1000 < needed / 1000 {
+    // An older driver of the same major version runs newer machine code, but candle's kernels are PTX, which a driver
+    // translates only up to its own version.
+    if found < needed {
         return Err(DeviceError::OldDriver { found: version(found), needed: version(needed) });
     }
     let count = result::device::get_count().map_err(refused)?;
