@@ -54,7 +54,9 @@ pub(crate) fn gpu(root: &Path, binary: Option<&Path>, only: &str) -> anyhow::Res
         Some(binary) => Command::new(binary),
         None => {
             let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["bench", "--package", "recon-kernels", "--features", "cuda", "--bench", "device", "--"]);
+            // With cuDNN where `scripts/cuda-toolkit cudnn` has installed its headers.
+            let features = if std::env::var_os("RECON_CUDNN_INCLUDE").is_some() { "cudnn" } else { "cuda" };
+            cargo.args(["bench", "--package", "recon-kernels", "--features", features, "--bench", "device", "--"]);
             cargo
         }
     };
