@@ -92,7 +92,7 @@ fn an_older_gpu_is_named_with_what_to_build() {
 fn too_little_memory_says_what_was_asked_what_is_free_and_what_to_change() {
     let said = refused("cuda", &[("DRIVER_FREE_MIB", "1")]);
     assert!(said.contains("the model with its cache needs"), "{said}");
-    assert!(said.contains("but cuda has 0.00 GiB free of 80.00 GiB; make `engine.cache_tokens` smaller"), "{said}");
+    assert!(said.contains("but cuda has 1.00 MiB free of 80.00 GiB; make `engine.cache_tokens` smaller"), "{said}");
     // Another process holds all of it: not even a context fits.
     let mut command = with_library(driver());
     let ran = score(command.env("DRIVER_CONTEXT", "2").env("RUST_BACKTRACE", "1"), "cuda").expect(2);

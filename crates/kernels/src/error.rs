@@ -2,6 +2,8 @@
 
 use candle_core::{DType, Device, DeviceLocation};
 
+use crate::device::{Bytes, Memory};
+
 /// A refused or failed kernel call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,31 +30,29 @@ pub enum Error {
         expected: &'static str,
     },
     /// Two operands live on different devices.
-    #[error("{op}: {operand} lives on {found:?}, the first operand on {expected:?}")]
+    #[error("{op}: {operand} lives on {}, the first operand on {}", place(*.found), place(*.expected))]
     MixedDevices {
         /// The operation.
         op: &'static str,
         /// The operand's name in the operation's signature.
         operand: &'static str,
         /// Where it lives.
-        found: Box<DeviceLocation>,
+        found: DeviceLocation,
         /// Where the first operand lives.
-        expected: Box<DeviceLocation>,
+        expected: DeviceLocation,
     },
     /// The device has no memory left for a result.
     #[error(
-        "{op}: {asked_bytes} bytes were asked for, {free_bytes} of {total_bytes} are free on the device; \
-         shorten rows, keep fewer activations, or make the cache smaller"
+        "{op}: {} were asked for, {} of {} are free on the device; shorten rows, keep fewer activations, or make the cache \
+         smaller", Bytes(*.asked_bytes), Bytes(.memory.free_bytes), Bytes(.memory.total_bytes)
     )]
     OutOfMemory {
         /// The operation.
         op: &'static str,
         /// The size of the result.
         asked_bytes: u64,
-        /// What is free.
-        free_bytes: u64,
         /// What the device has.
-        total_bytes: u64,
+        memory: Memory,
     },
     /// The device refused to run a kernel.
     #[error("{op}: the device refused (code {code}: {reason})")]
@@ -131,8 +131,33 @@ pub enum Error {
 /// The result of a kernel call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// A device as configurations name it.
+fn place(location: DeviceLocation) -> String {
+    match location {
+        DeviceLocation::Cpu => "cpu".to_owned(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}
+
 impl Error {
+    pub(crate) fn mixed(op: &'static str, operand: &'static str, found: &Device, expected: &Device) -> Self {
+        Self::MixedDevices { op, operand, found: found.location(), expected: expected.location() }
+    }
+
     pub(crate) fn candle(op: &'static str) -> impl FnOnce(candle_core::Error) -> Self {
         move |source| Self::Candle { op, source: Box::new(source) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_named_as_configurations_name_them() {
+        let found = DeviceLocation::Cuda { gpu_id: 1 };
+        let error = Error::MixedDevices { op: "product", operand: "w", found, expected: DeviceLocation::Cpu };
+        assert_eq!(error.to_string(), "product: w lives on cuda:1, the first operand on cpu");
     }
 }

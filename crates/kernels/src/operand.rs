@@ -21,8 +21,9 @@ pub(crate) struct Operand<'t> {
 }
 
 fn check_place(op: &'static str, name: &'static str, tensor: &Tensor) -> Result<Range<usize>> {
+    // The place of the first operand decided that the CPU computes.
     if !matches!(tensor.device(), Device::Cpu) {
-        return Err(Error::Device { op, operand: name, device: Box::new(tensor.device().clone()) });
+        return Err(Error::mixed(op, name, tensor.device(), &Device::Cpu));
     }
     let (start, end) = tensor.layout().contiguous_offsets().ok_or_else(|| Error::Layout {
         op,
@@ -85,7 +86,7 @@ impl<'t> Operand<'t> {
                     expected: "the type of the first operand",
                 }),
             },
-            _ => Err(Error::Device { op: self.op, operand: self.name, device: Box::new(self.tensor.device().clone()) }),
+            _ => Err(Error::mixed(self.op, self.name, self.tensor.device(), &Device::Cpu)),
         }
     }
 

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 use recon_kernels::attention::Backend;
+use recon_kernels::device::allocated;
 use recon_kernels::rope::Table;
 use recon_kernels::{linear, rms_norm, rope, swiglu};
 
@@ -157,7 +158,7 @@ impl Block<'_> {
 
     /// The layer's output.
     pub(crate) fn output(&self, w: &LayerTensors, mixed: &Mixed) -> Result<Tensor> {
-        Ok((&mixed.middle + linear::forward(&mixed.activated, &w.down)?)?)
+        add(&mixed.middle, &linear::forward(&mixed.activated, &w.down)?)
     }
 
     /// Forward for training: the output, and what `policy` keeps.
@@ -221,7 +222,7 @@ impl Block<'_> {
         let (d_gate, d_up) = swiglu::backward(&d_activated, &mixed.gate, &mixed.up)?;
         linear::backward_weight(&d_gate, &mixed.n, &g.gate)?;
         linear::backward_weight(&d_up, &mixed.n, &g.up)?;
-        let d_n = (linear::backward_input(&d_gate, &w.gate)? + linear::backward_input(&d_up, &w.up)?)?;
+        let d_n = add(&linear::backward_input(&d_gate, &w.gate)?, &linear::backward_input(&d_up, &w.up)?)?;
         Ok(rms_norm::backward_residual(&d_n, &mixed.middle, &w.mlp_norm, &mixed.inv_rms, &g.mlp_norm, dy)?)
     }
 
@@ -243,7 +244,12 @@ impl Block<'_> {
         linear::backward_weight(&d_q, &p.h, &g.q)?;
         linear::backward_weight(&d_k, &p.h, &g.k)?;
         linear::backward_weight(&d_v, &p.h, &g.v)?;
-        let from_keys = (linear::backward_input(&d_k, &w.k)? + linear::backward_input(&d_v, &w.v)?)?;
-        Ok((linear::backward_input(&d_q, &w.q)? + from_keys)?)
+        let from_keys = add(&linear::backward_input(&d_k, &w.k)?, &linear::backward_input(&d_v, &w.v)?)?;
+        add(&linear::backward_input(&d_q, &w.q)?, &from_keys)
     }
+}
+
+fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let bytes = (a.elem_count() * a.dtype().size_in_bytes()) as u64;
+    Ok(allocated("block", bytes, a.device(), a + b)?)
 }

@@ -4,6 +4,7 @@
 //! This is [`Params`] for one process: what serving uses, and training at world size 1.
 
 use candle_core::{DType, Device, Tensor};
+use recon_kernels::device::{allocated, gradient_dtype, zeros};
 
 use crate::error::Foreign;
 use crate::{Config, Error, GradLease, Lease, Params, Result, Unit, UnitLayout, init};
@@ -39,17 +40,18 @@ impl FlatParams {
                     return Err(Error::Shape { name: spec.name.clone(), expected: spec.shape.clone(), found });
                 }
                 pad(&mut parts, spec.offset - end, dtype, device)?;
-                parts.push(tensor.to_device(device)?.to_dtype(dtype)?.flatten_all()?);
+                let there = tensor.to_device(device).and_then(|there| there.to_dtype(dtype)?.flatten_all());
+                parts.push(allocated("parameters", bytes(tensor.elem_count(), dtype), device, there)?);
                 end = spec.range().end;
             }
             pad(&mut parts, layout.elements - end, dtype, device)?;
-            Ok(Tensor::cat(&parts, 0)?)
+            Ok(allocated("parameters", bytes(layout.elements, dtype), device, Tensor::cat(&parts, 0))?)
         })
     }
 
     /// All zeros.
     pub fn zeros(config: &Config, device: &Device, dtype: DType) -> Result<Self> {
-        Self::build(config, |layout| Ok(Tensor::zeros(layout.elements, dtype, device)?))
+        Self::build(config, |layout| Ok(zeros("parameters", layout.elements, dtype, device)?))
     }
 
     /// Fresh weights: normal(0, 0.02), the projections back into the residual stream scaled by
@@ -67,15 +69,16 @@ impl FlatParams {
 
     /// The same parameters in another type, without gradients.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        let parameters = self.parameters.iter().map(|flat| flat.to_dtype(dtype)).collect::<Result<_, _>>()?;
+        let to = |flat: &Tensor| {
+            allocated("parameters", bytes(flat.elem_count(), dtype), flat.device(), flat.to_dtype(dtype))
+        };
+        let parameters = self.parameters.iter().map(to).collect::<Result<_, _>>()?;
         Ok(Self { layers: self.layers, layouts: self.layouts.clone(), parameters, gradients: None })
     }
 
     /// Adds a zeroed gradient buffer to every unit; f32 for narrower parameters.
     pub fn with_grads(mut self) -> Result<Self> {
-        let zeros = |flat: &Tensor| {
-            Tensor::zeros(flat.shape(), recon_kernels::device::gradient_dtype(flat.dtype()), flat.device())
-        };
+        let zeros = |flat: &Tensor| zeros("gradients", flat.shape(), gradient_dtype(flat.dtype()), flat.device());
         self.gradients = Some(self.parameters.iter().map(zeros).collect::<Result<_, _>>()?);
         Ok(self)
     }
@@ -152,9 +155,13 @@ fn named<'a>(layouts: &'a [UnitLayout], buffers: &'a [Tensor]) -> impl Iterator<
     })
 }
 
+fn bytes(elements: usize, dtype: DType) -> u64 {
+    (elements * dtype.size_in_bytes()) as u64
+}
+
 fn pad(parts: &mut Vec<Tensor>, elements: usize, dtype: DType, device: &Device) -> Result<()> {
     if elements > 0 {
-        parts.push(Tensor::zeros(elements, dtype, device)?);
+        parts.push(zeros("parameters", elements, dtype, device)?);
     }
     Ok(())
 }

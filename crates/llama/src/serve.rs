@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
+use recon_kernels::device::zeros;
 
 use crate::packed::check_spans;
 use crate::{Config, Error, Result};
@@ -41,7 +42,7 @@ impl PagedKv {
     /// Allocates `pages` zeroed pages of `page_tokens` tokens for every layer.
     pub fn new(config: &Config, pages: usize, page_tokens: usize, device: &Device, dtype: DType) -> Result<Self> {
         let shape = (pages, page_tokens, config.num_key_value_heads, config.head_dim);
-        let layer = |_| Ok((Tensor::zeros(shape, dtype, device)?, Tensor::zeros(shape, dtype, device)?));
+        let layer = |_| Ok((zeros("keys", shape, dtype, device)?, zeros("values", shape, dtype, device)?));
         let layers = (0..config.num_hidden_layers).map(layer).collect::<Result<_>>()?;
         Ok(Self { layers, pages, page_tokens, device: device.clone() })
     }

@@ -7,6 +7,7 @@
 
 use candle_core::{DType, Tensor};
 use recon_kernels::adamw::{self, AdamW, Weights};
+use recon_kernels::device::zeros;
 use recon_kernels::norm;
 use recon_llama::{Config, FlatParams, Unit};
 
@@ -24,7 +25,8 @@ impl Moments {
     pub(crate) fn zeros(config: &Config, params: &FlatParams) -> Result<Self> {
         let zeros = |unit| -> Result<_> {
             let like = params.unit(unit);
-            Ok((unit, [like.zeros_like()?, like.zeros_like()?]))
+            let moment = || zeros("moments", like.shape(), like.dtype(), like.device());
+            Ok((unit, [moment()?, moment()?]))
         };
         Ok(Self { units: config.units().into_iter().map(zeros).collect::<Result<_>>()?, masters: None })
     }

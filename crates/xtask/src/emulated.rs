@@ -6,12 +6,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::Context as _;
 
 use crate::accuracy::tools::fresh;
+
+/// Crates whose tests run on a device.
+const FOLDERS: [&str; 4] = ["kernels", "llama", "engine", "train"];
 
 /// A text of a kernel file, which stands there once, and the bug that takes its place.
 struct Bug {
@@ -88,12 +91,32 @@ impl Bug {
 
 /// Every test of a device, on the CPU.
 pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
-    let packages = ["recon-kernels", "recon-llama", "recon-engine", "recon-train"];
+    let mut cargo = cargo_test(root);
+    cargo.arg("--lib");
+    for folder in FOLDERS {
+        for test in integration_tests(&root.join("crates").join(folder).join("tests"))? {
+            cargo.arg("--test").arg(test);
+        }
+    }
+    Ok(cargo.args(["--", "device"]).status()?.success())
+}
+
+/// The whole workspace is selected, whatever is tested: for a selection of packages cargo chooses other features of what
+/// they depend on, and compiles all of it once more.
+fn cargo_test(root: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.arg("test").args(packages.iter().flat_map(|package| ["--package", package]));
-    let features = packages.map(|package| format!("{package}/emulated")).join(",");
-    cargo.args(["--features", &features, "--tests", "--", "device"]);
-    Ok(cargo.current_dir(root).status()?.success())
+    let features = FOLDERS.map(|folder| format!("recon-{folder}/emulated")).join(",");
+    cargo.args(["test", "--workspace", "--features", &features]).current_dir(root);
+    cargo
+}
+
+/// Files and folders of tests, as cargo names them.
+fn integration_tests(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let listed = || -> std::io::Result<Vec<PathBuf>> { fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect() };
+    let paths = listed().with_context(|| format!("failed to list {}", folder.display()))?;
+    let tests =
+        paths.iter().filter(|path| path.extension().is_some_and(|x| x == "rs") || path.join("main.rs").exists());
+    Ok(tests.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect())
 }
 
 /// The kernels' tests once for each round of bugs; true when every bug was found.
@@ -127,10 +150,9 @@ pub(crate) fn planted(root: &Path) -> anyhow::Result<bool> {
 
 /// `cargo test` of these test binaries over the kernels in `folder`.
 fn test<'a>(root: &Path, folder: &Path, names: impl Iterator<Item = &'a str>, last: &[&str]) -> anyhow::Result<Output> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "--quiet", "--package", "recon-kernels", "--features", "emulated"]);
-    cargo.args(names.flat_map(|name| ["--test", name])).args(last);
-    Ok(cargo.env("RECON_KERNELS", folder).current_dir(root).output()?)
+    let mut cargo = cargo_test(root);
+    cargo.arg("--quiet").args(names.flat_map(|name| ["--test", name])).args(last);
+    Ok(cargo.env("RECON_KERNELS", folder).output()?)
 }
 
 /// Whether a test failed, or the emulation stopped its process; not cargo, nor the machine.
@@ -168,6 +190,13 @@ mod tests {
             let source = fs::read_to_string(kernels.join(bug.file)).unwrap();
             assert_ne!(bug.plant(&source).unwrap(), source, "{}", bug.file);
         }
+    }
+
+    #[test]
+    fn tests_are_found_in_files_and_in_folders() {
+        let tests = |folder| integration_tests(&crate::workspace_root().join("crates").join(folder).join("tests"));
+        assert!(tests("kernels").unwrap().contains("attention") && !tests("kernels").unwrap().contains("common"));
+        assert!(tests("engine").unwrap().contains("engine"));
     }
 
     #[test]

@@ -26,7 +26,74 @@ fn tiles(spans: &[Range<usize>]) -> Vec<u32> {
     tiles.into_iter().flatten().map(|value| u32::try_from(value).expect("a row has fewer than 2³² tokens")).collect()
 }
 
-/// Refuses what the kernels cannot take: heads too wide or not made of groups of 16 bytes.
+/// The operands that every backend reads, checked, and the results that it writes.
+pub(super) struct Packed {
+    pub(super) q: Address,
+    pub(super) k: Address,
+    pub(super) v: Address,
+    pub(super) n: usize,
+    pub(super) heads: Heads,
+    dtype: DType,
+    /// Whether every row lies in a span; other rows are zero.
+    covered: bool,
+}
+
+impl Packed {
+    /// Refuses operands of other types than `dtypes`, heads too wide or not made of groups of 16 bytes, and addresses
+    /// that copies of 16 bytes cannot take.
+    pub(super) fn open(
+        call: &Call<'_>,
+        [q, k, v]: [&Tensor; 3],
+        spans: &[Range<usize>],
+        dtypes: &[DType],
+    ) -> Result<Self> {
+        let [n, query, dim] = call.dims("q", q, "[N, H, E]")?;
+        let [_, kv, _] = call.dims("k", k, "[N, K, E]")?;
+        let (heads, dtype) = (check_heads(call.op, Heads { query, kv, dim })?, q.dtype());
+        check_spans(call.op, spans, n)?;
+        let q = call.read("q", q, dtypes)?;
+        let k = call.read_shaped("k", k, &[n, kv, dim], dtype)?;
+        let v = call.read_shaped("v", v, &[n, kv, dim], dtype)?;
+        check_dim(call.op, dim, dtype)?;
+        check_aligned(call.op, &[q, k, v])?;
+        let covered = spans.iter().map(ExactSizeIterator::len).sum::<usize>() == n;
+        Ok(Self { q, k, v, n, heads, dtype, covered })
+    }
+
+    fn queries(&self) -> [usize; 3] {
+        [self.n, self.heads.query, self.heads.dim]
+    }
+
+    /// What the backward pass also reads: d_o, o and lse.
+    pub(super) fn saved(&self, call: &Call<'_>, [d_o, o, lse]: [&Tensor; 3]) -> Result<[Address; 3]> {
+        let d_o = call.read_shaped("d_o", d_o, &self.queries(), self.dtype)?;
+        let o = call.read_shaped("o", o, &self.queries(), self.dtype)?;
+        check_aligned(call.op, &[d_o, o])?;
+        Ok([d_o, o, call.read_shaped("lse", lse, &self.queries()[..2], DType::F32)?])
+    }
+
+    /// o and lse.
+    pub(super) fn outputs(&self, call: &Call<'_>) -> Result<[(Tensor, Address); 2]> {
+        let lse = self.result(call, DType::F32, &self.queries()[..2]);
+        Ok([self.result(call, self.dtype, &self.queries())?, lse?])
+    }
+
+    /// dq, dk and dv.
+    pub(super) fn gradients(&self, call: &Call<'_>) -> Result<[(Tensor, Address); 3]> {
+        let keys = [self.n, self.heads.kv, self.heads.dim];
+        let result = |shape| self.result(call, self.dtype, shape);
+        Ok([result(&self.queries())?, result(&keys)?, result(&keys)?])
+    }
+
+    fn result(&self, call: &Call<'_>, dtype: DType, shape: &[usize]) -> Result<(Tensor, Address)> {
+        let (tensor, address) = call.fresh(dtype, shape)?;
+        if !self.covered && tensor.elem_count() > 0 {
+            tensor.zero_set().map_err(Error::candle(call.op))?;
+        }
+        Ok((tensor, address))
+    }
+}
+
 pub(super) fn check_dim(op: &'static str, dim: usize, dtype: DType) -> Result<()> {
     let group = 16 / dtype.size_in_bytes();
     if dim > 128 || !dim.is_multiple_of(group) {
@@ -36,7 +103,6 @@ pub(super) fn check_dim(op: &'static str, dim: usize, dtype: DType) -> Result<()
     Ok(())
 }
 
-/// Refuses addresses that 16-byte copies cannot take.
 pub(super) fn check_aligned(op: &'static str, addresses: &[Address]) -> Result<()> {
     if addresses.iter().any(|address| !(address.0 as usize).is_multiple_of(16)) {
         let message = "an operand on the device does not begin at a multiple of 16 bytes".to_owned();
@@ -45,31 +111,20 @@ pub(super) fn check_aligned(op: &'static str, addresses: &[Address]) -> Result<(
     Ok(())
 }
 
-struct Operands {
-    args: ffi::AttentionArgs,
-    n: usize,
-    heads: Heads,
-    dtype: DType,
-    _tiles: Tensor,
-}
-
-fn open(call: &Call<'_>, [q, k, v]: [&Tensor; 3], spans: &[Range<usize>], scale: f64) -> Result<Operands> {
-    let [n, query, dim] = call.dims("q", q, "[N, H, E]")?;
-    let [_, kv, _] = call.dims("k", k, "[N, K, E]")?;
-    let (heads, dtype) = (check_heads(call.op, Heads { query, kv, dim })?, q.dtype());
-    check_spans(call.op, spans, n)?;
-    let q = call.read("q", q, FLOATS)?;
-    let k = call.read_shaped("k", k, &[n, kv, dim], dtype)?;
-    let v = call.read_shaped("v", v, &[n, kv, dim], dtype)?;
-    check_dim(call.op, dim, dtype)?;
-    check_aligned(call.op, &[q, k, v])?;
+/// The arguments that both passes share, and the list of tiles that they point into.
+fn arguments(
+    call: &Call<'_>,
+    packed: &Packed,
+    spans: &[Range<usize>],
+    scale: f64,
+) -> Result<(ffi::AttentionArgs, Tensor)> {
     let list = tiles(spans);
     let tiles = upload(call.op, &list, call.device)?;
     let none = Address::NULL;
     let args = ffi::AttentionArgs {
-        q,
-        k,
-        v,
+        q: packed.q,
+        k: packed.k,
+        v: packed.v,
         d_o: none,
         o: none,
         dq: none,
@@ -78,28 +133,15 @@ fn open(call: &Call<'_>, [q, k, v]: [&Tensor; 3], spans: &[Range<usize>], scale:
         lse: none,
         delta: none,
         tiles: call.read("tiles", &tiles, &[DType::U32])?,
-        rows: extent(n),
-        heads: extent(query),
-        kv_heads: extent(kv),
-        dim: extent(dim),
+        rows: extent(packed.n),
+        heads: extent(packed.heads.query),
+        kv_heads: extent(packed.heads.kv),
+        dim: extent(packed.heads.dim),
         tile_count: extent(list.len() / 4),
         scale: scale as f32,
-        dtype: dtype_code(dtype),
+        dtype: dtype_code(packed.dtype),
     };
-    Ok(Operands { args, n, heads, dtype, _tiles: tiles })
-}
-
-/// A result that the tiles write; rows in no span are zero.
-pub(super) fn result(call: &Call<'_>, dtype: DType, shape: &[usize], covered: bool) -> Result<(Tensor, Address)> {
-    let (tensor, address) = call.fresh(dtype, shape)?;
-    if !covered && tensor.elem_count() > 0 {
-        tensor.zero_set().map_err(Error::candle(call.op))?;
-    }
-    Ok((tensor, address))
-}
-
-pub(super) fn covers(spans: &[Range<usize>], n: usize) -> bool {
-    spans.iter().map(ExactSizeIterator::len).sum::<usize>() == n
+    Ok((args, tiles))
 }
 
 pub(crate) fn forward(
@@ -108,10 +150,9 @@ pub(crate) fn forward(
     spans: &[Range<usize>],
     scale: f64,
 ) -> Result<(Tensor, Tensor)> {
-    let Operands { args, n, heads, dtype, .. } = open(call, qkv, spans, scale)?;
-    let covered = covers(spans, n);
-    let (o, o_at) = result(call, dtype, &[n, heads.query, heads.dim], covered)?;
-    let (lse, lse_at) = result(call, DType::F32, &[n, heads.query], covered)?;
+    let packed = Packed::open(call, qkv, spans, FLOATS)?;
+    let (args, _tiles) = arguments(call, &packed, spans, scale)?;
+    let [(o, o_at), (lse, lse_at)] = packed.outputs(call)?;
     call.launch(ffi::attention_forward, &ffi::AttentionArgs { o: o_at, lse: lse_at, ..args })?;
     Ok((o, lse))
 }
@@ -119,21 +160,15 @@ pub(crate) fn forward(
 pub(crate) fn backward(
     call: &Call<'_>,
     qkv: [&Tensor; 3],
-    [d_o, o, lse]: [&Tensor; 3],
+    saved: [&Tensor; 3],
     spans: &[Range<usize>],
     scale: f64,
 ) -> Result<(Tensor, Tensor, Tensor)> {
-    let Operands { args, n, heads, dtype, .. } = open(call, qkv, spans, scale)?;
-    let (queries, keys) = ([n, heads.query, heads.dim], [n, heads.kv, heads.dim]);
-    let d_o = call.read_shaped("d_o", d_o, &queries, dtype)?;
-    let o = call.read_shaped("o", o, &queries, dtype)?;
-    let lse = call.read_shaped("lse", lse, &[n, heads.query], DType::F32)?;
-    check_aligned(call.op, &[d_o])?;
-    let covered = covers(spans, n);
-    let (dq, dq_at) = result(call, dtype, &queries, covered)?;
-    let (dk, dk_at) = result(call, dtype, &keys, covered)?;
-    let (dv, dv_at) = result(call, dtype, &keys, covered)?;
-    let (_delta, delta) = call.fresh(DType::F32, &[n, heads.query])?;
+    let packed = Packed::open(call, qkv, spans, FLOATS)?;
+    let [d_o, o, lse] = packed.saved(call, saved)?;
+    let (args, _tiles) = arguments(call, &packed, spans, scale)?;
+    let [(dq, dq_at), (dk, dk_at), (dv, dv_at)] = packed.gradients(call)?;
+    let (_delta, delta) = call.fresh(DType::F32, &[packed.n, packed.heads.query])?;
     let args = ffi::AttentionArgs { d_o, o, lse, delta, dq: dq_at, dk: dk_at, dv: dv_at, ..args };
     call.launch(ffi::attention_backward, &args)?;
     Ok((dq, dk, dv))

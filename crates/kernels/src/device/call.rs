@@ -60,8 +60,7 @@ impl<'t> Call<'t> {
     fn bytes(&self, name: &'static str, tensor: &Tensor) -> Result<(Address, Range<usize>)> {
         let op = self.op;
         if !tensor.device().same_device(self.device) {
-            let (found, expected) = (Box::new(tensor.device().location()), Box::new(self.device.location()));
-            return Err(Error::MixedDevices { op, operand: name, found, expected });
+            return Err(Error::mixed(op, name, tensor.device(), self.device));
         }
         if tensor.layout().contiguous_offsets().is_none() {
             let (shape, stride) = (tensor.dims().to_vec(), tensor.stride().to_vec());

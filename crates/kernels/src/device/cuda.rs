@@ -11,7 +11,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaSlice, DevicePt
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Shape, Storage, Tensor};
 
 use super::call::{Address, Stream};
-use super::{DeviceError, Memory};
+use super::{DeviceError, Memory, allocated};
 use crate::error::{Error, Result};
 
 static DEVICES: OnceLock<Mutex<HashMap<usize, Device>>> = OnceLock::new();
@@ -153,9 +153,9 @@ pub(super) fn address_mut(op: &'static str, tensor: &Tensor) -> Result<Address> 
     address(op, tensor)
 }
 
-pub(super) fn alloc(op: &'static str, device: &Device, dtype: DType, shape: &[usize]) -> Result<Tensor> {
-    let Device::Cuda(device) = device else {
-        return Err(Error::Device { op, operand: "result", device: Box::new(device.clone()) });
+pub(super) fn alloc(op: &'static str, place: &Device, dtype: DType, shape: &[usize]) -> Result<Tensor> {
+    let Device::Cuda(device) = place else {
+        return Err(Error::Device { op, operand: "result", device: Box::new(place.clone()) });
     };
     let shape = Shape::from(shape);
     let elements = shape.elem_count().max(1); // the driver refuses allocations of nothing
@@ -170,15 +170,7 @@ pub(super) fn alloc(op: &'static str, device: &Device, dtype: DType, shape: &[us
             _ => device.alloc::<f32>(elements).map(CudaStorageSlice::F32),
         }
     };
-    let slice = slice.map_err(|error| match memory(device.cuda_stream().context().ordinal()) {
-        Ok(memory) if error.to_string().contains("OUT_OF_MEMORY") => Error::OutOfMemory {
-            op,
-            asked_bytes: (elements * dtype.size_in_bytes()) as u64,
-            free_bytes: memory.free_bytes,
-            total_bytes: memory.total_bytes,
-        },
-        _ => Error::candle(op)(error),
-    })?;
+    let slice = allocated(op, (elements * dtype.size_in_bytes()) as u64, place, slice)?;
     let storage = Storage::Cuda(CudaStorage { slice, device: device.clone() });
     Ok(Tensor::from_storage(storage, shape, candle_core::op::BackpropOp::none(), false))
 }

@@ -5,11 +5,10 @@ use std::ops::Range;
 
 use candle_core::{DType, Tensor};
 
-use super::attention::{check_aligned, covers, result};
+use super::attention::Packed;
 use super::call::{Address, Call, Stream, extent};
 use super::uploads::upload;
 use super::{DeviceError, call};
-use crate::attention::{check_heads, check_spans};
 use crate::error::{Error, Result};
 use crate::tile::Heads;
 
@@ -87,34 +86,17 @@ impl Documents {
     }
 }
 
-struct Operands {
-    args: Args,
-    n: usize,
-    heads: Heads,
-    _documents: Tensor,
-}
-
-fn open(call: &Call<'_>, [q, k, v]: [&Tensor; 3], spans: &[Range<usize>], scale: f64) -> Result<Operands> {
-    let [n, query, dim] = call.dims("q", q, "[N, H, E]")?;
-    let [_, kv, _] = call.dims("k", k, "[N, K, E]")?;
-    let heads = check_heads(call.op, Heads { query, kv, dim })?;
-    check_spans(call.op, spans, n)?;
-    if dim > 128 || !dim.is_multiple_of(8) {
-        let message = format!("head dimension {dim} with cuDNN: expected a multiple of 8, at most 128");
-        return Err(Error::Argument { op: call.op, message });
-    }
-    let q = call.read("q", q, &[DType::BF16])?;
-    let k = call.read_shaped("k", k, &[n, kv, dim], DType::BF16)?;
-    let v = call.read_shaped("v", v, &[n, kv, dim], DType::BF16)?;
-    check_aligned(call.op, &[q, k, v])?;
-    let documents = Documents::new(spans, heads);
+/// The arguments that both passes share, and the list of documents that they point into.
+fn arguments(call: &Call<'_>, packed: &Packed, spans: &[Range<usize>], scale: f64) -> Result<(Args, Tensor)> {
+    let Heads { query, kv, dim } = packed.heads;
+    let documents = Documents::new(spans, packed.heads);
     let list = upload(call.op, &documents.list, call.device)?;
     let offsets = call.read("documents", &list, &[DType::U32])?;
     let none = Address::NULL;
     let args = Args {
-        q,
-        k,
-        v,
+        q: packed.q,
+        k: packed.k,
+        v: packed.v,
         d_o: none,
         o: none,
         dq: none,
@@ -126,14 +108,14 @@ fn open(call: &Call<'_>, [q, k, v]: [&Tensor; 3], spans: &[Range<usize>], scale:
         workspace: none,
         documents: extent(documents.count),
         longest: extent(documents.longest),
-        rows: extent(n),
+        rows: extent(packed.n),
         heads: extent(query),
         kv_heads: extent(kv),
         dim: extent(dim),
         scale: scale as f32,
         backward: 0,
     };
-    Ok(Operands { args, n, heads, _documents: list })
+    Ok((args, list))
 }
 
 fn run(call: &Call<'_>, args: Args) -> Result<()> {
@@ -166,10 +148,9 @@ pub(crate) fn forward(
     spans: &[Range<usize>],
     scale: f64,
 ) -> Result<(Tensor, Tensor)> {
-    let Operands { args, n, heads, .. } = open(call, qkv, spans, scale)?;
-    let covered = covers(spans, n);
-    let (o, o_at) = result(call, DType::BF16, &[n, heads.query, heads.dim], covered)?;
-    let (lse, lse_at) = result(call, DType::F32, &[n, heads.query], covered)?;
+    let packed = Packed::open(call, qkv, spans, &[DType::BF16])?;
+    let (args, _documents) = arguments(call, &packed, spans, scale)?;
+    let [(o, o_at), (lse, lse_at)] = packed.outputs(call)?;
     if spans.iter().any(|span| !span.is_empty()) {
         run(call, Args { o: o_at, lse: lse_at, ..args })?;
     }
@@ -179,20 +160,14 @@ pub(crate) fn forward(
 pub(crate) fn backward(
     call: &Call<'_>,
     qkv: [&Tensor; 3],
-    [d_o, o, lse]: [&Tensor; 3],
+    saved: [&Tensor; 3],
     spans: &[Range<usize>],
     scale: f64,
 ) -> Result<(Tensor, Tensor, Tensor)> {
-    let Operands { args, n, heads, .. } = open(call, qkv, spans, scale)?;
-    let (queries, keys) = ([n, heads.query, heads.dim], [n, heads.kv, heads.dim]);
-    let d_o = call.read_shaped("d_o", d_o, &queries, DType::BF16)?;
-    let o = call.read_shaped("o", o, &queries, DType::BF16)?;
-    let lse = call.read_shaped("lse", lse, &[n, heads.query], DType::F32)?;
-    check_aligned(call.op, &[d_o, o])?;
-    let covered = covers(spans, n);
-    let (dq, dq_at) = result(call, DType::BF16, &queries, covered)?;
-    let (dk, dk_at) = result(call, DType::BF16, &keys, covered)?;
-    let (dv, dv_at) = result(call, DType::BF16, &keys, covered)?;
+    let packed = Packed::open(call, qkv, spans, &[DType::BF16])?;
+    let [d_o, o, lse] = packed.saved(call, saved)?;
+    let (args, _documents) = arguments(call, &packed, spans, scale)?;
+    let [(dq, dq_at), (dk, dk_at), (dv, dv_at)] = packed.gradients(call)?;
     if spans.iter().any(|span| !span.is_empty()) {
         run(call, Args { d_o, o, lse, dq: dq_at, dk: dk_at, dv: dv_at, backward: 1, ..args })?;
     }

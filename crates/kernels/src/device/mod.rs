@@ -37,6 +37,8 @@ pub(crate) mod paged;
 #[cfg(recon_device)]
 mod uploads;
 
+mod memory;
+
 #[cfg(recon_device)]
 pub(crate) use call::Call;
 #[cfg(feature = "cuda")]
@@ -45,6 +47,8 @@ use cuda as place;
 use emulated as place;
 #[cfg(feature = "emulated")]
 pub use emulated::{Order, emulate};
+pub(crate) use memory::Bytes;
+pub use memory::{Memory, allocated, memory, require, zeros};
 
 /// Why a device cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -111,7 +115,7 @@ pub enum DeviceError {
         needed: String,
     },
     /// Not enough memory is free for what is about to be allocated.
-    #[error("{what} needs {}, but {name} has {} free of {}; {change}", gibibytes(*.asked_bytes), gibibytes(*.free_bytes), gibibytes(*.total_bytes))]
+    #[error("{what} needs {}, but {name} has {} free of {}; {change}", Bytes(*.asked_bytes), Bytes(.memory.free_bytes), Bytes(.memory.total_bytes))]
     Memory {
         /// The device.
         name: String,
@@ -119,10 +123,8 @@ pub enum DeviceError {
         what: String,
         /// How much it takes.
         asked_bytes: u64,
-        /// How much is free.
-        free_bytes: u64,
         /// How much there is.
-        total_bytes: u64,
+        memory: Memory,
         /// What the user can change.
         change: String,
     },
@@ -134,19 +136,6 @@ pub enum DeviceError {
         /// CUDA's reason.
         message: String,
     },
-}
-
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
-}
-
-/// Memory of a device, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// Held by nobody.
-    pub free_bytes: u64,
-    /// In all.
-    pub total_bytes: u64,
 }
 
 /// What a name asks for: `None` for the CPU, else the number of the GPU.
@@ -175,44 +164,6 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
         #[cfg(not(feature = "cuda"))]
         Some(_) => Err(DeviceError::NotBuilt { name: name.to_owned() }),
     }
-}
-
-/// The memory of the GPU of that name, which need not be open; `None` for the CPU.
-///
-/// # Errors
-/// Everything of [`DeviceError`].
-pub fn memory(name: &str) -> Result<Option<Memory>, DeviceError> {
-    match parse(name)? {
-        None => Ok(None),
-        #[cfg(feature = "cuda")]
-        Some(index) => cuda::memory(index).map(Some),
-        #[cfg(not(feature = "cuda"))]
-        Some(_) => Err(DeviceError::NotBuilt { name: name.to_owned() }),
-    }
-}
-
-/// Refuses `asked_bytes` for `what` where the device of that name has fewer free; `change` says what the user can do.
-///
-/// # Errors
-/// Everything of [`DeviceError`].
-pub fn require(name: &str, what: &str, asked_bytes: u64, change: &str) -> Result<(), DeviceError> {
-    let Some(Memory { free_bytes, total_bytes }) = memory(name)? else { return Ok(()) };
-    refuse_above(free_bytes, total_bytes, name, what, asked_bytes, change)
-}
-
-fn refuse_above(
-    free_bytes: u64,
-    total_bytes: u64,
-    name: &str,
-    what: &str,
-    asked_bytes: u64,
-    change: &str,
-) -> Result<(), DeviceError> {
-    if asked_bytes <= free_bytes {
-        return Ok(());
-    }
-    let (name, what, change) = (name.to_owned(), what.to_owned(), change.to_owned());
-    Err(DeviceError::Memory { name, what, asked_bytes, free_bytes, total_bytes, change })
 }
 
 /// Whether this thread's operations on the CPU are computed by the device's kernels; never without the feature
@@ -263,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_say_what_was_asked_what_there_is_and_what_to_change() {
+    fn messages_say_what_was_asked_and_what_there_is() {
         let index = |count| DeviceError::Index { index: 4, count }.to_string();
         assert_eq!(index(0), "`cuda:4` was asked for, but there is no GPU");
         assert_eq!(index(1), "`cuda:4` was asked for, but there is one GPU, `cuda:0`");
@@ -275,8 +226,5 @@ mod tests {
             needed: "9.0".to_owned(),
         };
         assert!(capability.to_string().ends_with("build it with CUDA_COMPUTE_CAP=80"), "{capability}");
-        let memory = refuse_above(1 << 30, 4 << 30, "cuda:0", "the cache", 3 << 30, "lower it").unwrap_err();
-        assert_eq!(memory.to_string(), "the cache needs 3.00 GiB, but cuda:0 has 1.00 GiB free of 4.00 GiB; lower it");
-        assert_eq!(refuse_above(1 << 30, 4 << 30, "cuda:0", "the cache", 1 << 30, "lower it"), Ok(()));
     }
 }

@@ -1,0 +1,134 @@
+//! Memory of a device: how much there is, whether enough is free before it is taken, and what is said when it runs out.
+
+use std::fmt;
+
+use candle_core::{DType, Device, Shape, Tensor};
+
+#[cfg(feature = "cuda")]
+use super::cuda;
+use super::{DeviceError, parse};
+use crate::error::{Error, Result};
+
+/// Memory of a device, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Held by nobody.
+    pub free_bytes: u64,
+    /// In all.
+    pub total_bytes: u64,
+}
+
+/// A number of bytes as people read it: `17.31 GiB`, below one GiB in MiB, below one MiB in bytes.
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = |shift: u32| self.0 as f64 / 2.0_f64.powi(shift.cast_signed());
+        match self.0 {
+            0..0x10_0000 => write!(f, "{} bytes", self.0),
+            0x10_0000..0x4000_0000 => write!(f, "{:.2} MiB", units(20)),
+            _ => write!(f, "{:.2} GiB", units(30)),
+        }
+    }
+}
+
+/// The memory of the GPU of that name, which need not be open; `None` for the CPU.
+///
+/// # Errors
+/// Everything of [`DeviceError`].
+pub fn memory(name: &str) -> Result<Option<Memory>, DeviceError> {
+    match parse(name)? {
+        None => Ok(None),
+        #[cfg(feature = "cuda")]
+        Some(index) => cuda::memory(index).map(Some),
+        #[cfg(not(feature = "cuda"))]
+        Some(_) => Err(DeviceError::NotBuilt { name: name.to_owned() }),
+    }
+}
+
+/// Refuses `asked_bytes` for `what` where the device of that name has fewer free; `change` says what the user can do.
+///
+/// # Errors
+/// Everything of [`DeviceError`].
+pub fn require(name: &str, what: &str, asked_bytes: u64, change: &str) -> Result<(), DeviceError> {
+    let Some(memory) = memory(name)? else { return Ok(()) };
+    refuse_above(memory, name, what, asked_bytes, change)
+}
+
+fn refuse_above(memory: Memory, name: &str, what: &str, asked_bytes: u64, change: &str) -> Result<(), DeviceError> {
+    if asked_bytes <= memory.free_bytes {
+        return Ok(());
+    }
+    let (name, what, change) = (name.to_owned(), what.to_owned(), change.to_owned());
+    Err(DeviceError::Memory { name, what, asked_bytes, memory, change })
+}
+
+/// `result` of an operation of the tensor library that allocates `asked_bytes` on `device`: where the device is full, the
+/// error says what was asked for and what is free.
+///
+/// # Errors
+/// [`Error::OutOfMemory`], or [`Error::Candle`] with what the library says.
+pub fn allocated<T>(op: &'static str, asked_bytes: u64, device: &Device, result: candle_core::Result<T>) -> Result<T> {
+    result
+        .map_err(|error| if is_full(&error) { full(op, asked_bytes, device, error) } else { Error::candle(op)(error) })
+}
+
+/// A tensor of zeros, of which `what` says what it is for.
+///
+/// # Errors
+/// As [`allocated`].
+pub fn zeros(what: &'static str, shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
+    let shape = shape.into();
+    let bytes = (shape.elem_count() * dtype.size_in_bytes()) as u64;
+    allocated(what, bytes, device, Tensor::zeros(shape, dtype, device))
+}
+
+/// The driver's name for it, which the tensor library passes on in its text alone.
+fn is_full(error: &candle_core::Error) -> bool {
+    error.to_string().contains("CUDA_ERROR_OUT_OF_MEMORY")
+}
+
+fn full(op: &'static str, asked_bytes: u64, device: &Device, error: candle_core::Error) -> Error {
+    let memory = match device.location() {
+        candle_core::DeviceLocation::Cuda { gpu_id } => memory(&format!("cuda:{gpu_id}")).ok().flatten(),
+        _ => None,
+    };
+    match memory {
+        Some(memory) => Error::OutOfMemory { op, asked_bytes, memory },
+        None => Error::candle(op)(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUARTER: Memory = Memory { free_bytes: 1 << 30, total_bytes: 4 << 30 };
+
+    #[test]
+    fn too_little_memory_is_refused_with_what_was_asked_what_is_free_and_what_to_change() {
+        let refused = refuse_above(QUARTER, "cuda:0", "the cache", 3 << 30, "lower it").unwrap_err();
+        assert_eq!(refused.to_string(), "the cache needs 3.00 GiB, but cuda:0 has 1.00 GiB free of 4.00 GiB; lower it");
+        assert_eq!(refuse_above(QUARTER, "cuda:0", "the cache", 1 << 30, "lower it"), Ok(()));
+    }
+
+    #[test]
+    fn bytes_are_said_in_the_unit_that_shows_them() {
+        for (bytes, said) in
+            [(0, "0 bytes"), ((1 << 20) - 1, "1048575 bytes"), (3 << 19, "1.50 MiB"), (5 << 29, "2.50 GiB")]
+        {
+            assert_eq!(Bytes(bytes).to_string(), said);
+        }
+    }
+
+    #[test]
+    fn a_full_device_is_told_from_every_other_failure() {
+        let driver = |name: &str| candle_core::Error::Msg(format!("DriverError({name}, \"text\")"));
+        assert!(is_full(&driver("CUDA_ERROR_OUT_OF_MEMORY")) && !is_full(&driver("CUDA_ERROR_LAUNCH_FAILED")));
+        let error = Error::OutOfMemory { op: "gradients", asked_bytes: 3 << 30, memory: QUARTER }.to_string();
+        assert!(error.starts_with("gradients: 3.00 GiB were asked for, 1.00 GiB of 4.00 GiB are free"), "{error}");
+        // On the CPU the library's own words are all there is.
+        let failed: Result<()> = allocated("gradients", 8, &Device::Cpu, Err(driver("CUDA_ERROR_OUT_OF_MEMORY")));
+        assert!(matches!(failed, Err(Error::Candle { op: "gradients", .. })));
+    }
+}
