@@ -1,8 +1,9 @@
 //! Times every kernel on a GPU at the shapes of Llama-3-8B, bf16, and prints one JSON line for each.
 //!
 //! `cargo xtask bench-gpu` runs it and sets PyTorch beside it. A line: `op`, `tokens`, `us` (median of the runs, device
-//! events around the operation alone, the L2 cache overwritten before each), and `flops` or `bytes` (each operand
-//! counted once; attention counts what lies under the diagonal). The first two lines are the ceilings, measured the
+//! events around the operation alone, the L2 cache overwritten before each), `taken_bytes` (the most memory it held
+//! beside its operands: results and scratch), and `flops` or `bytes` (each operand counted once; attention counts what
+//! lies under the diagonal). The first two lines are the ceilings, measured the
 //! same way. Nothing is asserted.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
@@ -51,6 +52,10 @@ impl Bench {
         body()?;
         body()?;
         self.device.synchronize()?;
+        device::restart_peak(&self.device);
+        let held = device::peak_bytes(&self.device).unwrap_or(0);
+        body()?;
+        let taken = device::peak_bytes(&self.device).unwrap_or(0) - held;
         let (mut times, mut spent_ms) = (Vec::new(), 0.0);
         while times.len() < 5 || (spent_ms < 150.0 && times.len() < 50) {
             self.cold.zero_set()?;
@@ -67,7 +72,8 @@ impl Bench {
             Work::Flops(flops) => ("flops", flops),
             Work::Bytes(bytes) => ("bytes", bytes),
         };
-        println!("{{\"op\":\"{op}\",\"tokens\":{tokens},\"us\":{us:.2},\"{kind}\":{amount:e}}}");
+        let taken = format!("\"taken_bytes\":{taken}");
+        println!("{{\"op\":\"{op}\",\"tokens\":{tokens},\"us\":{us:.2},{taken},\"{kind}\":{amount:e}}}");
         Ok(())
     }
 

@@ -40,12 +40,12 @@ impl FlatParams {
                     return Err(Error::Shape { name: spec.name.clone(), expected: spec.shape.clone(), found });
                 }
                 pad(&mut parts, spec.offset - end, dtype, device)?;
-                let there = tensor.to_device(device).and_then(|there| there.to_dtype(dtype)?.flatten_all());
+                let there = || tensor.to_device(device).and_then(|there| there.to_dtype(dtype)?.flatten_all());
                 parts.push(allocated("parameters", bytes(tensor.elem_count(), dtype), device, there)?);
                 end = spec.range().end;
             }
             pad(&mut parts, layout.elements - end, dtype, device)?;
-            Ok(allocated("parameters", bytes(layout.elements, dtype), device, Tensor::cat(&parts, 0))?)
+            Ok(allocated("parameters", bytes(layout.elements, dtype), device, || Tensor::cat(&parts, 0))?)
         })
     }
 
@@ -70,7 +70,7 @@ impl FlatParams {
     /// The same parameters in another type, without gradients.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
         let to = |flat: &Tensor| {
-            allocated("parameters", bytes(flat.elem_count(), dtype), flat.device(), flat.to_dtype(dtype))
+            allocated("parameters", bytes(flat.elem_count(), dtype), flat.device(), || flat.to_dtype(dtype))
         };
         let parameters = self.parameters.iter().map(to).collect::<Result<_, _>>()?;
         Ok(Self { layers: self.layers, layouts: self.layouts.clone(), parameters, gradients: None })

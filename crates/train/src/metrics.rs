@@ -27,8 +27,10 @@ pub struct StepMetrics {
     pub tokens_per_s: f64,
     /// Share of the device's peak arithmetic; null where the peak is not known.
     pub mfu: Option<f64>,
-    /// Most memory the process has held; null where the system does not say.
+    /// Most of the host's memory the process has held; null where the system does not say.
     pub peak_bytes: Option<u64>,
+    /// Most of the device's memory that tensors have held at one time; null on the CPU.
+    pub device_peak_bytes: Option<u64>,
 }
 
 /// `metrics.jsonl`, open for appending.
@@ -93,6 +95,7 @@ mod tests {
             tokens_per_s: 2.0,
             mfu: None,
             peak_bytes: peak_bytes(),
+            device_peak_bytes: None,
         }
     }
 

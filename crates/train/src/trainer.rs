@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use candle_core::DType;
+use recon_kernels::device;
 use recon_llama::{FlatParams, Llama, Loss, Unit};
 
 use crate::checkpoint::{Identity, Progress, Restored};
@@ -122,6 +123,7 @@ impl<'a> Trainer<'a> {
             tokens_per_s: tokens as f64 / seconds,
             mfu: self.options.peak_tflops.map(|peak| flops / seconds / (peak * 1e12)),
             peak_bytes: peak_bytes(),
+            device_peak_bytes: device::peak_bytes(self.params.unit(Unit::Embed).device()),
         })
     }
 

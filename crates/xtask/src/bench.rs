@@ -1,7 +1,7 @@
 //! `cargo xtask bench-gpu` and `bench-cpu`: our kernels and PyTorch's, timed in one run, in one table.
 //!
 //! Ours come from the benches of `recon-kernels`, PyTorch's from `scripts/bench`. Input: JSON lines with `op`, `tokens`,
-//! `us` and, from ours, `flops` or `bytes`. Output: a Markdown table on stdout, headed by device, driver and commit.
+//! `us` and, from ours, `taken_bytes` and `flops` or `bytes`. Output: a Markdown table on stdout, headed by device, driver and commit.
 //! Nothing is asserted; what could not be measured is a dash.
 
 use std::fmt::Write as _;
@@ -18,6 +18,8 @@ struct Timing {
     us: Option<f64>,
     flops: Option<f64>,
     bytes: Option<f64>,
+    /// Memory held beside the operands.
+    taken_bytes: Option<f64>,
 }
 
 impl Timing {
@@ -25,7 +27,8 @@ impl Timing {
         let value: Value = serde_json::from_str(line).ok()?;
         let number = |key: &str| value.get(key).and_then(Value::as_f64);
         let (op, tokens) = (value.get("op")?.as_str()?.to_owned(), value.get("tokens")?.as_u64()?);
-        Some(Self { op, tokens, us: number("us"), flops: number("flops"), bytes: number("bytes") })
+        let (us, taken_bytes) = (number("us"), number("taken_bytes"));
+        Some(Self { op, tokens, us, flops: number("flops"), bytes: number("bytes"), taken_bytes })
     }
 
     /// Work a second, in FLOP/s or bytes/s.
@@ -83,8 +86,9 @@ pub(crate) fn gpu(root: &Path, binary: Option<&Path>, only: &str) -> anyhow::Res
 fn table(ours: &[Timing], torch: &[Timing]) -> String {
     let ceiling = |op: &str| ours.iter().find(|timing| timing.op == op).and_then(Timing::rate);
     let (copy, product) = (ceiling("ceiling_copy"), ceiling("ceiling_gemm"));
-    let mut text = String::from("| operation | tokens | µs | rate | of ceiling | torch µs | torch / ours |\n");
-    text.push_str("|---|---:|---:|---:|---:|---:|---:|\n");
+    let mut text =
+        String::from("| operation | tokens | µs | rate | of ceiling | MB taken | torch µs | torch / ours |\n");
+    text.push_str("|---|---:|---:|---:|---:|---:|---:|---:|\n");
     for timing in ours {
         let other = torch.iter().find(|other| other.op == timing.op && other.tokens == timing.tokens);
         let rate = timing.rate().map(|rate| match timing.flops {
@@ -99,7 +103,9 @@ fn table(ours: &[Timing], torch: &[Timing]) -> String {
         let times = cell(theirs.zip(timing.us).map(|(theirs, ours)| format!("{:.2}", theirs / ours)));
         let Timing { op, tokens, .. } = timing;
         let (rate, share) = (cell(rate), cell(share));
-        let row = format!("| {op} | {tokens} | {} | {rate} | {share} | {} | {times} |", us(timing.us), us(theirs));
+        let taken = cell(timing.taken_bytes.map(|bytes| format!("{:.1}", bytes / 1e6)));
+        let (us, theirs) = (us(timing.us), us(theirs));
+        let row = format!("| {op} | {tokens} | {us} | {rate} | {share} | {taken} | {theirs} | {times} |");
         writeln!(text, "{row}").expect("a string takes every line");
     }
     text
@@ -164,7 +170,7 @@ mod tests {
             r#"{"op":"ceiling_copy","tokens":0,"us":1000.0,"bytes":4e9}
 {"op":"ceiling_gemm","tokens":8192,"us":1000.0,"flops":8e11}
 compiling
-{"op":"norm","tokens":8,"us":10.0,"bytes":2e7}
+{"op":"norm","tokens":8,"us":10.0,"taken_bytes":2500000,"bytes":2e7}
 {"op":"product","tokens":8,"us":10.0,"flops":4e9}"#,
         );
         let torch = read(
@@ -172,8 +178,8 @@ compiling
 {"op":"product","tokens":8,"us":null}"#,
         );
         let table = table(&ours, &torch);
-        assert!(table.contains("| norm | 8 | 10.0 | 2000 GB/s | 50 % | 25.0 | 2.50 |"), "{table}");
-        assert!(table.contains("| product | 8 | 10.0 | 400.0 TFLOP/s | 50 % | – | – |"), "{table}");
+        assert!(table.contains("| norm | 8 | 10.0 | 2000 GB/s | 50 % | 2.5 | 25.0 | 2.50 |"), "{table}");
+        assert!(table.contains("| product | 8 | 10.0 | 400.0 TFLOP/s | 50 % | – | – | – |"), "{table}");
     }
 
     #[test]

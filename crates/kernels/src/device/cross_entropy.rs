@@ -13,7 +13,9 @@ use crate::operand::check_indices;
 
 /// Long enough that the head's f32 gradient, which every chunk reads and writes, does not count.
 const CHUNK_ELEMENTS: usize = 3 << 26;
-const CHUNK_ROWS: std::ops::RangeInclusive<usize> = 128..=8192;
+/// Whole tiles of the products.
+const CHUNK_ROWS: std::ops::RangeInclusive<usize> = TILE_ROWS..=8192;
+const TILE_ROWS: usize = 128;
 
 /// The head with the rows that carry loss.
 pub(crate) struct Head<'c, 't> {
@@ -78,6 +80,7 @@ impl<'c, 't> Head<'c, 't> {
 
     fn chunks(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
         let rows = (CHUNK_ELEMENTS / self.v.max(1)).clamp(*CHUNK_ROWS.start(), *CHUNK_ROWS.end());
+        let rows = rows - rows % TILE_ROWS;
         let all = self.rows.len();
         (0..all).step_by(rows).map(move |start| start..all.min(start + rows))
     }

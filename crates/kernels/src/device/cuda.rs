@@ -11,6 +11,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaSlice, DevicePt
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Shape, Storage, Tensor};
 
 use super::call::{Address, Stream};
+use super::pool::Pool;
 use super::{DeviceError, Memory, allocated};
 use crate::error::{Error, Result};
 
@@ -32,7 +33,7 @@ pub(super) fn open(index: usize) -> Result<Device, DeviceError> {
     unsafe {
         device.disable_event_tracking();
     }
-    keep_memory(index).map_err(|error| refused(error.to_string()))?;
+    Pool::of(index).and_then(|pool| pool.keep()).map_err(|error| refused(error.to_string()))?;
     let device = Device::Cuda(device);
     devices.insert(index, device.clone());
     Ok(device)
@@ -79,19 +80,6 @@ fn check(index: usize) -> Result<(), DeviceError> {
     Ok(())
 }
 
-/// Memory that was freed stays with the process: giving it back at every wait and taking it again is slow.
-fn keep_memory(index: usize) -> Result<(), result::DriverError> {
-    let mut pool = std::ptr::null_mut();
-    let mut threshold = u64::MAX;
-    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    #[expect(unsafe_code, reason = "C functions")]
-    // SAFETY: both write or read one value of the type they name; the device exists, as `check` found.
-    unsafe {
-        sys::cuDeviceGetDefaultMemPool(&raw mut pool, i32::try_from(index).unwrap_or(0)).result()?;
-        sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut threshold).cast()).result()
-    }
-}
-
 /// Takes a context of the GPU, but opens no library on it: what does not fit is refused at once.
 pub(super) fn memory(index: usize) -> Result<Memory, DeviceError> {
     let refused = |error: result::DriverError| DeviceError::Cuda { index, message: error.to_string() };
@@ -106,23 +94,8 @@ pub(super) fn memory(index: usize) -> Result<Memory, DeviceError> {
     };
     let (free, total) = context.mem_get_info().map_err(refused)?;
     // What the pool holds but nobody uses is free too.
-    let reserved = pool_bytes(index).unwrap_or(0);
-    Ok(Memory { free_bytes: free as u64 + reserved, total_bytes: total as u64 })
-}
-
-/// Bytes that the memory pool has taken from the device and lent to nobody.
-fn pool_bytes(index: usize) -> Option<u64> {
-    let (mut pool, mut reserved, mut used) = (std::ptr::null_mut(), 0_u64, 0_u64);
-    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT;
-    let in_use = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT;
-    #[expect(unsafe_code, reason = "C functions")]
-    // SAFETY: each writes one value of the type it names.
-    unsafe {
-        sys::cuDeviceGetDefaultMemPool(&raw mut pool, i32::try_from(index).ok()?).result().ok()?;
-        sys::cuMemPoolGetAttribute(pool, attribute, (&raw mut reserved).cast()).result().ok()?;
-        sys::cuMemPoolGetAttribute(pool, in_use, (&raw mut used).cast()).result().ok()?;
-    }
-    Some(reserved.saturating_sub(used))
+    let idle = Pool::of(index).and_then(|pool| pool.idle_bytes()).unwrap_or(0);
+    Ok(Memory { free_bytes: free as u64 + idle, total_bytes: total as u64 })
 }
 
 pub(super) fn active(tensor: &Tensor) -> bool {
@@ -161,7 +134,7 @@ pub(super) fn alloc(op: &'static str, place: &Device, dtype: DType, shape: &[usi
     let elements = shape.elem_count().max(1); // the driver refuses allocations of nothing
     #[expect(unsafe_code, reason = "memory that is not yet set")]
     // SAFETY: the operation that asked writes every element before anything reads them, in stream order.
-    let slice = unsafe {
+    let ask = || unsafe {
         match dtype {
             DType::BF16 => device.alloc::<half::bf16>(elements).map(CudaStorageSlice::BF16),
             DType::F64 => device.alloc::<f64>(elements).map(CudaStorageSlice::F64),
@@ -170,7 +143,7 @@ pub(super) fn alloc(op: &'static str, place: &Device, dtype: DType, shape: &[usi
             _ => device.alloc::<f32>(elements).map(CudaStorageSlice::F32),
         }
     };
-    let slice = allocated(op, (elements * dtype.size_in_bytes()) as u64, place, slice)?;
+    let slice = allocated(op, (elements * dtype.size_in_bytes()) as u64, place, ask)?;
     let storage = Storage::Cuda(CudaStorage { slice, device: device.clone() });
     Ok(Tensor::from_storage(storage, shape, candle_core::op::BackpropOp::none(), false))
 }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use candle_core::{DType, Device, Shape, Tensor};
 
-#[cfg(feature = "cuda")]
-use super::cuda;
 use super::{DeviceError, parse};
+#[cfg(feature = "cuda")]
+use super::{cuda, pool};
 use crate::error::{Error, Result};
 
 /// Memory of a device, in bytes.
@@ -63,13 +63,21 @@ fn refuse_above(memory: Memory, name: &str, what: &str, asked_bytes: u64, change
     Err(DeviceError::Memory { name, what, asked_bytes, memory, change })
 }
 
-/// `result` of an operation of the tensor library that allocates `asked_bytes` on `device`: where the device is full, the
-/// error says what was asked for and what is free.
+/// What `ask` gives, an operation of the tensor library that allocates `asked_bytes` on `device`. Where the device is
+/// full, it is asked again after the memory pool has given back what nobody uses (its pieces need not fit what is asked
+/// for); where that does not help, the error says what was asked for and what is free.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`], or [`Error::Candle`] with what the library says.
-pub fn allocated<T>(op: &'static str, asked_bytes: u64, device: &Device, result: candle_core::Result<T>) -> Result<T> {
-    result
+pub fn allocated<T>(
+    op: &'static str,
+    asked_bytes: u64,
+    device: &Device,
+    ask: impl Fn() -> candle_core::Result<T>,
+) -> Result<T> {
+    let again = |error| if is_full(&error) && trim(device) { ask() } else { Err(error) };
+    ask()
+        .or_else(again)
         .map_err(|error| if is_full(&error) { full(op, asked_bytes, device, error) } else { Error::candle(op)(error) })
 }
 
@@ -80,7 +88,35 @@ pub fn allocated<T>(op: &'static str, asked_bytes: u64, device: &Device, result:
 pub fn zeros(what: &'static str, shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
     let shape = shape.into();
     let bytes = (shape.elem_count() * dtype.size_in_bytes()) as u64;
-    allocated(what, bytes, device, Tensor::zeros(shape, dtype, device))
+    allocated(what, bytes, device, || Tensor::zeros(&shape, dtype, device))
+}
+
+/// The most bytes that tensors on `device` have held at one time, since it was opened or [`restart_peak`] was called;
+/// `None` on the CPU.
+pub fn peak_bytes(device: &Device) -> Option<u64> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => pool::peak_bytes(device),
+        _ => None,
+    }
+}
+
+/// Begins [`peak_bytes`] anew, from what is held now. Does nothing on the CPU.
+pub fn restart_peak(device: &Device) {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => pool::restart_peak(device),
+        _ => {}
+    }
+}
+
+/// Whether the device's memory pool gave back anything.
+fn trim(device: &Device) -> bool {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => pool::trim(device),
+        _ => false,
+    }
 }
 
 /// The driver's name for it, which the tensor library passes on in its text alone.
@@ -128,7 +164,7 @@ mod tests {
         let error = Error::OutOfMemory { op: "gradients", asked_bytes: 3 << 30, memory: QUARTER }.to_string();
         assert!(error.starts_with("gradients: 3.00 GiB were asked for, 1.00 GiB of 4.00 GiB are free"), "{error}");
         // On the CPU the library's own words are all there is.
-        let failed: Result<()> = allocated("gradients", 8, &Device::Cpu, Err(driver("CUDA_ERROR_OUT_OF_MEMORY")));
+        let failed: Result<()> = allocated("gradients", 8, &Device::Cpu, || Err(driver("CUDA_ERROR_OUT_OF_MEMORY")));
         assert!(matches!(failed, Err(Error::Candle { op: "gradients", .. })));
     }
 }

@@ -34,6 +34,8 @@ pub(crate) mod linear;
 pub(crate) mod optimizer;
 #[cfg(recon_device)]
 pub(crate) mod paged;
+#[cfg(feature = "cuda")]
+mod pool;
 #[cfg(recon_device)]
 mod uploads;
 
@@ -48,7 +50,7 @@ use emulated as place;
 #[cfg(feature = "emulated")]
 pub use emulated::{Order, emulate};
 pub(crate) use memory::Bytes;
-pub use memory::{Memory, allocated, memory, require, zeros};
+pub use memory::{Memory, allocated, memory, peak_bytes, require, restart_peak, zeros};
 
 /// Why a device cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
