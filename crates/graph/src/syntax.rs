@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use recon_schema::graph::Symbol;
-use tree_sitter::{Language, Node, ParseOptions, ParseState, Parser, Tree};
+use tree_sitter::{Language, Node, ParseOptions, ParseState, Parser, Tree, TreeCursor};
 
 /// Progress reports (of about a hundred parse steps each) any file may use.
 const BASE_REPORTS: usize = 20_000;
@@ -57,10 +57,15 @@ pub(crate) enum Visit {
 
 /// Visits nodes in source order, parents first. The visitor receives each node and its depth.
 pub(crate) fn walk<'t>(root: Node<'t>, mut enter: impl FnMut(Node<'t>, usize) -> Visit) {
+    walk_cursor(root, |cursor, depth| enter(cursor.node(), depth));
+}
+
+/// As [`walk`]; the visitor receives the cursor on each node, which also knows the node's field.
+pub(crate) fn walk_cursor<'t>(root: Node<'t>, mut enter: impl FnMut(&TreeCursor<'t>, usize) -> Visit) {
     let mut cursor = root.walk();
     let mut depth = 0;
     loop {
-        if enter(cursor.node(), depth) == Visit::Into && cursor.goto_first_child() {
+        if enter(&cursor, depth) == Visit::Into && cursor.goto_first_child() {
             depth += 1;
             continue;
         }
@@ -192,7 +197,12 @@ pub(crate) struct Leading {
 impl Leading {
     /// Sees a node of the walk; whether it was a comment.
     pub(crate) fn see(&mut self, node: Node<'_>, source: &str) -> bool {
-        if !node.kind().ends_with("comment") {
+        self.see_as(node, node.kind().ends_with("comment"), source)
+    }
+
+    /// As [`Leading::see`], where the walk already knows what a comment is.
+    pub(crate) fn see_as(&mut self, node: Node<'_>, comment: bool, source: &str) -> bool {
+        if !comment {
             if node.child_count() == 0 {
                 self.code_row = Some(last_row(node));
             }

@@ -56,7 +56,7 @@ pub(crate) fn gpu(root: &Path, binary: Option<&Path>, only: &str) -> anyhow::Res
     let mut ours = match binary {
         Some(binary) => Command::new(binary),
         None => {
-            let mut cargo = Command::new(env!("CARGO"));
+            let mut cargo = crate::cargo();
             // With cuDNN where `scripts/cuda-toolkit cudnn` has installed its headers.
             let features = if std::env::var_os("RECON_CUDNN_INCLUDE").is_some() { "cudnn" } else { "cuda" };
             cargo.args(["bench", "--package", "recon-kernels", "--features", features, "--bench", "device", "--"]);
@@ -113,7 +113,7 @@ fn table(ours: &[Timing], torch: &[Timing]) -> String {
 
 /// The CPU's bench, and PyTorch's milliseconds where it has the same operation.
 pub(crate) fn cpu(root: &Path, python: &Path) -> anyhow::Result<bool> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = crate::cargo();
     cargo.args(["bench", "--package", "recon-kernels", "--bench", "throughput", "--"]).current_dir(root);
     let ours = output(&mut cargo)?;
     let torch = output(Command::new(python).arg(root.join("scripts/bench/torch_cpu.py")))?;

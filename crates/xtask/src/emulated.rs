@@ -104,7 +104,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
 /// The whole workspace is selected, whatever is tested: for a selection of packages cargo chooses other features of what
 /// they depend on, and compiles all of it once more.
 fn cargo_test(root: &Path) -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = crate::cargo();
     let features = FOLDERS.map(|folder| format!("recon-{folder}/emulated")).join(",");
     cargo.args(["test", "--workspace", "--features", &features]).current_dir(root);
     cargo

@@ -8,7 +8,7 @@ mod speed;
 mod tidy;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -85,6 +85,19 @@ fn workspace_root() -> PathBuf {
     manifest.ancestors().nth(2).expect("crates/xtask lies two levels below the root").into()
 }
 
+/// Cargo, in the environment that this task was started in: cargo describes the package it runs in variables, and build
+/// scripts that watch those would run again, with all that depends on them.
+fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| text.starts_with(start)) {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Tidy { root } => tidy::run(&root),
@@ -110,7 +123,7 @@ fn main() -> ExitCode {
 }
 
 fn nano(arguments: &[String]) -> anyhow::Result<bool> {
-    let mut command = std::process::Command::new(env!("CARGO"));
+    let mut command = cargo();
     command.args(["run", "--release", "--bin", "recon-nano", "--"]).args(arguments);
     Ok(command.current_dir(workspace_root()).status()?.success())
 }

@@ -21,7 +21,7 @@ impl Tools {
         let recon = match recon {
             Some(program) => std::path::absolute(program)?,
             None => {
-                run(Command::new(env!("CARGO")).args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
+                run(crate::cargo().args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
                 root.join("target/release/recon")
             }
         };

@@ -140,7 +140,7 @@ fn refuse_flipped(bench: &Bench, trajectories: &Path, repository: &Path, folder:
 fn nano(bench: &Bench) -> anyhow::Result<()> {
     let work = bench.folder("nano")?;
     let cargo = ["run", "--release", "--bin", "recon-nano", "--", "--steps-only", "20", "--work"];
-    run(Command::new(env!("CARGO")).args(cargo).arg(&work).current_dir(&bench.root))
+    run(crate::cargo().args(cargo).arg(&work).current_dir(&bench.root))
 }
 
 fn text(path: &Path) -> &str {

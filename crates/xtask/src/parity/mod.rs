@@ -68,7 +68,7 @@ pub(crate) fn run_all(root: &Path, only: Option<&str>) -> anyhow::Result<bool> {
     let work = root.join("target/parity");
     std::fs::create_dir_all(&work)?;
     let python = venv::install(&work, "venv", &root.join("scripts/parity/requirements.txt"))?;
-    run(Command::new(env!("CARGO")).args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
+    run(crate::cargo().args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
     let bench = Bench { root: root.into(), python, recon: root.join("target/release/recon"), work };
     let chosen: Vec<_> = checks::ALL.iter().filter(|(name, _)| only.is_none_or(|part| name.contains(part))).collect();
     anyhow::ensure!(!chosen.is_empty(), "no check is named like that; there are: {}", checks::names());

@@ -105,7 +105,7 @@ fn bench<'a, T: DeserializeOwned>(
     package: &str,
     arguments: impl Iterator<Item = &'a std::ffi::OsStr>,
 ) -> anyhow::Result<T> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = crate::cargo();
     cargo.args(["bench", "--quiet", "--package", package, "--bench", "speed", "--"]).args(arguments);
     let output = cargo.current_dir(root).stderr(Stdio::inherit()).output()?;
     anyhow::ensure!(output.status.success(), "the bench of {package} failed: {}", output.status);

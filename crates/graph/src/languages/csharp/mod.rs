@@ -8,12 +8,13 @@ mod projects;
 mod resolve;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use tree_sitter::Node;
+use tree_sitter::{Node, TreeCursor};
 
 use super::scoped::Scoped;
 use super::{Context, Family, ParsedFile, Resolve};
-use crate::syntax::{self, Visit};
+use crate::syntax::{self, Kinds, Visit};
 
 /// C#.
 pub(crate) struct CSharp;
@@ -78,7 +79,7 @@ impl Family for CSharp {
         let mut reader =
             Reader { outline: Scoped::new(source), names: names::Names::new(source), recovered: (0, String::new()) };
         reader.outline.file.note_errors(tree.root_node());
-        syntax::walk(tree.root_node(), |node, depth| reader.visit(node, depth));
+        syntax::walk_cursor(tree.root_node(), |cursor, depth| reader.visit(cursor, depth));
         let Reader { mut outline, names, .. } = reader;
         outline.file.facts.names = names.finish();
         for symbol in &mut outline.file.symbols {
@@ -92,6 +93,49 @@ impl Family for CSharp {
     }
 }
 
+/// What a kind of node is to the outline.
+#[derive(Debug, Clone, Copy)]
+enum Meaning {
+    Comment,
+    Using,
+    Namespace,
+    /// A namespace that reaches over its siblings.
+    FileNamespace,
+    /// The word before a name, which also stands before what the grammar did not accept.
+    Keyword,
+    Fields,
+    /// A definition of this kind.
+    Definition(&'static str),
+    Nothing,
+}
+
+static MEANINGS: LazyLock<Kinds<Meaning>> =
+    LazyLock::new(|| Kinds::of(&tree_sitter_c_sharp::LANGUAGE.into(), Meaning::of));
+
+impl Meaning {
+    fn of(kind: &str) -> Self {
+        match kind {
+            "using_directive" => Self::Using,
+            "namespace_declaration" => Self::Namespace,
+            "file_scoped_namespace_declaration" => Self::FileNamespace,
+            "namespace" | "class" | "struct" | "interface" | "enum" => Self::Keyword,
+            "field_declaration" | "event_field_declaration" => Self::Fields,
+            "class_declaration" => Self::Definition("class"),
+            "struct_declaration" => Self::Definition("struct"),
+            "interface_declaration" => Self::Definition("interface"),
+            "enum_declaration" => Self::Definition("enum"),
+            "record_declaration" | "record_struct_declaration" => Self::Definition("record"),
+            "delegate_declaration" => Self::Definition("delegate"),
+            "method_declaration" => Self::Definition("method"),
+            "constructor_declaration" => Self::Definition("constructor"),
+            "property_declaration" | "event_declaration" => Self::Definition("property"),
+            "enum_member_declaration" => Self::Definition("variant"),
+            comment if comment.ends_with("comment") => Self::Comment,
+            _ => Self::Nothing,
+        }
+    }
+}
+
 struct Reader<'s> {
     outline: Scoped<'s, Facts>,
     names: names::Names<'s>,
@@ -100,39 +144,41 @@ struct Reader<'s> {
 }
 
 impl Reader<'_> {
-    fn visit(&mut self, node: Node<'_>, depth: usize) -> Visit {
+    fn visit(&mut self, cursor: &TreeCursor<'_>, depth: usize) -> Visit {
+        let node = cursor.node();
         self.outline.leave(depth);
-        if self.outline.leading.see(node, self.outline.source) {
+        let meaning = MEANINGS.get(node).unwrap_or(Meaning::Nothing);
+        if self.outline.leading.see_as(node, matches!(meaning, Meaning::Comment), self.outline.source) {
             return Visit::Over;
         }
-        match node.kind() {
-            "using_directive" => {
+        match meaning {
+            Meaning::Using => {
                 self.using(node);
                 return Visit::Over;
             }
-            "namespace_declaration" | "file_scoped_namespace_declaration" => {
+            Meaning::Namespace | Meaning::FileNamespace => {
                 let name =
                     syntax::field_text(node, "name", self.outline.source).map(syntax::collapse).unwrap_or_default();
-                // One for the whole file reaches over its siblings.
-                let depth = if node.kind().starts_with("file") { depth.saturating_sub(1) } else { depth };
+                let over_siblings = matches!(meaning, Meaning::FileNamespace);
+                let depth = if over_siblings { depth.saturating_sub(1) } else { depth };
                 self.outline.leave(depth);
                 self.outline.enter(&name, depth);
                 let full = self.around();
                 self.outline.file.facts.namespaces.push(full);
             }
-            "namespace" | "class" | "struct" | "interface" | "enum" if !node.is_named() => self.recover(node, depth),
-            "field_declaration" | "event_field_declaration" if !self.outline.in_code() => self.fields(node, depth),
-            kind => self.declaration(node, depth, kind),
+            Meaning::Keyword => self.recover(node, depth),
+            Meaning::Fields if !self.outline.in_code() => self.fields(node, depth),
+            Meaning::Definition(kind) if !self.outline.in_code() => self.define(node, depth, kind),
+            Meaning::Comment | Meaning::Fields | Meaning::Definition(_) | Meaning::Nothing => {}
         }
-        if self.outline.nesting() <= MAX_NESTING {
-            let around = self.around();
-            self.names.visit(node, &around);
-        }
+        let outline = &self.outline;
+        let around = || joined(outline.around());
+        self.names.visit(cursor, depth, (outline.nesting() <= MAX_NESTING).then_some(&around));
         Visit::Into
     }
 
     fn around(&self) -> String {
-        self.outline.around().collect::<Vec<_>>().join(".")
+        joined(self.outline.around())
     }
 
     /// The head of a namespace or type whose body the grammar did not accept all of: what follows
@@ -162,27 +208,11 @@ impl Reader<'_> {
     }
 
     fn full(&self, name: &str) -> String {
-        self.outline.around().chain([name]).collect::<Vec<_>>().join(".")
+        joined(self.outline.around().chain([name]))
     }
 
-    fn declaration(&mut self, node: Node<'_>, depth: usize, node_kind: &str) {
-        let kind = match node_kind {
-            "class_declaration" => "class",
-            "struct_declaration" => "struct",
-            "interface_declaration" => "interface",
-            "enum_declaration" => "enum",
-            "record_declaration" | "record_struct_declaration" => "record",
-            "delegate_declaration" => "delegate",
-            "method_declaration" => "method",
-            "constructor_declaration" => "constructor",
-            "property_declaration" | "event_declaration" => "property",
-            "enum_member_declaration" => "variant",
-            _ => return,
-        };
+    fn define(&mut self, node: Node<'_>, depth: usize, kind: &str) {
         let Some(name) = node.child_by_field_name("name") else { return };
-        if self.outline.in_code() {
-            return;
-        }
         let name = self.outline.text(name);
         if matches!(kind, "class" | "struct" | "interface" | "enum" | "record" | "delegate") {
             let full = self.full(name);
@@ -242,6 +272,10 @@ impl Reader<'_> {
         let within = self.around();
         self.outline.file.facts.usings.push(Using { line, within, target, alias, statics, global });
     }
+}
+
+fn joined<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.collect::<Vec<_>>().join(".")
 }
 
 fn strip_word<'t>(text: &'t str, word: &str) -> (bool, &'t str) {

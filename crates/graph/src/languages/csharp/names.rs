@@ -5,18 +5,84 @@
 //! after a dot is a member.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::num::NonZeroU16;
+use std::sync::LazyLock;
 
-use tree_sitter::Node;
+use tree_sitter::{Language, Node, TreeCursor};
 
 use super::Name;
-use crate::syntax;
+use crate::syntax::{self, Kinds};
 
 /// Longer chains of names are not looked at.
 const MAX_CHAIN: usize = 16;
 
+/// What a kind of node says of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    TypeParameter,
+    /// Declares the variable in its field `name`.
+    Variable,
+    /// Declares the variable in its field `left`.
+    Loop,
+    Member,
+    /// Whatever stands in it may be a type.
+    Holder,
+    /// `x is T`, `x as T`: the name that the operator leads to has the field `right`.
+    Test,
+    Attribute,
+    Nothing,
+}
+
+impl Meaning {
+    fn of(kind: &str) -> Self {
+        match kind {
+            "type_parameter" => Self::TypeParameter,
+            "variable_declarator"
+            | "parameter"
+            | "catch_declaration"
+            | "declaration_pattern"
+            | "declaration_expression"
+            | "recursive_pattern" => Self::Variable,
+            "foreach_statement" => Self::Loop,
+            "member_access_expression" => Self::Member,
+            "base_list"
+            | "type_argument_list"
+            | "array_type"
+            | "nullable_type"
+            | "pointer_type"
+            | "typeof_expression"
+            | "constant_pattern"
+            | "type_pattern"
+            | "primary_constructor_base_type"
+            | "explicit_interface_specifier" => Self::Holder,
+            "is_expression" | "as_expression" => Self::Test,
+            "attribute" => Self::Attribute,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// The grammar's numbers.
+struct Grammar {
+    meanings: Kinds<Meaning>,
+    /// Fields in which a type stands, whatever has them.
+    types: [Option<NonZeroU16>; 2],
+    right: Option<NonZeroU16>,
+    name: Option<NonZeroU16>,
+}
+
+static GRAMMAR: LazyLock<Grammar> = LazyLock::new(|| {
+    let language: Language = tree_sitter_c_sharp::LANGUAGE.into();
+    let field = |name: &str| language.field_id_for_name(name);
+    let types = [field("type"), field("returns")];
+    Grammar { meanings: Kinds::of(&language, Meaning::of), types, right: field("right"), name: field("name") }
+});
+
 /// The names met so far.
 pub(super) struct Names<'s> {
     source: &'s str,
+    /// What the nodes are that the walk is inside of.
+    above: Vec<Meaning>,
     types: BTreeMap<Name, u32>,
     /// Chains in expressions, which a variable may hide.
     values: BTreeMap<Name, u32>,
@@ -31,7 +97,7 @@ impl<'s> Names<'s> {
     pub(super) fn new(source: &'s str) -> Self {
         let (types, values) = (BTreeMap::new(), BTreeMap::new());
         let (variables, type_parameters) = (BTreeSet::new(), BTreeSet::new());
-        Self { source, types, values, variables, type_parameters, passed: HashSet::new() }
+        Self { source, above: Vec::new(), types, values, variables, type_parameters, passed: HashSet::new() }
     }
 
     /// What the file uses, variables left out.
@@ -48,65 +114,45 @@ impl<'s> Names<'s> {
         types
     }
 
-    /// Notes what the node itself declares or names.
-    pub(super) fn visit(&mut self, node: Node<'_>, around: &str) {
-        match node.kind() {
-            "type_parameter" => {
-                let name = node.child_by_field_name("name");
-                self.type_parameters.extend(name.map(|name| syntax::text(name, self.source)));
-            }
-            "variable_declarator"
-            | "parameter"
-            | "foreach_statement"
-            | "catch_declaration"
-            | "declaration_pattern"
-            | "declaration_expression"
-            | "recursive_pattern" => {
-                let name = node.child_by_field_name(if node.kind() == "foreach_statement" { "left" } else { "name" });
-                self.variables.extend(name.map(|name| syntax::text(name, self.source)));
-            }
-            "member_access_expression" if !self.passed.contains(&node.id()) => {
+    /// Notes what the node declares and names, and whether it may be a type where it stands. `around` gives the names
+    /// around it; nothing is noted without.
+    pub(super) fn visit(&mut self, cursor: &TreeCursor<'_>, depth: usize, around: Option<&impl Fn() -> String>) {
+        let (node, grammar) = (cursor.node(), &*GRAMMAR);
+        let meaning = grammar.meanings.get(node).unwrap_or(Meaning::Nothing);
+        self.above.truncate(depth);
+        let parent = self.above.last().copied().unwrap_or(Meaning::Nothing);
+        self.above.push(meaning);
+        let Some(around) = around else { return };
+        let field = cursor.field_id();
+        let attribute = parent == Meaning::Attribute && field == grammar.name;
+        let typed =
+            field.is_some() && (grammar.types.contains(&field) || (parent == Meaning::Test && field == grammar.right));
+        if typed || attribute || parent == Meaning::Holder {
+            self.note_type(first_operand(node), around, attribute);
+        }
+        let declared = match meaning {
+            Meaning::TypeParameter | Meaning::Variable => node.child_by_field_name("name"),
+            Meaning::Loop => node.child_by_field_name("left"),
+            Meaning::Member if !self.passed.contains(&node.id()) => {
                 if let Some(path) = self.chain(node).filter(|path| path.len() > 1) {
-                    let name = Name { around: around.to_owned(), path, attribute: false };
+                    let name = Name { around: around(), path, attribute: false };
                     self.values.entry(name).or_insert_with(|| syntax::first_line(node));
                 }
+                None
             }
-            _ => {}
-        }
-        let holds = matches!(
-            node.kind(),
-            "base_list"
-                | "type_argument_list"
-                | "array_type"
-                | "nullable_type"
-                | "pointer_type"
-                | "typeof_expression"
-                | "constant_pattern"
-                | "type_pattern"
-                | "primary_constructor_base_type"
-                | "explicit_interface_specifier"
-        );
-        let mut cursor = node.walk();
-        if !cursor.goto_first_child() {
-            return;
-        }
-        loop {
-            let (child, field) = (cursor.node(), cursor.field_name());
-            // The name that the operator leads to in `x is T` and `x as T` has the field `right`.
-            let tested = matches!(node.kind(), "is_expression" | "as_expression") && field == Some("right");
-            let attribute = node.kind() == "attribute" && field == Some("name");
-            if holds || tested || attribute || matches!(field, Some("type" | "returns")) {
-                self.note_type(first_operand(child), around, attribute);
-            }
-            if !cursor.goto_next_sibling() {
-                break;
-            }
+            _ => None,
+        };
+        let declared = declared.map(|name| syntax::text(name, self.source));
+        if meaning == Meaning::TypeParameter {
+            self.type_parameters.extend(declared);
+        } else {
+            self.variables.extend(declared);
         }
     }
 
-    fn note_type(&mut self, node: Node<'_>, around: &str, attribute: bool) {
+    fn note_type(&mut self, node: Node<'_>, around: &impl Fn() -> String, attribute: bool) {
         if let Some(path) = self.chain(node) {
-            let name = Name { around: around.to_owned(), path, attribute };
+            let name = Name { around: around(), path, attribute };
             self.types.entry(name).or_insert_with(|| syntax::first_line(node));
         }
     }
@@ -116,7 +162,6 @@ impl<'s> Names<'s> {
         let mut reversed: Vec<&str> = Vec::new();
         let mut node = node;
         loop {
-            self.passed.insert(node.id());
             match node.kind() {
                 "identifier" => {
                     reversed.push(syntax::text(node, self.source));
@@ -127,6 +172,7 @@ impl<'s> Names<'s> {
                     break;
                 }
                 "qualified_name" | "member_access_expression" => {
+                    self.passed.insert(node.id());
                     let name = node.child_by_field_name("name")?;
                     let name = if name.kind() == "generic_name" { name.named_child(0)? } else { name };
                     reversed.push(syntax::text(name, self.source));
