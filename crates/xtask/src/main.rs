@@ -32,6 +32,9 @@ enum Task {
         /// Run only the checks whose name contains this.
         #[arg(long)]
         only: Option<String>,
+        /// Only install the witnesses.
+        #[arg(long)]
+        install: bool,
     },
     /// Compare the graph's edges with each language's own tools; writes docs/graph-accuracy.md.
     GraphAccuracy {
@@ -101,7 +104,8 @@ fn cargo() -> Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Tidy { root } => tidy::run(&root),
-        Task::Parity { only } => parity::run_all(&workspace_root(), only.as_deref()),
+        Task::Parity { install: true, .. } => parity::install(&workspace_root()),
+        Task::Parity { only, .. } => parity::run_all(&workspace_root(), only.as_deref()),
         Task::GraphAccuracy { language, recon, differences } => {
             accuracy::run(&workspace_root(), language.as_deref(), recon.as_deref(), differences)
         }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::{Bench, run, venv};
+use super::{Bench, run};
 
 type Check = fn(&Bench) -> anyhow::Result<()>;
 
@@ -40,13 +40,7 @@ fn tokenizer(bench: &Bench) -> anyhow::Result<()> {
 /// Shards read and written by MosaicML Streaming are byte-identical to ours.
 fn mds(bench: &Bench) -> anyhow::Result<()> {
     let folder = bench.folder("mds")?;
-    bench.script_in(&older(bench)?, "parity/mds.py", &[&folder])
-}
-
-/// The environment of MosaicML Streaming, whose transformers is of version 4.
-fn older(bench: &Bench) -> anyhow::Result<PathBuf> {
-    let requirements = bench.root.join("scripts/parity/requirements-streaming.txt");
-    venv::install(&bench.work, "venv-streaming", &requirements)
+    bench.script_in(&bench.older, "parity/mds.py", &[&folder])
 }
 
 /// The exported model gives the same f32 logits in transformers 5 and 4.
@@ -55,7 +49,7 @@ fn logits(bench: &Bench) -> anyhow::Result<()> {
     let export = export_nano(bench, &folder)?;
     let logits = score(bench, &export, &folder)?.logits;
     bench.script("parity/logits.py", &[&export, &logits])?;
-    bench.script_in(&older(bench)?, "parity/logits.py", &[&export, &logits])
+    bench.script_in(&bench.older, "parity/logits.py", &[&export, &logits])
 }
 
 /// vLLM serves the exported model and finds the same log-probabilities.

@@ -19,6 +19,8 @@ pub(crate) struct Bench {
     root: PathBuf,
     /// The interpreter of the virtual environment.
     python: PathBuf,
+    /// That of MosaicML Streaming's, whose transformers is of version 4.
+    older: PathBuf,
     /// The release binary of `recon`.
     recon: PathBuf,
     /// A folder for what checks write.
@@ -63,13 +65,27 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Installs the witnesses and nothing else, which can go on beside a build.
+pub(crate) fn install(root: &Path) -> anyhow::Result<bool> {
+    witnesses(root).map(|_| true)
+}
+
+/// The interpreters of both environments.
+fn witnesses(root: &Path) -> anyhow::Result<[PathBuf; 2]> {
+    let (work, scripts) = (root.join("target/parity"), root.join("scripts/parity"));
+    std::fs::create_dir_all(&work)?;
+    let python = venv::install(&work, "venv", &scripts.join("requirements.txt"), None)?;
+    let older = scripts.join("requirements-streaming.txt");
+    let older = venv::install(&work, "venv-streaming", &older, Some(&python))?;
+    Ok([python, older])
+}
+
 /// Runs the checks whose name contains `only`; true when all pass.
 pub(crate) fn run_all(root: &Path, only: Option<&str>) -> anyhow::Result<bool> {
-    let work = root.join("target/parity");
-    std::fs::create_dir_all(&work)?;
-    let python = venv::install(&work, "venv", &root.join("scripts/parity/requirements.txt"))?;
+    let [python, older] = witnesses(root)?;
     run(crate::cargo().args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
-    let bench = Bench { root: root.into(), python, recon: root.join("target/release/recon"), work };
+    let (recon, work) = (root.join("target/release/recon"), root.join("target/parity"));
+    let bench = Bench { root: root.into(), python, older, recon, work };
     let chosen: Vec<_> = checks::ALL.iter().filter(|(name, _)| only.is_none_or(|part| name.contains(part))).collect();
     anyhow::ensure!(!chosen.is_empty(), "no check is named like that; there are: {}", checks::names());
     let mut failed = 0;

@@ -12,7 +12,7 @@ mod page;
 mod peers;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::Context as _;
 use serde::Deserialize;
