@@ -27,6 +27,10 @@ pub(crate) trait Element: WithDType + std::ops::Neg<Output = Self> + std::iter::
     /// The whole storage, if it holds this type.
     fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 
+    /// The slice itself, if this type is f32.
+    fn narrow(slice: &[Self]) -> Option<&[f32]>;
+    fn narrow_mut(slice: &mut [Self]) -> Option<&mut [f32]>;
+
     /// The nearest value.
     fn rounded(value: f64) -> Self {
         Self::from_f64(value)
@@ -40,6 +44,14 @@ impl Element for f32 {
 
     fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         if let CpuStorage::F32(data) = storage { Some(data) } else { None }
+    }
+
+    fn narrow(slice: &[Self]) -> Option<&[f32]> {
+        Some(slice)
+    }
+
+    fn narrow_mut(slice: &mut [Self]) -> Option<&mut [f32]> {
+        Some(slice)
     }
 
     #[inline(always)]
@@ -97,6 +109,14 @@ impl Element for f64 {
 
     fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         if let CpuStorage::F64(data) = storage { Some(data) } else { None }
+    }
+
+    fn narrow(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn narrow_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
     }
 
     #[inline(always)]

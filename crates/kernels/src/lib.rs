@@ -44,5 +44,7 @@ pub mod sampling;
 pub mod swiglu;
 mod thin;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+mod transposed;
 
 pub use error::{Error, Result};

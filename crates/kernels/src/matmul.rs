@@ -70,6 +70,15 @@ impl<'a, T> Mat<'a, T> {
         Self { data: &self.data[(start * self.column_stride).min(self.data.len())..], columns, ..self }
     }
 
+    /// The same, if its elements are f32.
+    pub(crate) fn narrow(&self) -> Option<Mat<'a, f32>>
+    where
+        T: Element,
+    {
+        let Self { data, rows, columns, row_stride, column_stride } = *self;
+        T::narrow(data).map(|data| Mat { data, rows, columns, row_stride, column_stride })
+    }
+
     pub(crate) fn fits(&self) -> bool {
         self.rows == 0
             || self.columns == 0
@@ -94,7 +103,7 @@ pub(crate) fn multiply<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: 
         return;
     }
     if thin::takes(&a, &b) {
-        return thin::multiply(dst, into, a, b);
+        return thin::multiply(dst, into, a, b, false);
     }
     if m == 1 || m * n <= DOT_PRODUCT_ELEMENTS {
         return multiply_padded(dst, into, a, b);
@@ -178,7 +187,7 @@ pub(crate) fn multiply_parallel<T: Element>(dst: &mut [T], into: Into, a: Mat<'_
     let (m, n) = (a.rows, b.columns);
     let threads = rayon::current_num_threads();
     if threads > 1 && thin::takes(&a, &b) {
-        return thin::multiply_parallel(dst, into, a, b);
+        return thin::multiply(dst, into, a, b, true);
     }
     if threads == 1 || m * n * b.rows < PARALLEL_WORK || n == 0 {
         return multiply(dst, into, a, b);
