@@ -61,7 +61,7 @@ pub fn backward(dx: &Tensor, ids: &Tensor, dtable: &Tensor) -> Result<()> {
                 let first_id = band * BAND;
                 let start = order.partition_point(|&row| (index[row] as usize) < first_id);
                 let end = order.partition_point(|&row| (index[row] as usize) < first_id + BAND);
-                wide(|| {
+                wide!({
                     for &row in &order[start..end] {
                         let at = (index[row] as usize - first_id) * d;
                         add_assign(&mut dtable[at..at + d], &gradient[row * d..(row + 1) * d]);

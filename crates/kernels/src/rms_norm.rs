@@ -37,7 +37,7 @@ pub fn forward(x: &Tensor, weight: &Tensor, eps: f64) -> Result<(Tensor, Tensor)
             y.par_chunks_mut(BLOCK_ROWS * d)
                 .zip(inv_rms.par_chunks_mut(BLOCK_ROWS))
                 .zip(x.par_chunks(BLOCK_ROWS * d))
-                .for_each(|((y, inv_rms), x)| wide(|| forward_rows(y, inv_rms, x, weight, T::rounded(eps))));
+                .for_each(|((y, inv_rms), x)| wide!(forward_rows(y, inv_rms, x, weight, T::rounded(eps))));
         }
         Ok((fresh(OP, y, &[n, d])?, fresh(OP, inv_rms, &[n])?))
     })
@@ -100,7 +100,7 @@ pub fn backward(dy: &Tensor, x: &Tensor, weight: &Tensor, inv_rms: &Tensor, dwei
                 .zip(partial.par_chunks_mut(d))
                 .zip(dy.par_chunks(BLOCK_ROWS * d).zip(x.par_chunks(BLOCK_ROWS * d)))
                 .zip(inv_rms.par_chunks(BLOCK_ROWS))
-                .for_each(|(((dx, dw), (dy, x)), r)| wide(|| backward_rows(dx, dw, dy, x, r, weight)));
+                .for_each(|(((dx, dw), (dy, x)), r)| wide!(backward_rows(dx, dw, dy, x, r, weight)));
         }
         let destination = Destination { name: "dweight", tensor: dweight, shape: &[d] };
         write(OP, &destination, &[&dy, &x, &weight, &inv_rms], |dweight| {

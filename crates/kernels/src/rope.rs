@@ -89,7 +89,7 @@ fn rotate(op: &'static str, x: &Tensor, table: &Table, positions: &Tensor, inver
         if row > 0 {
             let blocks = y.par_chunks_mut(BLOCK_ROWS * row).zip(x.par_chunks(BLOCK_ROWS * row));
             blocks.zip(positions.par_chunks(BLOCK_ROWS)).for_each(|((y, x), positions)| {
-                wide(|| rotate_rows(y, x, positions, cos, sin, half, if inverse { -T::ONE } else { T::ONE }));
+                wide!(rotate_rows(y, x, positions, cos, sin, half, if inverse { -T::ONE } else { T::ONE }));
             });
         }
         fresh(op, y, &[n, h, 2 * half])

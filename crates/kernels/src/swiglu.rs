@@ -31,7 +31,7 @@ pub fn forward(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
         let (gate, up) = (gate.slice::<T>()?, up.slice::<T>()?);
         let mut y = vec![T::ZERO; n * f];
         y.par_chunks_mut(BLOCK).zip(gate.par_chunks(BLOCK).zip(up.par_chunks(BLOCK))).for_each(|(y, (gate, up))| {
-            wide(|| {
+            wide!({
                 for ((y, &g), &u) in y.iter_mut().zip(gate).zip(up) {
                     *y = g * logistic(g) * u;
                 }
@@ -59,7 +59,7 @@ pub fn backward(dy: &Tensor, gate: &Tensor, up: &Tensor) -> Result<(Tensor, Tens
         let inputs = dy.par_chunks(BLOCK).zip(gate.par_chunks(BLOCK).zip(up.par_chunks(BLOCK)));
         let outputs = dgate.par_chunks_mut(BLOCK).zip(dup.par_chunks_mut(BLOCK));
         outputs.zip(inputs).for_each(|((dgate, dup), (dy, (gate, up)))| {
-            wide(|| {
+            wide!({
                 let inputs = dy.iter().zip(gate.iter().zip(up));
                 for ((dgate, dup), (&dy, (&g, &u))) in dgate.iter_mut().zip(dup).zip(inputs) {
                     let s = logistic(g);
