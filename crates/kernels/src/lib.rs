@@ -33,6 +33,7 @@ pub mod device;
 mod element;
 pub mod embedding;
 mod error;
+mod fresh;
 pub mod linear;
 mod matmul;
 pub mod norm;

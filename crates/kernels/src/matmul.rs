@@ -15,6 +15,7 @@
 use rayon::prelude::*;
 
 use crate::element::Element;
+use crate::fresh::Fresh;
 use crate::thin;
 
 /// Depth of one panel. `gemm` never cuts a depth of up to 512.
@@ -184,22 +185,35 @@ fn call<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
 
 /// dst (+)= a · b on all threads of the current pool, each computing whole rows of the result.
 pub(crate) fn multiply_parallel<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
-    let (m, n) = (a.rows, b.columns);
-    let threads = rayon::current_num_threads();
-    if threads > 1 && thin::takes(&a, &b) {
+    let n = b.columns;
+    if rayon::current_num_threads() > 1 && thin::takes(&a, &b) {
         return thin::multiply(dst, into, a, b, true);
     }
-    if threads == 1 || m * n * b.rows < PARALLEL_WORK || n == 0 {
+    let Some(rows) = task_rows(&a, &b) else {
         return multiply(dst, into, a, b);
-    }
-    let rows = block_rows(m, threads);
+    };
     dst.par_chunks_mut(rows * n).enumerate().for_each(|(block, dst)| {
         multiply(dst, into, a.row_range(block * rows, dst.len() / n), b);
     });
 }
 
-/// Rows of the result one task computes: two tasks a thread, so that a thread that is held up costs little, yet long
-/// enough that preparing `b` anew in each does not count.
-fn block_rows(m: usize, threads: usize) -> usize {
-    m.div_ceil(2 * threads).next_multiple_of(32).max(64)
+/// a · b as fresh elements, on all threads of the current pool.
+pub(crate) fn product<T: Element>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
+    let (m, n) = (a.rows, b.columns);
+    let mut result = Fresh::new(m * n);
+    match task_rows(&a, &b).filter(|_| !thin::takes(&a, &b)) {
+        Some(rows) => result.blocks(rows * n).enumerate().for_each(|(block, dst)| {
+            multiply(dst, Into::Replace, a.row_range(block * rows, dst.len() / n), b);
+        }),
+        None => multiply_parallel(result.whole(), Into::Replace, a, b),
+    }
+    result.finish()
+}
+
+/// Rows of the result one task computes, where there is work for several: two tasks a thread, so that a thread that is
+/// held up costs little, yet long enough that preparing `b` anew in each does not count.
+fn task_rows<T>(a: &Mat<'_, T>, b: &Mat<'_, T>) -> Option<usize> {
+    let threads = rayon::current_num_threads();
+    let worth = threads > 1 && b.columns > 0 && a.rows * b.columns * b.rows >= PARALLEL_WORK;
+    worth.then(|| a.rows.div_ceil(2 * threads).next_multiple_of(32).max(64))
 }
