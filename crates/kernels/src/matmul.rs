@@ -24,8 +24,11 @@ const PANEL: usize = 512;
 /// `gemm` multiplies results of up to this many elements by dot products, in another order.
 const DOT_PRODUCT_ELEMENTS: usize = 16 * 16;
 
-/// Below this many multiplications a product is not worth waking other threads for.
-const PARALLEL_WORK: usize = 1 << 19;
+/// Below this many multiplications, ten microseconds or more, a product is not worth waking other threads for.
+const PARALLEL_WORK: usize = 1 << 21;
+
+/// Columns that a task has at least where one row is split by columns: a few kilobytes of each row of `b`.
+const TASK_COLUMNS: usize = 512;
 
 /// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
 #[derive(Clone, Copy)]
@@ -192,6 +195,13 @@ pub(crate) fn multiply_parallel<T: Element>(dst: &mut [T], into: Into, a: Mat<'_
     let Some(rows) = task_rows(&a, &b) else {
         return multiply(dst, into, a, b);
     };
+    // A last task of a single column would be summed in another order.
+    if a.rows == 1 && n % TASK_COLUMNS != 1 {
+        return dst.par_chunks_mut(TASK_COLUMNS).enumerate().for_each(|(block, dst)| {
+            let columns = dst.len();
+            multiply(dst, into, a, b.column_range(block * TASK_COLUMNS, columns));
+        });
+    }
     dst.par_chunks_mut(rows * n).enumerate().for_each(|(block, dst)| {
         multiply(dst, into, a.row_range(block * rows, dst.len() / n), b);
     });
@@ -201,7 +211,7 @@ pub(crate) fn multiply_parallel<T: Element>(dst: &mut [T], into: Into, a: Mat<'_
 pub(crate) fn product<T: Element>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
     let (m, n) = (a.rows, b.columns);
     let mut result = Fresh::new(m * n);
-    match task_rows(&a, &b).filter(|_| !thin::takes(&a, &b)) {
+    match task_rows(&a, &b).filter(|_| m > 1 && !thin::takes(&a, &b)) {
         Some(rows) => result.blocks(rows * n).enumerate().for_each(|(block, dst)| {
             multiply(dst, Into::Replace, a.row_range(block * rows, dst.len() / n), b);
         }),

@@ -106,6 +106,8 @@ fn a_row_does_not_depend_on_how_many_rows_there_are() {
         (3, 40),
         (17, 530),
         (4352, 256),
+        (1100, 2050), // long enough for one row to be split by columns
+        (1100, 2049), // and a last part of one column, which must not be
     ] {
         let (x, w) = (values(ROWS * i, 3), matrix(&values(o * i, 4), &[o, i], DType::F32));
         let (dy, wt) = (values(ROWS * o, 5), w.clone());
