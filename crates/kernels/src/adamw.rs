@@ -136,7 +136,7 @@ pub fn step_narrow(
 fn update_all<T: Element>(c: &Coefficients<T>, param: &mut [T], grad: &[T], m: &mut [T], v: &mut [T]) {
     let moments = m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK));
     let blocks = param.par_chunks_mut(BLOCK).zip(grad.par_chunks(BLOCK)).zip(moments);
-    blocks.for_each(|((param, grad), (m, v))| wide(|| update(c, param, grad, m, v)));
+    blocks.for_each(|((param, grad), (m, v))| wide!(update(c, param, grad, m, v)));
 }
 
 #[inline(always)]

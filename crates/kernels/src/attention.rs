@@ -278,7 +278,7 @@ fn backward_head<T: Element>(saved: &Saved<'_, T>, span: Range<usize>, kv_head: 
     let o = heads.gather(saved.o, span.clone(), kv_head, T::ONE);
     let lse = Heads { dim: 1, ..heads }.gather(saved.lse, span.clone(), kv_head, T::ONE);
     let delta: Vec<T> =
-        wide(|| d_o.chunks_exact(e).zip(o.chunks_exact(e)).map(|(a, b)| sum2(a, b, |a, b| a * b)).collect());
+        wide!(d_o.chunks_exact(e).zip(o.chunks_exact(e)).map(|(a, b)| sum2(a, b, |a, b| a * b)).collect());
     let mut dq = vec![T::ZERO; q.len()];
     let (mut dk, mut dv) = (vec![T::ZERO; tokens * e], vec![T::ZERO; tokens * e]);
     let mut p = vec![T::ZERO; QUERY_BLOCK * group * KEY_BLOCK];
@@ -297,14 +297,14 @@ fn backward_head<T: Element>(saved: &Saved<'_, T>, span: Range<usize>, kv_head: 
             multiply(p, Into::Replace, q, k.t());
             multiply(ds, Into::Replace, d_o, v.t());
             let seen = |row: usize| (query + row / group + 1).saturating_sub(key).min(keys);
-            wide(|| score_gradients(p, ds, keys, &lse[rows.clone()], &delta[rows.clone()], seen));
+            wide!(score_gradients(p, ds, keys, &lse[rows.clone()], &delta[rows.clone()], seen));
             let (p, ds) = (Mat::new(p, rows.len(), keys), Mat::new(ds, rows.len(), keys));
             multiply(dv, Into::Add, p.t(), d_o);
             multiply(dk, Into::Add, ds.t(), q);
             multiply(&mut dq[elements], Into::Add, ds, k);
         }
     }
-    wide(|| dq.iter_mut().for_each(|x| *x *= scale));
+    wide!(dq.iter_mut().for_each(|x| *x *= scale));
     Gradients { dq, dk, dv }
 }
 

@@ -169,7 +169,7 @@ impl<'t> Head<'t> {
         let mut nats = Vec::with_capacity(self.rows.len());
         for chunk in self.rows.chunks(self.chunk_rows()) {
             let mut z = self.logits(&self.gather(h, chunk), w);
-            nats.extend(per_row(&mut z, self.v, chunk, |z, row| wide(|| row_nats(z, row.target))));
+            nats.extend(per_row(&mut z, self.v, chunk, |z, row| wide!(row_nats(z, row.target))));
         }
         Ok(nats)
     }
@@ -180,7 +180,7 @@ impl<'t> Head<'t> {
         for chunk in self.rows.chunks(self.chunk_rows()) {
             let h = self.gather(h, chunk);
             let mut z = self.logits(&h, w);
-            nats.extend(per_row(&mut z, v, chunk, |z, row| wide(|| row_gradient(z, row))));
+            nats.extend(per_row(&mut z, v, chunk, |z, row| wide!(row_gradient(z, row))));
             let dz = Mat::new(&z, chunk.len(), v);
             multiply_parallel(dw, Into::Add, dz.t(), Mat::new(&h, chunk.len(), d));
             let mut dh_chunk = vec![T::ZERO; chunk.len() * d];

@@ -27,6 +27,10 @@ pub(crate) trait Element: WithDType + std::ops::Neg<Output = Self> + std::iter::
     /// The whole storage, if it holds this type.
     fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 
+    /// The slice itself, if this type is f32.
+    fn narrow(slice: &[Self]) -> Option<&[f32]>;
+    fn narrow_mut(slice: &mut [Self]) -> Option<&mut [f32]>;
+
     /// The nearest value.
     fn rounded(value: f64) -> Self {
         Self::from_f64(value)
@@ -40,6 +44,14 @@ impl Element for f32 {
 
     fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         if let CpuStorage::F32(data) = storage { Some(data) } else { None }
+    }
+
+    fn narrow(slice: &[Self]) -> Option<&[f32]> {
+        Some(slice)
+    }
+
+    fn narrow_mut(slice: &mut [Self]) -> Option<&mut [f32]> {
+        Some(slice)
     }
 
     #[inline(always)]
@@ -99,6 +111,14 @@ impl Element for f64 {
         if let CpuStorage::F64(data) = storage { Some(data) } else { None }
     }
 
+    fn narrow(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn narrow_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
+
     #[inline(always)]
     fn fused(self, factor: Self, sum: Self) -> Self {
         f64::mul_add(self, factor, sum)
@@ -120,11 +140,19 @@ impl Element for f64 {
     }
 }
 
-/// Runs `body` compiled for the widest instruction set of this machine. Calls inside must inline for it to help.
-#[inline(always)]
-pub(crate) fn wide<R>(body: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(body)
+/// Runs an expression compiled for the widest instruction set of this machine. Calls inside must inline for it to help.
+///
+/// A macro, so that no closure goes without its attribute: one that is left as a function of its own is compiled for the
+/// narrowest instruction set, with the same result and several times slower.
+macro_rules! wide {
+    ($body:expr) => {
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || $body,
+        )
+    };
 }
+pub(crate) use wide;
 
 #[inline(always)]
 fn fold_lanes<T: Element>(mut lanes: [T; LANES]) -> T {
@@ -249,7 +277,7 @@ mod tests {
     fn a_sum_is_the_same_inside_and_outside_the_wide_path() {
         let a: Vec<f32> = (0..1003).map(|i| (i as f32 * 0.37).sin()).collect();
         let narrow = sum1(&a, |x| x * x);
-        let broad = wide(|| sum1(&a, |x| x * x));
+        let broad = wide!(sum1(&a, |x| x * x));
         assert_eq!(narrow.to_bits(), broad.to_bits());
     }
 }

@@ -13,7 +13,11 @@ use rayon::prelude::*;
 use crate::device::elementwise as device;
 use crate::element::{add_assign, for_element, wide};
 use crate::error::Result;
+use crate::fresh::Fresh;
 use crate::operand::{Destination, Operand, fresh, write};
+
+/// Elements of one task of the forward pass.
+const BLOCK: usize = 1 << 14;
 
 /// Table rows whose gradient one task owns.
 const BAND: usize = 128;
@@ -31,11 +35,12 @@ pub fn forward(ids: &Tensor, table: &Tensor) -> Result<Tensor> {
     let ids = ids.indices(v)?;
     for_element!(table.dtype(), T => {
         let table = table.slice::<T>()?;
-        let mut x = Vec::with_capacity(n * d);
-        for &id in ids {
-            x.extend_from_slice(&table[id as usize * d..(id as usize + 1) * d]);
-        }
-        fresh(OP, x, &[n, d])
+        let mut x = Fresh::new(n * d);
+        let rows = (BLOCK / d.max(1)).max(1);
+        x.unwritten(rows * d).zip(ids.par_chunks(rows)).for_each(|(x, ids)| {
+            x.copied(ids.iter().map(|&id| &table[id as usize * d..(id as usize + 1) * d]));
+        });
+        fresh(OP, x.finish(), &[n, d])
     })
 }
 
@@ -61,7 +66,7 @@ pub fn backward(dx: &Tensor, ids: &Tensor, dtable: &Tensor) -> Result<()> {
                 let first_id = band * BAND;
                 let start = order.partition_point(|&row| (index[row] as usize) < first_id);
                 let end = order.partition_point(|&row| (index[row] as usize) < first_id + BAND);
-                wide(|| {
+                wide!({
                     for &row in &order[start..end] {
                         let at = (index[row] as usize - first_id) * d;
                         add_assign(&mut dtable[at..at + d], &gradient[row * d..(row + 1) * d]);

@@ -33,6 +33,7 @@ pub mod device;
 mod element;
 pub mod embedding;
 mod error;
+mod fresh;
 pub mod linear;
 mod matmul;
 pub mod norm;
@@ -44,5 +45,7 @@ pub mod sampling;
 pub mod swiglu;
 mod thin;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+mod transposed;
 
 pub use error::{Error, Result};

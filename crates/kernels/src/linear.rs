@@ -10,9 +10,9 @@ use candle_core::Tensor;
 
 #[cfg(recon_device)]
 use crate::device::linear as device;
-use crate::element::{Element, for_element};
+use crate::element::for_element;
 use crate::error::Result;
-use crate::matmul::{Into, Mat, multiply_parallel};
+use crate::matmul::{Into, Mat, multiply_parallel, product};
 use crate::operand::{Destination, Operand, fresh, write};
 
 /// y `[N, O]` = x `[N, I]` · w `[O, I]`ᵀ.
@@ -75,10 +75,4 @@ pub fn backward_weight(dy: &Tensor, x: &Tensor, dw: &Tensor) -> Result<()> {
         let destination = Destination { name: "dw", tensor: dw, shape: &[o, i] };
         write(OP, &destination, &[&dy, &x], |dw| multiply_parallel(dw, Into::Add, dy_mat.t(), x_mat))
     })
-}
-
-fn product<T: Element>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
-    let mut result = vec![T::ZERO; a.rows * b.columns];
-    multiply_parallel(&mut result, Into::Replace, a, b);
-    result
 }

@@ -15,6 +15,7 @@
 use rayon::prelude::*;
 
 use crate::element::Element;
+use crate::fresh::Fresh;
 use crate::thin;
 
 /// Depth of one panel. `gemm` never cuts a depth of up to 512.
@@ -23,8 +24,11 @@ const PANEL: usize = 512;
 /// `gemm` multiplies results of up to this many elements by dot products, in another order.
 const DOT_PRODUCT_ELEMENTS: usize = 16 * 16;
 
-/// Below this many multiplications a product is not worth waking other threads for.
-const PARALLEL_WORK: usize = 1 << 19;
+/// Below this many multiplications, ten microseconds or more, a product is not worth waking other threads for.
+const PARALLEL_WORK: usize = 1 << 21;
+
+/// Columns that a task has at least where one row is split by columns: a few kilobytes of each row of `b`.
+const TASK_COLUMNS: usize = 512;
 
 /// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
 #[derive(Clone, Copy)]
@@ -70,6 +74,15 @@ impl<'a, T> Mat<'a, T> {
         Self { data: &self.data[(start * self.column_stride).min(self.data.len())..], columns, ..self }
     }
 
+    /// The same, if its elements are f32.
+    pub(crate) fn narrow(&self) -> Option<Mat<'a, f32>>
+    where
+        T: Element,
+    {
+        let Self { data, rows, columns, row_stride, column_stride } = *self;
+        T::narrow(data).map(|data| Mat { data, rows, columns, row_stride, column_stride })
+    }
+
     pub(crate) fn fits(&self) -> bool {
         self.rows == 0
             || self.columns == 0
@@ -94,7 +107,7 @@ pub(crate) fn multiply<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: 
         return;
     }
     if thin::takes(&a, &b) {
-        return thin::multiply(dst, into, a, b);
+        return thin::multiply(dst, into, a, b, false);
     }
     if m == 1 || m * n <= DOT_PRODUCT_ELEMENTS {
         return multiply_padded(dst, into, a, b);
@@ -175,22 +188,42 @@ fn call<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
 
 /// dst (+)= a · b on all threads of the current pool, each computing whole rows of the result.
 pub(crate) fn multiply_parallel<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
-    let (m, n) = (a.rows, b.columns);
-    let threads = rayon::current_num_threads();
-    if threads > 1 && thin::takes(&a, &b) {
-        return thin::multiply_parallel(dst, into, a, b);
+    let n = b.columns;
+    if rayon::current_num_threads() > 1 && thin::takes(&a, &b) {
+        return thin::multiply(dst, into, a, b, true);
     }
-    if threads == 1 || m * n * b.rows < PARALLEL_WORK || n == 0 {
+    let Some(rows) = task_rows(&a, &b) else {
         return multiply(dst, into, a, b);
+    };
+    // A last task of a single column would be summed in another order.
+    if a.rows == 1 && n % TASK_COLUMNS != 1 {
+        return dst.par_chunks_mut(TASK_COLUMNS).enumerate().for_each(|(block, dst)| {
+            let columns = dst.len();
+            multiply(dst, into, a, b.column_range(block * TASK_COLUMNS, columns));
+        });
     }
-    let rows = block_rows(m, threads);
     dst.par_chunks_mut(rows * n).enumerate().for_each(|(block, dst)| {
         multiply(dst, into, a.row_range(block * rows, dst.len() / n), b);
     });
 }
 
-/// Rows of the result one task computes: two tasks a thread, so that a thread that is held up costs little, yet long
-/// enough that preparing `b` anew in each does not count.
-fn block_rows(m: usize, threads: usize) -> usize {
-    m.div_ceil(2 * threads).next_multiple_of(32).max(64)
+/// a · b as fresh elements, on all threads of the current pool.
+pub(crate) fn product<T: Element>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
+    let (m, n) = (a.rows, b.columns);
+    let mut result = Fresh::new(m * n);
+    match task_rows(&a, &b).filter(|_| m > 1 && !thin::takes(&a, &b)) {
+        Some(rows) => result.blocks(rows * n).enumerate().for_each(|(block, dst)| {
+            multiply(dst, Into::Replace, a.row_range(block * rows, dst.len() / n), b);
+        }),
+        None => multiply_parallel(result.whole(), Into::Replace, a, b),
+    }
+    result.finish()
+}
+
+/// Rows of the result one task computes, where there is work for several: two tasks a thread, so that a thread that is
+/// held up costs little, yet long enough that preparing `b` anew in each does not count.
+fn task_rows<T>(a: &Mat<'_, T>, b: &Mat<'_, T>) -> Option<usize> {
+    let threads = rayon::current_num_threads();
+    let worth = threads > 1 && b.columns > 0 && a.rows * b.columns * b.rows >= PARALLEL_WORK;
+    worth.then(|| a.rows.div_ceil(2 * threads).next_multiple_of(32).max(64))
 }

@@ -45,7 +45,7 @@ pub fn sums_of_squares(tensors: &[&Tensor]) -> Result<Vec<f64>> {
 fn on_cpu(t: &Tensor) -> Result<f64> {
     let t = Operand::open("norm::sum_of_squares", "t", t)?;
     for_element!(t.dtype(), T => {
-        let blocks: Vec<f64> = t.slice::<T>()?.par_chunks(BLOCK).map(|block| wide(|| squares(block))).collect();
+        let blocks: Vec<f64> = t.slice::<T>()?.par_chunks(BLOCK).map(|block| wide!(squares(block))).collect();
         Ok(blocks.into_iter().sum())
     })
 }
@@ -74,7 +74,7 @@ pub fn scale(t: &Tensor, factor: f64) -> Result<()> {
     for_element!(dtype, T => {
         let factor = T::rounded(factor);
         write(OP, &Destination { name: "t", tensor: t, shape: t.dims() }, &[], |t: &mut [T]| {
-            t.par_chunks_mut(BLOCK).for_each(|block| wide(|| block.iter_mut().for_each(|x| *x *= factor)));
+            t.par_chunks_mut(BLOCK).for_each(|block| wide!(block.iter_mut().for_each(|x| *x *= factor)));
         })
     })
 }

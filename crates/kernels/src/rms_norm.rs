@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::device::elementwise as device;
 use crate::element::{Element, add_assign, for_element, sum1, sum2, wide};
 use crate::error::{Error, Result};
+use crate::fresh::Fresh;
 use crate::operand::{Destination, Operand, fresh, write};
 
 /// Rows of one task, and of one partial sum of the weight's gradient.
@@ -31,15 +32,15 @@ pub fn forward(x: &Tensor, weight: &Tensor, eps: f64) -> Result<(Tensor, Tensor)
     let [n, d] = x.dims("[N, D]")?;
     weight.expect(&[d])?;
     for_element!(x.dtype(), T => {
-        let (mut y, mut inv_rms) = (vec![T::ZERO; n * d], vec![T::ZERO; n]);
+        let (mut y, mut inv_rms) = (Fresh::new(n * d), vec![T::ZERO; n]);
         if d > 0 {
             let (x, weight) = (x.slice::<T>()?, weight.slice::<T>()?);
-            y.par_chunks_mut(BLOCK_ROWS * d)
+            y.blocks(BLOCK_ROWS * d)
                 .zip(inv_rms.par_chunks_mut(BLOCK_ROWS))
                 .zip(x.par_chunks(BLOCK_ROWS * d))
-                .for_each(|((y, inv_rms), x)| wide(|| forward_rows(y, inv_rms, x, weight, T::rounded(eps))));
+                .for_each(|((y, inv_rms), x)| wide!(forward_rows(y, inv_rms, x, weight, T::rounded(eps))));
         }
-        Ok((fresh(OP, y, &[n, d])?, fresh(OP, inv_rms, &[n])?))
+        Ok((fresh(OP, y.finish(), &[n, d])?, fresh(OP, inv_rms, &[n])?))
     })
 }
 
@@ -92,15 +93,15 @@ pub fn backward(dy: &Tensor, x: &Tensor, weight: &Tensor, inv_rms: &Tensor, dwei
     weight.expect(&[d])?;
     inv_rms.expect(&[n])?;
     for_element!(dy.dtype(), T => {
-        let (mut dx, mut partial) = (vec![T::ZERO; n * d], vec![T::ZERO; n.div_ceil(BLOCK_ROWS) * d]);
+        let (mut dx, mut partial) = (Fresh::new(n * d), vec![T::ZERO; n.div_ceil(BLOCK_ROWS) * d]);
         if d > 0 {
             let (dy, x) = (dy.slice::<T>()?, x.slice::<T>()?);
             let (weight, inv_rms) = (weight.slice::<T>()?, inv_rms.slice::<T>()?);
-            dx.par_chunks_mut(BLOCK_ROWS * d)
+            dx.blocks(BLOCK_ROWS * d)
                 .zip(partial.par_chunks_mut(d))
                 .zip(dy.par_chunks(BLOCK_ROWS * d).zip(x.par_chunks(BLOCK_ROWS * d)))
                 .zip(inv_rms.par_chunks(BLOCK_ROWS))
-                .for_each(|(((dx, dw), (dy, x)), r)| wide(|| backward_rows(dx, dw, dy, x, r, weight)));
+                .for_each(|(((dx, dw), (dy, x)), r)| wide!(backward_rows(dx, dw, dy, x, r, weight)));
         }
         let destination = Destination { name: "dweight", tensor: dweight, shape: &[d] };
         write(OP, &destination, &[&dy, &x, &weight, &inv_rms], |dweight| {
@@ -108,7 +109,7 @@ pub fn backward(dy: &Tensor, x: &Tensor, weight: &Tensor, inv_rms: &Tensor, dwei
                 add_assign::<T>(dweight, partial);
             }
         })?;
-        fresh(OP, dx, &[n, d])
+        fresh(OP, dx.finish(), &[n, d])
     })
 }
 

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use crate::device::elementwise as device;
 use crate::element::{COMPUTED, Element, computed, for_element, wide};
 use crate::error::{Error, Result};
+use crate::fresh::Fresh;
 use crate::operand::{Operand, fresh};
 
 const BLOCK_ROWS: usize = 64;
@@ -85,14 +86,14 @@ fn rotate(op: &'static str, x: &Tensor, table: &Table, positions: &Tensor, inver
     for_element!(x.dtype(), T => {
         let (cos, sin) = (cos.slice::<T>()?, sin.slice::<T>()?);
         let (x, row) = (x.slice::<T>()?, h * 2 * half);
-        let mut y = vec![T::ZERO; n * row];
+        let mut y = Fresh::new(n * row);
         if row > 0 {
-            let blocks = y.par_chunks_mut(BLOCK_ROWS * row).zip(x.par_chunks(BLOCK_ROWS * row));
+            let blocks = y.blocks(BLOCK_ROWS * row).zip(x.par_chunks(BLOCK_ROWS * row));
             blocks.zip(positions.par_chunks(BLOCK_ROWS)).for_each(|((y, x), positions)| {
-                wide(|| rotate_rows(y, x, positions, cos, sin, half, if inverse { -T::ONE } else { T::ONE }));
+                wide!(rotate_rows(y, x, positions, cos, sin, half, if inverse { -T::ONE } else { T::ONE }));
             });
         }
-        fresh(op, y, &[n, h, 2 * half])
+        fresh(op, y.finish(), &[n, h, 2 * half])
     })
 }
 

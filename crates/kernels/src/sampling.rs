@@ -190,10 +190,7 @@ fn sum(tokens: &[Token]) -> u64 {
 
 /// round(2⁴⁰ · exp((z − max) · factor)) of every logit.
 fn masses(z: &[f32], max: f32, factor: f64) -> Vec<u64> {
-    wide(
-        #[inline(always)]
-        || z.iter().map(|&z| mass(if z == max { 0.0 } else { (f64::from(z) - f64::from(max)) * factor })).collect(),
-    )
+    wide!(z.iter().map(|&z| mass(if z == max { 0.0 } else { (f64::from(z) - f64::from(max)) * factor })).collect())
 }
 
 /// round(2⁴⁰ · eˣ) for x ≤ 0: x = n·ln 2 + r with |r| ≤ ln 2 / 2, then 2ⁿ times the Taylor polynomial of degree 11, which

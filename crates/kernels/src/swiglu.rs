@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::device::elementwise as device;
 use crate::element::{Element, for_element, wide};
 use crate::error::Result;
+use crate::fresh::Fresh;
 use crate::operand::{Operand, fresh};
 
 /// Elements of one task.
@@ -29,15 +30,15 @@ pub fn forward(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     up.expect(&[n, f])?;
     for_element!(gate.dtype(), T => {
         let (gate, up) = (gate.slice::<T>()?, up.slice::<T>()?);
-        let mut y = vec![T::ZERO; n * f];
-        y.par_chunks_mut(BLOCK).zip(gate.par_chunks(BLOCK).zip(up.par_chunks(BLOCK))).for_each(|(y, (gate, up))| {
-            wide(|| {
+        let mut y = Fresh::new(n * f);
+        y.blocks(BLOCK).zip(gate.par_chunks(BLOCK).zip(up.par_chunks(BLOCK))).for_each(|(y, (gate, up))| {
+            wide!({
                 for ((y, &g), &u) in y.iter_mut().zip(gate).zip(up) {
                     *y = g * logistic(g) * u;
                 }
             });
         });
-        fresh(OP, y, &[n, f])
+        fresh(OP, y.finish(), &[n, f])
     })
 }
 
@@ -55,11 +56,11 @@ pub fn backward(dy: &Tensor, gate: &Tensor, up: &Tensor) -> Result<(Tensor, Tens
     up.expect(&[n, f])?;
     for_element!(dy.dtype(), T => {
         let (dy, gate, up) = (dy.slice::<T>()?, gate.slice::<T>()?, up.slice::<T>()?);
-        let (mut dgate, mut dup) = (vec![T::ZERO; n * f], vec![T::ZERO; n * f]);
+        let (mut dgate, mut dup) = (Fresh::new(n * f), Fresh::new(n * f));
         let inputs = dy.par_chunks(BLOCK).zip(gate.par_chunks(BLOCK).zip(up.par_chunks(BLOCK)));
-        let outputs = dgate.par_chunks_mut(BLOCK).zip(dup.par_chunks_mut(BLOCK));
+        let outputs = dgate.blocks(BLOCK).zip(dup.blocks(BLOCK));
         outputs.zip(inputs).for_each(|((dgate, dup), (dy, (gate, up)))| {
-            wide(|| {
+            wide!({
                 let inputs = dy.iter().zip(gate.iter().zip(up));
                 for ((dgate, dup), (&dy, (&g, &u))) in dgate.iter_mut().zip(dup).zip(inputs) {
                     let s = logistic(g);
@@ -68,7 +69,7 @@ pub fn backward(dy: &Tensor, gate: &Tensor, up: &Tensor) -> Result<(Tensor, Tens
                 }
             });
         });
-        Ok((fresh(OP, dgate, &[n, f])?, fresh(OP, dup, &[n, f])?))
+        Ok((fresh(OP, dgate.finish(), &[n, f])?, fresh(OP, dup.finish(), &[n, f])?))
     })
 }
 

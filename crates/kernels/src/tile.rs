@@ -119,7 +119,7 @@ impl<T: Element> QueryTile<T> {
         multiply(scores, Into::Replace, Mat::new(&self.q, rows, self.dim), k.t());
         let (group, first_position) = (self.group, self.first_position);
         let state = self.max.iter_mut().zip(&mut self.sum).zip(self.o.chunks_exact_mut(self.dim));
-        wide(|| {
+        wide!({
             for (row, (scores, ((max, sum), o))) in scores.chunks_exact_mut(k.rows).zip(state).enumerate() {
                 let seen = (first_position + row / group + 1).saturating_sub(first_key).min(scores.len());
                 let (visible, hidden) = scores.split_at_mut(seen);
@@ -135,7 +135,7 @@ impl<T: Element> QueryTile<T> {
     pub(crate) fn finish(mut self) -> Attended<T> {
         let rows = self.o.chunks_exact_mut(self.dim);
         let lse = rows.zip(self.max.iter().zip(&self.sum)).map(|(o, (&max, &sum))| {
-            wide(|| o.iter_mut().for_each(|o| *o /= sum));
+            wide!(o.iter_mut().for_each(|o| *o /= sum));
             max + sum.ln()
         });
         let lse = lse.collect();

@@ -106,6 +106,8 @@ fn a_row_does_not_depend_on_how_many_rows_there_are() {
         (3, 40),
         (17, 530),
         (4352, 256),
+        (1100, 2050), // long enough for one row to be split by columns
+        (1100, 2049), // and a last part of one column, which must not be
     ] {
         let (x, w) = (values(ROWS * i, 3), matrix(&values(o * i, 4), &[o, i], DType::F32));
         let (dy, wt) = (values(ROWS * o, 5), w.clone());
@@ -116,6 +118,28 @@ fn a_row_does_not_depend_on_how_many_rows_there_are() {
             assert_eq!(bits(&y), all[..rows * o], "forward, {rows} rows, {o} from {i}");
             let dx = linear::backward_input(&matrix(&dy[..rows * o], &[rows, o], DType::F32), &wt).unwrap();
             assert_eq!(bits(&dx), all_dx[..rows * i], "backward, {rows} rows, {o} from {i}");
+        }
+    }
+}
+
+/// Products of few rows have their own paths, which leave the general one at odd extents and odd places.
+#[test]
+fn few_rows_have_the_bits_of_many_at_every_extent() {
+    const ROWS: usize = 40;
+    for dtype in [DType::F32, DType::F64] {
+        for i in [15, 16, 17, 31, 33, 511, 512, 513, 530, 1025] {
+            for o in [2, 15, 16, 17, 31, 33, 49, 700] {
+                let (x, dy) = (values(ROWS * i, 3), values(ROWS * o, 5));
+                let (_, w) = view_of(&values(o * i, 4), &[o, i], dtype);
+                let product = |rows| linear::forward(&matrix(&x[..rows * i], &[rows, i], dtype), &w).unwrap();
+                let back = |rows| linear::backward_input(&matrix(&dy[..rows * o], &[rows, o], dtype), &w).unwrap();
+                let (all, all_dx) = (bits(&product(ROWS)), bits(&back(ROWS)));
+                for rows in [1, 2, 3, 4, 5, 8, 9, 16] {
+                    let what = format!("{rows} rows, {o} from {i}, {dtype:?}");
+                    assert_eq!(bits(&product(rows)), all[..rows * o], "forward, {what}");
+                    assert_eq!(bits(&back(rows)), all_dx[..rows * i], "backward, {what}");
+                }
+            }
         }
     }
 }

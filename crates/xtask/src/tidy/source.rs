@@ -11,7 +11,8 @@ const GOLDEN_BYTES_MAX: u64 = 4 << 20;
 const NANO_BYTES_MAX: u64 = 12_000_000;
 
 /// Modules of `kernels` that are no operation of their own and so need no test of their name.
-const KERNEL_SUPPORT: &[&str] = &["lib", "element", "error", "matmul", "operand", "thin", "tile"];
+const KERNEL_SUPPORT: &[&str] =
+    &["lib", "element", "error", "fresh", "matmul", "operand", "thin", "tile", "transposed"];
 
 fn violation(rule: &'static str, place: impl Into<String>, message: impl Into<String>) -> Violation {
     Violation { rule, place: place.into(), message: message.into() }
