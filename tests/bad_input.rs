@@ -11,6 +11,11 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("temporary paths are UTF-8")
 }
 
+fn write_file(folder: &Path, name: &str) -> std::path::PathBuf {
+    fs::write(folder.join(name), "mine").unwrap();
+    folder.join(name)
+}
+
 /// `recon run` on `repository` with the quickstart's settings.
 fn run(repository: &Path, out: &Path, assignments: &[&str]) -> Ran {
     let config = in_repository("configs/quickstart.toml");
@@ -35,7 +40,73 @@ fn a_misspelt_key_is_refused_with_the_nearest_name() {
 fn a_mistyped_value_is_refused() {
     let work = tempfile::tempdir().unwrap();
     let ran = run(work.path(), work.path(), &["train.duration.steps=many"]).expect(2);
-    assert!(ran.error().contains("many"), "{}", ran.error());
+    assert!(ran.error().contains("train.duration") && ran.error().contains("many"), "{}", ran.error());
+    let ran = run(work.path(), work.path(), &["refine.rounds=three"]).expect(2);
+    assert!(ran.error().starts_with("--set refine.rounds: invalid type"), "{}", ran.error());
+    let ran = run(work.path(), work.path(), &["train.duration.epochs=1"]).expect(2);
+    assert!(ran.stderr.contains("hint: only one of its keys can be set"), "{}", ran.stderr);
+}
+
+#[test]
+fn options_of_the_last_stages_are_refused_before_the_first() {
+    let work = tempfile::tempdir().unwrap();
+    small_package(work.path());
+    for (assignment, said) in [("pack.row_tokens=0", "row_tokens"), ("train.lr=-1", "lr")] {
+        let out = work.path().join("results");
+        let ran = run(work.path(), &out, &[assignment]).expect(2);
+        assert!(ran.error().contains(said) && !out.exists(), "{}", ran.error());
+    }
+}
+
+#[test]
+fn a_place_of_results_is_one_runs_at_a_time_and_no_file() {
+    let work = tempfile::tempdir().unwrap();
+    let (repository, out) = (work.path().join("shop"), work.path().join("out"));
+    small_package(&repository);
+    let place = out.join("shop");
+    fs::create_dir_all(&place).unwrap();
+    let held = fs::File::create(place.join(".recon.lock")).unwrap();
+    held.lock().unwrap();
+    let ran = run(&repository, &out, &[]).expect(2);
+    assert!(ran.error().ends_with("shop is in use by another run"), "{}", ran.error());
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 1, "nothing is written beside another run");
+
+    let file = write_file(work.path(), "notes.txt");
+    for ran in [
+        run(&repository, &file, &[]),
+        recon(&["graph", text(&repository), "--out", text(&file)]),
+        recon(&["export", "--model", "nano", "--out", text(&file)]),
+        recon(&["export", "--model", "nano", "--out", text(&repository)]),
+    ] {
+        let ran = ran.expect(2);
+        assert!(ran.error().contains("notes.txt") || ran.error().contains("shop"), "{}", ran.error());
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine", "what stood there stands");
+    let ran = recon(&[
+        "export",
+        "--checkpoint",
+        text(&work.path().join("nowhere")),
+        "--out",
+        text(&work.path().join("model")),
+    ])
+    .expect(2);
+    assert!(ran.error().starts_with("there is no folder"), "{}", ran.error());
+}
+
+#[test]
+fn a_graph_goes_where_it_is_sent_and_is_no_part_of_the_next() {
+    let work = tempfile::tempdir().unwrap();
+    small_package(work.path());
+    let printed = recon(&["graph", text(work.path()), "--format", "json"]).expect(0).stdout;
+    let out = work.path().join("out");
+    let sent = ["graph", text(work.path()), "--format", "json", "--out", text(&out)];
+    for _ in 0..2 {
+        let file = recon(&sent).expect(0).stdout;
+        assert_eq!(file.trim_end(), text(&out.join("graph.json")));
+        assert_eq!(fs::read_to_string(file.trim_end()).unwrap().trim_end(), printed.trim_end());
+        // Results in a language that is read, as an exported configuration would be.
+        write(&out, &[("export/code.py", "x = 1\n")]);
+    }
 }
 
 #[test]

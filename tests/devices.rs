@@ -67,6 +67,12 @@ fn without_a_driver_the_message_names_it_and_the_cpu_works() {
 }
 
 #[test]
+fn the_toolkits_libraries_are_found_in_any_shell() {
+    let ran: Ran = command().env_remove("LD_LIBRARY_PATH").arg("--version").output().expect("the binary starts").into();
+    ran.expect(0);
+}
+
+#[test]
 fn a_driver_that_cannot_be_used_says_why() {
     for (settings, words) in [
         (&[("DRIVER_INIT", "100")], "`cuda:1` was asked for, but there is no GPU"),

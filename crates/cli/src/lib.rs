@@ -5,12 +5,14 @@
 pub mod commands;
 pub mod config;
 pub mod failure;
+mod lock;
 pub mod pipeline;
 pub mod progress;
 pub mod repository;
 pub mod stage;
 pub mod summary;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use failure::Outcome;
@@ -19,7 +21,8 @@ use tracing_subscriber::EnvFilter;
 /// Sends logs to stderr; `RUST_LOG` chooses which, warnings by default.
 pub fn start_logs() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }
 
 /// The exit code of a command; a failure is reported first.

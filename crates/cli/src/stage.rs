@@ -95,6 +95,9 @@ impl Stage {
             tracing::info!(stage = self.manifest.stage, "complete already");
             return Ok(finished);
         }
+        if let Some(finished) = self.restored()? {
+            return Ok(finished);
+        }
         self.prepare()?;
         let start = Instant::now();
         let facts = work(&self.directory)?;
@@ -118,15 +121,55 @@ impl Stage {
         let ours = || fs::read_to_string(&marker).is_ok_and(|found| found == key);
         let goes_on = self.leftovers == Leftovers::Keep && ours();
         if self.directory.exists() && !goes_on {
-            fs::remove_dir_all(&self.directory).map_err(fail)?;
+            // Hours of work may lie there: a finished stage goes only when another stands in its place.
+            if self.directory.join(FILE_NAME).exists() {
+                self.remove_previous()?;
+                fs::rename(&self.directory, self.previous()).map_err(fail)?;
+            } else {
+                fs::remove_dir_all(&self.directory).map_err(fail)?;
+            }
         }
         fs::create_dir_all(&self.directory).map_err(fail)?;
         write_bytes(&marker, key.as_bytes())?;
         Ok(())
     }
 
-    /// The manifest stands: nothing is unfinished any more.
+    /// Where the finished stage of another plan waits while this one is made.
+    fn previous(&self) -> PathBuf {
+        self.directory.with_extension("previous")
+    }
+
+    fn remove_previous(&self) -> Outcome {
+        let previous = self.previous();
+        if !previous.exists() {
+            return Ok(());
+        }
+        fs::remove_dir_all(&previous).map_err(|error| {
+            Failure::run(anyhow::Error::new(error).context(format!("failed to remove {}", previous.display())))
+        })
+    }
+
+    /// The stage as it was before a run with another plan began and did not finish.
+    fn restored(&self) -> Outcome<Option<Finished>> {
+        let previous = self.previous();
+        if self.manifest.completed(&previous).is_none() {
+            return Ok(None);
+        }
+        let back = || -> std::io::Result<()> {
+            if self.directory.exists() {
+                fs::remove_dir_all(&self.directory)?;
+            }
+            fs::rename(&previous, &self.directory)
+        };
+        back().map_err(|error| {
+            Failure::run(anyhow::Error::new(error).context(format!("failed to restore {}", self.directory.display())))
+        })?;
+        Ok(self.completed())
+    }
+
+    /// The manifest stands: nothing is unfinished any more, and nothing waits to be taken back.
     fn settle(&self) -> Outcome {
+        self.remove_previous()?;
         let marker = self.directory.join(UNFINISHED);
         fs::remove_file(&marker).map_err(|error| {
             Failure::run(anyhow::Error::new(error).context(format!("failed to remove {}", marker.display())))
@@ -203,6 +246,23 @@ mod tests {
         let kept = stage(root.path(), 1).keep_leftovers().run(|it| Ok(it.join("half").exists())).unwrap();
         assert_eq!(kept.manifest.facts, serde_json::json!(true));
         assert_eq!(kept.manifest.outputs.keys().collect::<Vec<_>>(), ["half"]);
+    }
+
+    #[test]
+    fn a_finished_stage_stays_until_another_stands_in_its_place() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |it: &Path| -> Outcome<()> {
+            fs::write(it.join("weights"), b"1").unwrap();
+            Ok(())
+        };
+        let refuse = |_: &Path| -> Outcome<()> { Err(Failure::run(anyhow::anyhow!("no"))) };
+        let made = stage(root.path(), 1).run(write).unwrap();
+        assert!(stage(root.path(), 2).run(refuse).is_err());
+        assert!(stage(root.path(), 2).run(refuse).is_err(), "nor does a second failure take it away");
+        let restored = stage(root.path(), 1).run(refuse).unwrap();
+        assert!(restored.reused && restored.digest() == made.digest() && restored.directory.join("weights").exists());
+        stage(root.path(), 2).run(write).unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "one stands, none waits");
     }
 
     #[test]

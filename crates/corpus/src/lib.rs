@@ -129,7 +129,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A name that is no commit of the repository.
-    #[error("{} has no commit `{revision}`", path.display())]
+    #[error("{} has no branch, tag or commit `{revision}`", path.display())]
     Revision {
         /// The repository.
         path: PathBuf,

@@ -21,7 +21,7 @@ pub mod outline;
 pub mod output;
 
 pub use assemble::build;
-pub use read::{Intake, ReadOptions, TopFolder, public_url, read_directory, repository_name};
+pub use read::{Intake, RESULTS_MARK, ReadOptions, TopFolder, public_url, read_directory, repository_name};
 pub use repository::{Original, Repository, SkippedFile};
 
 /// The name of the language a file of this path is written in; none for other text.
@@ -48,8 +48,8 @@ pub enum Error {
     },
     /// No file in a known language could be read.
     #[error(
-        "{} holds no readable source file in a known language ({known}); {files} files were met",
-        path.display()
+        "{} holds no readable source file in a known language ({known}); {files} files were met{}",
+        path.display(), match .beyond { 0 => String::new(), n => format!(", {n} of them beyond the limits of `read`") }
     )]
     NoSource {
         /// The path as given.
@@ -58,6 +58,8 @@ pub enum Error {
         known: String,
         /// Files met in any form, skipped ones included.
         files: usize,
+        /// Those that a limit of the reading kept out.
+        beyond: usize,
     },
 }
 

@@ -153,7 +153,9 @@ impl Repository {
             return Ok(());
         }
         let files = self.files.len() + self.skipped.len();
-        Err(Error::NoSource { path: place.into(), known: languages::names().join(", "), files })
+        let limits = [SkipReason::TooLarge, SkipReason::OverBudget];
+        let beyond = self.skipped.values().filter(|file| limits.contains(&file.reason)).count();
+        Err(Error::NoSource { path: place.into(), known: languages::names().join(", "), files, beyond })
     }
 
     /// Whether a file of this path exists, with or without its content.

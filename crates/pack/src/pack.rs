@@ -77,7 +77,7 @@ pub fn pack(
     options: &PackOptions,
     out: &Path,
 ) -> Result<PackReport> {
-    check_options(options)?;
+    options.validate()?;
     clear(out)?;
     let mut packer = Packer::create(options, out)?;
     let limit = options.max_documents.unwrap_or(u64::MAX);
@@ -87,15 +87,21 @@ pub fn pack(
     packer.finish(out)
 }
 
-fn check_options(options: &PackOptions) -> Result<()> {
-    let row = options.row_tokens;
-    if row < 2 || u32::try_from(row).is_err() {
-        return Err(Error::Option { name: "row_tokens", value: row.to_string(), expected: "2 to 4294967295" });
+impl PackOptions {
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// [`Error::Option`].
+    pub fn validate(&self) -> Result<()> {
+        let row = self.row_tokens;
+        if row < 2 || u32::try_from(row).is_err() {
+            return Err(Error::Option { name: "row_tokens", value: row.to_string(), expected: "2 to 4294967295" });
+        }
+        if self.buffer_rows == 0 {
+            return Err(Error::Option { name: "buffer_rows", value: "0".into(), expected: "1 or more" });
+        }
+        Ok(())
     }
-    if options.buffer_rows == 0 {
-        return Err(Error::Option { name: "buffer_rows", value: "0".into(), expected: "1 or more" });
-    }
-    Ok(())
 }
 
 /// Removes what an earlier run left, the manifest first: from there on the directory is incomplete.

@@ -21,8 +21,10 @@ struct Arguments {
 enum Command {
     Graph(graph::GraphArgs),
     /// Simulate the development of a repository.
+    #[command(after_help = "Example:\n  recon synth --config configs/quickstart.toml --set repository=PATH --out out")]
     Synth(stages::StageArgs),
     /// Search for thoughts that make the real code more likely.
+    #[command(after_help = "Example:\n  recon refine --config configs/quickstart.toml --set repository=PATH --out out")]
     Refine(stages::StageArgs),
     Check(check::CheckArgs),
     Pack(pack::PackArgs),

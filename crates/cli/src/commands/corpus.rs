@@ -13,6 +13,7 @@ use super::graph::GraphFormat;
 use super::{print_json, print_line};
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
+use crate::lock::Lock;
 use crate::progress::Progress;
 use crate::stage::{Finished, Stage};
 
@@ -24,6 +25,7 @@ pub(super) fn run(paths: &[PathBuf], shard: Shard, config: &Config, format: Grap
     let Some(out) = &config.out else {
         return Err(Failure::input_because("a corpus needs a place for its results").hint("add `--out DIR`"));
     };
+    let _lock = Lock::take(out)?;
     let progress = Progress::new();
     let finished = stage(paths, shard, config, out, &progress)?;
     progress.finish();

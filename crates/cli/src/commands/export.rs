@@ -15,7 +15,7 @@ use crate::failure::{Failure, Outcome};
 #[command(after_help = "Example:\n  recon export --checkpoint out/recon/train --out model --dtype bf16")]
 #[command(group = ArgGroup::new("from").required(true).args(["checkpoint", "model"]))]
 pub struct ExportArgs {
-    /// A training run (its newest checkpoint) or one `step-N` folder of it.
+    /// A run or a training run (its newest checkpoint), or one `step-N` folder of it.
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
     /// A model by name, to copy or convert.
@@ -43,6 +43,12 @@ pub fn run(arguments: &ExportArgs) -> Outcome {
         Dtype::Bf16 => DType::BF16,
         Dtype::F32 => DType::F32,
     };
+    let out = &arguments.out;
+    let empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+    if out.exists() && !empty {
+        return Err(Failure::input_because(format!("{} exists and is not an empty folder", out.display()))
+            .hint("choose another with --out"));
+    }
     match (&arguments.checkpoint, &arguments.model) {
         (Some(run), _) => export(&newest(run)?, &arguments.out, dtype).map_err(train_fault),
         (None, Some(name)) => convert(&model::files(name)?, &arguments.out, dtype).map_err(checkpoint_fault),
@@ -71,8 +77,16 @@ fn checkpoint_fault(error: recon_checkpoint::Error) -> Failure {
     }
 }
 
-/// The newest checkpoint of a run, or the folder itself where it is a checkpoint.
+/// The newest checkpoint of a training run, also where it is a stage of a whole run; else the folder itself, as a checkpoint.
 pub fn newest(run: &Path) -> Outcome<PathBuf> {
-    let found = recon_checkpoint::state::latest(&run.join("checkpoints")).map_err(checkpoint_fault)?;
-    Ok(found.unwrap_or_else(|| run.to_path_buf()))
+    if !run.is_dir() {
+        return Err(Failure::input_because(format!("there is no folder {}", run.display())));
+    }
+    for training in [run.to_path_buf(), run.join("train")] {
+        let found = recon_checkpoint::state::latest(&training.join("checkpoints")).map_err(checkpoint_fault)?;
+        if let Some(checkpoint) = found {
+            return Ok(checkpoint);
+        }
+    }
+    Ok(run.to_path_buf())
 }

@@ -6,9 +6,10 @@ use clap::{Args, ValueEnum};
 use recon_corpus::Shard;
 use recon_graph::{build, output};
 
-use super::{corpus, print_text};
+use super::{corpus, print_line, print_text};
 use crate::config::ConfigArgs;
 use crate::failure::Outcome;
+use crate::lock::Lock;
 use crate::repository;
 
 /// Read a repository as a graph of files.
@@ -16,7 +17,7 @@ use crate::repository;
 #[command(after_help = "Examples:
   recon graph . --format dot | dot -Tsvg > graph.svg
   recon graph project.git@v1.2 --format json      a tag, without a checkout
-  recon graph package-1.0.tar.gz
+  recon graph package-1.0.tar.gz --out out                         to out/graph.txt instead of stdout
   recon graph --corpus shards/ --out out --set corpus.columns=stack_v1    many repositories")]
 pub struct GraphArgs {
     /// The repository: a directory, `DIR@REVISION` (a commit of the git repository there), a bare
@@ -59,13 +60,15 @@ pub fn run(arguments: &GraphArgs) -> Outcome {
         config.repository = Some(repository.clone());
     }
     let graph = build(&repository::read(&config)?.0);
-    let text = match arguments.format {
-        GraphFormat::Text => output::text(&graph),
-        GraphFormat::Json => output::json(&graph),
-        GraphFormat::Dot => output::dot(&graph),
+    let (text, ending) = match arguments.format {
+        GraphFormat::Text => (output::text(&graph), "txt"),
+        GraphFormat::Json => (output::json(&graph), "json"),
+        GraphFormat::Dot => (output::dot(&graph), "dot"),
     };
-    match &config.out {
-        Some(path) => recon_schema::file::write_bytes(path, text.as_bytes()).map(drop).map_err(Into::into),
-        None => print_text(&text),
-    }
+    // The configuration names the place of a run's stages, of which this is none.
+    let Some(out) = &arguments.config.out else { return print_text(&text) };
+    let _lock = Lock::take(out)?;
+    let file = out.join("graph").with_extension(ending);
+    recon_schema::file::write_bytes(&file, text.as_bytes())?;
+    print_line(format_args!("{}", file.display()))
 }

@@ -10,7 +10,6 @@ use crate::progress::Progress;
 
 /// Run the path up to one stage; stages that are complete are reused.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  recon synth --config configs/quickstart.toml --set repository=PATH --out out")]
 pub struct StageArgs {
     #[command(flatten)]
     config: ConfigArgs,

@@ -10,6 +10,7 @@ use super::export::train_fault;
 use super::{Format, model, print_json, print_line};
 use crate::config::ConfigArgs;
 use crate::failure::{Failure, Outcome};
+use crate::lock::Lock;
 use crate::progress::Progress;
 
 /// Continue pretraining a Llama on packed rows.
@@ -54,6 +55,7 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
             Format::Text => print_memory(&memory),
         };
     }
+    let _lock = Lock::take(&plan.out)?;
     let mut bar = Bar(Progress::new());
     let report = recon_train::run(&plan, &mut bar).map_err(train_fault)?;
     bar.0.finish();

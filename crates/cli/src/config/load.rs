@@ -60,7 +60,16 @@ fn value(text: &str) -> Value {
 /// One clear line from serde's message, and the nearest name as a hint.
 fn explain(place: &str, error: &toml::de::Error) -> Failure {
     let message = error.message();
+    // Without a line the key says where: it stands behind the message, where there is one.
+    let place = match error.to_string().lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`')) {
+        Some(key) => format!("{place} {key}"),
+        None => place.to_owned(),
+    };
     let failure = Failure::input_because(format!("{place}: {message}"));
+    if message.starts_with("wanted exactly 1 element") {
+        return failure
+            .hint("only one of its keys can be set: give all of it, as in `--set 'train.duration={ epochs = 1 }'`");
+    }
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
     match quoted.split_first() {
@@ -121,7 +130,7 @@ mod tests {
         assert!(failure.message().ends_with(":3: unknown key `lerning_rate`"), "{}", failure.message());
         assert_eq!(failure.hint.as_deref(), Some("did you mean `learning_rate`?"));
         let failure = from_file("", &["train.stepps=1"]).unwrap_err();
-        assert_eq!(failure.message(), "--set: unknown key `stepps`");
+        assert_eq!(failure.message(), "--set train: unknown key `stepps`");
         assert_eq!(failure.hint.as_deref(), Some("did you mean `steps`?"));
     }
 

@@ -14,9 +14,11 @@ use recon_schema::Sha256;
 use recon_schema::trajectory::Arm;
 use recon_text::{Renderer, Tokenizer};
 
+use crate::commands::export::train_fault;
 use crate::commands::model;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
+use crate::lock::Lock;
 use crate::progress::Progress;
 use crate::repository::{Prepared, prepare};
 use crate::stage::Finished;
@@ -31,6 +33,7 @@ struct Run<'a> {
     model_sha256: Sha256,
     tokenizer: Tokenizer,
     root: PathBuf,
+    _lock: Lock,
     progress: &'a Progress,
     /// Opened by the first stage that needs it: a run that reuses everything opens no model.
     engine: Option<Engine>,
@@ -72,6 +75,9 @@ pub fn run_until(config: &Config, progress: &Progress, last: Until) -> Outcome<F
 
 impl<'a> Run<'a> {
     fn new(config: &'a Config, progress: &'a Progress) -> Outcome<Self> {
+        // Before any work: these would be found out in the last stages.
+        config.train.validate().map_err(train_fault)?;
+        config.pack.validate().map_err(Failure::input)?;
         let prepared = prepare(config)?;
         if prepared.graph.order.is_empty() {
             return Err(Failure::input_because("no file is left to train on").hint("lower `holdout.files`"));
@@ -81,7 +87,20 @@ impl<'a> Run<'a> {
         let tokenizer = model::tokenizer(&files)?;
         let out = config.out.clone().unwrap_or_else(|| "out".into());
         let root = out.join(folder_name(&prepared.whole.repository.name));
-        Ok(Self { config, prepared, files, model_sha256, tokenizer, root, progress, engine: None, generated_tokens: 0 })
+        let lock = Lock::take(&root)?;
+        let (engine, generated_tokens) = (None, 0);
+        Ok(Self {
+            config,
+            prepared,
+            files,
+            model_sha256,
+            tokenizer,
+            root,
+            _lock: lock,
+            progress,
+            engine,
+            generated_tokens,
+        })
     }
 }
 

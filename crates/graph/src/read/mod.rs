@@ -22,6 +22,9 @@ use crate::{Error, Result, languages};
 pub use git::{public_url, repository_name};
 pub use intake::{Intake, TopFolder};
 
+/// A folder with a file of this name holds results of this program, which are no part of the repository they lie in.
+pub const RESULTS_MARK: &str = ".recon.lock";
+
 /// What is read of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -49,7 +52,7 @@ struct Candidate {
     bytes: u64,
 }
 
-/// Reads every text file below `root` that git would not ignore, hidden files left out.
+/// Reads every text file below `root` that git would not ignore, hidden files and results of this program left out.
 ///
 /// # Errors
 /// When `root` is missing, is no directory, or holds no readable source file.
@@ -85,6 +88,10 @@ fn meet(root: &Path, intake: &mut Intake) -> Vec<Candidate> {
         .parents(false)
         .follow_links(false)
         .sort_by_file_name(std::cmp::Ord::cmp)
+        .filter_entry(|entry| {
+            let folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+            !(folder && entry.depth() > 0 && entry.path().join(RESULTS_MARK).exists())
+        })
         .build();
     for entry in walk {
         let entry = match entry {

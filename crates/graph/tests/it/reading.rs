@@ -118,6 +118,24 @@ fn a_short_budget_keeps_source_and_lists_the_rest() {
 }
 
 #[test]
+fn results_of_the_program_are_no_part_of_the_repository() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "a.py", "x = 1\n");
+    write(root.path(), "out/a/export/config.py", "y = 1\n");
+    write(root.path(), "out/notes.py", "z = 1\n");
+    let names = || {
+        let read = read_directory(root.path(), &ReadOptions::default()).unwrap();
+        read.files.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["a.py", "out/a/export/config.py", "out/notes.py"]);
+    write(root.path(), &format!("out/a/{}", recon_graph::RESULTS_MARK), "");
+    assert_eq!(names(), ["a.py", "out/notes.py"]);
+    // What is asked for by name is read, whatever it is.
+    write(root.path(), recon_graph::RESULTS_MARK, "");
+    assert_eq!(names(), ["a.py", "out/notes.py"]);
+}
+
+#[test]
 fn a_root_that_cannot_be_a_repository_is_an_error_with_its_path() {
     let root = tempfile::tempdir().unwrap();
     let options = ReadOptions::default();
@@ -126,7 +144,11 @@ fn a_root_that_cannot_be_a_repository_is_an_error_with_its_path() {
     assert!(matches!(error, Error::Open { .. }) && error.to_string().contains("missing"), "{error}");
     write(root.path(), "readme.md", "# only words\n");
     let error = read_directory(root.path(), &options).unwrap_err();
-    assert!(matches!(error, Error::NoSource { files: 1, .. }), "{error}");
+    assert!(matches!(error, Error::NoSource { files: 1, beyond: 0, .. }), "{error}");
+    write(root.path(), "long.py", "x = 1\n".repeat(9));
+    let error = read_directory(root.path(), &ReadOptions { max_file_bytes: 20, ..options }).unwrap_err();
+    assert!(error.to_string().ends_with("2 files were met, 1 of them beyond the limits of `read`"), "{error}");
+    let options = ReadOptions::default();
     let error = read_directory(&root.path().join("readme.md"), &options).unwrap_err();
     assert!(matches!(error, Error::NotADirectory { .. }), "{error}");
 }
