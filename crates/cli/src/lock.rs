@@ -15,6 +15,15 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
+    /// As [`Lock::take`], unless what is read lies in `directory`: it would be marked as results with it.
+    pub(crate) fn take_beside<'p>(directory: &Path, read: impl IntoIterator<Item = &'p Path>) -> Outcome<Option<Self>> {
+        let place = directory.canonicalize();
+        let inside = |path: &Path| {
+            place.as_ref().is_ok_and(|place| path.canonicalize().is_ok_and(|path| path.starts_with(place)))
+        };
+        if read.into_iter().any(inside) { Ok(None) } else { Self::take(directory).map(Some) }
+    }
+
     /// Makes `directory` if it is not there, and takes it.
     ///
     /// # Errors
@@ -65,6 +74,17 @@ mod tests {
         assert!(second.ends_with("out/shop is in use by another run"), "{second}");
         drop(first);
         Lock::take(&place).unwrap();
+    }
+
+    #[test]
+    fn what_is_read_is_not_marked_as_results() {
+        let work = tempfile::tempdir().unwrap();
+        let repository = work.path().join("shop");
+        fs::create_dir(&repository).unwrap();
+        for (place, taken) in [(work.path(), false), (&repository, false), (&repository.join("out"), true)] {
+            let lock = Lock::take_beside(place, [repository.as_path()]).unwrap();
+            assert_eq!((lock.is_some(), place.join(RESULTS_MARK).exists()), (taken, taken), "{}", place.display());
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) fn run(paths: &[PathBuf], shard: Shard, config: &Config, format: Grap
     let Some(out) = &config.out else {
         return Err(Failure::input_because("a corpus needs a place for its results").hint("add `--out DIR`"));
     };
-    let _lock = Lock::take(out)?;
+    let _lock = Lock::take_beside(out, paths.iter().map(PathBuf::as_path))?;
     let progress = Progress::new();
     let finished = stage(paths, shard, config, out, &progress)?;
     progress.finish();

@@ -67,7 +67,8 @@ pub fn run(arguments: &GraphArgs) -> Outcome {
     };
     // The configuration names the place of a run's stages, of which this is none.
     let Some(out) = &arguments.config.out else { return print_text(&text) };
-    let _lock = Lock::take(out)?;
+    let source = config.repository()?;
+    let _lock = Lock::take_beside(out, [source.path()])?;
     let file = out.join("graph").with_extension(ending);
     recon_schema::file::write_bytes(&file, text.as_bytes())?;
     print_line(format_args!("{}", file.display()))
