@@ -2,8 +2,9 @@
 //!
 //! Every error ends as one line on stderr, and one `hint:` line where one helps.
 
-use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
+use std::{fmt, io};
 
 /// A run that did not succeed.
 #[derive(Debug)]
@@ -45,6 +46,11 @@ impl Failure {
     /// The run failed.
     pub fn run(error: impl Into<anyhow::Error>) -> Self {
         Self { error: error.into(), hint: None, fault: Fault::Run }
+    }
+
+    /// The file system did not do what was asked of it: `failed` says what, in words that go before the path.
+    pub fn of_file(failed: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
+        move |error| Self::run(anyhow::Error::new(error).context(format!("{failed} {}", path.display())))
     }
 
     /// Adds what to do about it.

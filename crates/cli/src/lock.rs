@@ -33,10 +33,6 @@ impl Lock {
             let message = format!("{} is a file; expected a folder for results", file.display());
             return Err(Failure::input_because(message).hint("choose another with --out"));
         }
-        let fail = |error: std::io::Error| {
-            let what = format!("failed to make {}", directory.display());
-            Failure::run(anyhow::Error::new(error).context(what))
-        };
         let path = directory.join(RESULTS_MARK);
         let made = fs::create_dir_all(directory)
             .and_then(|()| File::options().create(true).truncate(false).write(true).open(&path));
@@ -44,7 +40,7 @@ impl Lock {
             Ok(file) => file,
             // Where nothing can be written, finished stages can still be read.
             Err(_) if directory.is_dir() => return Ok(Self { _file: None }),
-            Err(error) => return Err(fail(error)),
+            Err(error) => return Err(Failure::of_file("failed to make", directory)(error)),
         };
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: Some(file) }),

@@ -81,21 +81,26 @@ impl Stage {
         &self.directory
     }
 
-    /// The finished stage, if it need not run.
-    pub fn completed(&self) -> Option<Finished> {
-        let manifest = self.manifest.completed(&self.directory)?;
-        Some(Finished { directory: self.directory.clone(), manifest, reused: true })
+    /// The finished stage, if it need not run: as it stands, or as it was before a run with another plan began and did
+    /// not finish.
+    pub fn completed(&self) -> Outcome<Option<Finished>> {
+        let finished = |manifest| Finished { directory: self.directory.clone(), manifest, reused: true };
+        if let Some(manifest) = self.manifest.completed(&self.directory) {
+            return Ok(Some(finished(manifest)));
+        }
+        let previous = self.previous();
+        let Some(manifest) = self.manifest.completed(&previous) else { return Ok(None) };
+        remove(&self.directory)?;
+        fs::rename(&previous, &self.directory).map_err(Failure::of_file("failed to restore", &self.directory))?;
+        Ok(Some(finished(manifest)))
     }
 
     /// Reuses the stage or runs `work`, which writes into the directory and returns facts.
     ///
     /// `seconds` is added to the facts. Nothing of an earlier, different run is left.
     pub fn run<F: Serialize>(mut self, work: impl FnOnce(&Path) -> Outcome<F>) -> Outcome<Finished> {
-        if let Some(finished) = self.completed() {
+        if let Some(finished) = self.completed()? {
             tracing::info!(stage = self.manifest.stage, "complete already");
-            return Ok(finished);
-        }
-        if let Some(finished) = self.restored()? {
             return Ok(finished);
         }
         self.prepare()?;
@@ -113,23 +118,19 @@ impl Stage {
     }
 
     fn prepare(&self) -> Outcome {
-        let fail = |error: std::io::Error| {
-            let what = format!("failed to prepare {}", self.directory.display());
-            Failure::run(anyhow::Error::new(error).context(what))
-        };
+        let fail = Failure::of_file("failed to prepare", &self.directory);
         let (marker, key) = (self.directory.join(UNFINISHED), self.manifest.key.to_string());
         let ours = || fs::read_to_string(&marker).is_ok_and(|found| found == key);
         let goes_on = self.leftovers == Leftovers::Keep && ours();
-        if self.directory.exists() && !goes_on {
+        if !goes_on {
             // Hours of work may lie there: a finished stage goes only when another stands in its place.
             if self.directory.join(FILE_NAME).exists() {
-                self.remove_previous()?;
-                fs::rename(&self.directory, self.previous()).map_err(fail)?;
-            } else {
-                fs::remove_dir_all(&self.directory).map_err(fail)?;
+                remove(&self.previous())?;
+                fs::rename(&self.directory, self.previous()).map_err(&fail)?;
             }
+            remove(&self.directory)?;
         }
-        fs::create_dir_all(&self.directory).map_err(fail)?;
+        fs::create_dir_all(&self.directory).map_err(&fail)?;
         write_bytes(&marker, key.as_bytes())?;
         Ok(())
     }
@@ -139,51 +140,27 @@ impl Stage {
         self.directory.with_extension("previous")
     }
 
-    fn remove_previous(&self) -> Outcome {
-        let previous = self.previous();
-        if !previous.exists() {
-            return Ok(());
-        }
-        fs::remove_dir_all(&previous).map_err(|error| {
-            Failure::run(anyhow::Error::new(error).context(format!("failed to remove {}", previous.display())))
-        })
-    }
-
-    /// The stage as it was before a run with another plan began and did not finish.
-    fn restored(&self) -> Outcome<Option<Finished>> {
-        let previous = self.previous();
-        if self.manifest.completed(&previous).is_none() {
-            return Ok(None);
-        }
-        let back = || -> std::io::Result<()> {
-            if self.directory.exists() {
-                fs::remove_dir_all(&self.directory)?;
-            }
-            fs::rename(&previous, &self.directory)
-        };
-        back().map_err(|error| {
-            Failure::run(anyhow::Error::new(error).context(format!("failed to restore {}", self.directory.display())))
-        })?;
-        Ok(self.completed())
-    }
-
     /// The manifest stands: nothing is unfinished any more, and nothing waits to be taken back.
     fn settle(&self) -> Outcome {
-        self.remove_previous()?;
+        remove(&self.previous())?;
         let marker = self.directory.join(UNFINISHED);
-        fs::remove_file(&marker).map_err(|error| {
-            Failure::run(anyhow::Error::new(error).context(format!("failed to remove {}", marker.display())))
-        })
+        fs::remove_file(&marker).map_err(Failure::of_file("failed to remove", &marker))
     }
+}
+
+/// Removes a folder with all that is in it, where there is one.
+fn remove(directory: &Path) -> Outcome {
+    if !directory.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(directory).map_err(Failure::of_file("failed to remove", directory))
 }
 
 /// Lists every file below `directory` in the manifest, by path from `root`.
 fn list(root: &Path, directory: &Path, manifest: &mut Manifest) -> Outcome {
-    let fail = |error: std::io::Error| {
-        Failure::run(anyhow::Error::new(error).context(format!("failed to list {}", directory.display())))
-    };
-    for entry in fs::read_dir(directory).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
+    let fail = Failure::of_file("failed to list", directory);
+    for entry in fs::read_dir(directory).map_err(&fail)? {
+        let path = entry.map_err(&fail)?.path();
         if path.is_dir() {
             list(root, &path, manifest)?;
         } else if path != root.join(FILE_NAME) && path != root.join(UNFINISHED) {
@@ -242,7 +219,7 @@ mod tests {
             Err(Failure::run(anyhow::anyhow!("no")))
         });
         assert!(failed.is_err());
-        assert!(stage(root.path(), 1).completed().is_none());
+        assert!(stage(root.path(), 1).completed().unwrap().is_none());
         let kept = stage(root.path(), 1).keep_leftovers().run(|it| Ok(it.join("half").exists())).unwrap();
         assert_eq!(kept.manifest.facts, serde_json::json!(true));
         assert_eq!(kept.manifest.outputs.keys().collect::<Vec<_>>(), ["half"]);

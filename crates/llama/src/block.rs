@@ -250,6 +250,5 @@ impl Block<'_> {
 }
 
 fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let bytes = (a.elem_count() * a.dtype().size_in_bytes()) as u64;
-    Ok(allocated("block", bytes, a.device(), || a + b)?)
+    Ok(allocated("block", a.elem_count(), a.dtype(), a.device(), || a + b)?)
 }

@@ -41,11 +41,11 @@ impl FlatParams {
                 }
                 pad(&mut parts, spec.offset - end, dtype, device)?;
                 let there = || tensor.to_device(device).and_then(|there| there.to_dtype(dtype)?.flatten_all());
-                parts.push(allocated("parameters", bytes(tensor.elem_count(), dtype), device, there)?);
+                parts.push(allocated("parameters", tensor.elem_count(), dtype, device, there)?);
                 end = spec.range().end;
             }
             pad(&mut parts, layout.elements - end, dtype, device)?;
-            Ok(allocated("parameters", bytes(layout.elements, dtype), device, || Tensor::cat(&parts, 0))?)
+            Ok(allocated("parameters", layout.elements, dtype, device, || Tensor::cat(&parts, 0))?)
         })
     }
 
@@ -69,9 +69,8 @@ impl FlatParams {
 
     /// The same parameters in another type, without gradients.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        let to = |flat: &Tensor| {
-            allocated("parameters", bytes(flat.elem_count(), dtype), flat.device(), || flat.to_dtype(dtype))
-        };
+        let to =
+            |flat: &Tensor| allocated("parameters", flat.elem_count(), dtype, flat.device(), || flat.to_dtype(dtype));
         let parameters = self.parameters.iter().map(to).collect::<Result<_, _>>()?;
         Ok(Self { layers: self.layers, layouts: self.layouts.clone(), parameters, gradients: None })
     }
@@ -153,10 +152,6 @@ fn named<'a>(layouts: &'a [UnitLayout], buffers: &'a [Tensor]) -> impl Iterator<
             .enumerate()
             .map(move |(at, spec)| Ok((spec.name.as_str(), crate::params::view(flat, layout, at)?)))
     })
-}
-
-fn bytes(elements: usize, dtype: DType) -> u64 {
-    (elements * dtype.size_in_bytes()) as u64
 }
 
 fn pad(parts: &mut Vec<Tensor>, elements: usize, dtype: DType, device: &Device) -> Result<()> {

@@ -50,8 +50,8 @@ pub fn run(arguments: &ExportArgs) -> Outcome {
             .hint("choose another with --out"));
     }
     match (&arguments.checkpoint, &arguments.model) {
-        (Some(run), _) => export(&newest(run)?, &arguments.out, dtype).map_err(train_fault),
-        (None, Some(name)) => convert(&model::files(name)?, &arguments.out, dtype).map_err(checkpoint_fault),
+        (Some(run), _) => export(&newest(run)?, out, dtype).map_err(train_fault),
+        (None, Some(name)) => convert(&model::files(name)?, out, dtype).map_err(checkpoint_fault),
         (None, None) => unreachable!("one of the two is required"),
     }
 }

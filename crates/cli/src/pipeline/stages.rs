@@ -70,7 +70,7 @@ impl Run<'_> {
         let inputs =
             [("repository", self.prepared.sha256), ("model", self.model_sha256), ("prompts", prompts_sha256())];
         let stage = self.stage("synth", &plan, &inputs);
-        if let Some(finished) = stage.completed() {
+        if let Some(finished) = stage.completed()? {
             return Ok(finished);
         }
         self.progress.begin("synth", 0);
@@ -100,7 +100,7 @@ impl Run<'_> {
             ("prompts", recon_refine::prompts_sha256()),
         ];
         let stage = self.stage("refine", &plan, &inputs);
-        if let Some(finished) = stage.completed() {
+        if let Some(finished) = stage.completed()? {
             return Ok(finished);
         }
         let trajectories: Vec<Trajectory> = read_json_lines(&synth.directory.join(TRAJECTORIES), SCHEMA)?;
@@ -115,9 +115,7 @@ impl Run<'_> {
             let refined = super::search::search(&trajectories, &graph, engine, &renderer, config, progress, &parts)?;
             write_json_lines(&directory.join(TRAJECTORIES), &refined.trajectories)?;
             write_json(&directory.join("report.json"), &refined.report)?;
-            std::fs::remove_dir_all(&parts).map_err(|error| {
-                Failure::run(anyhow::Error::new(error).context(format!("failed to remove {}", parts.display())))
-            })?;
+            std::fs::remove_dir_all(&parts).map_err(Failure::of_file("failed to remove", &parts))?;
             let mut facts = trajectory_facts(&refined.trajectories, &renderer);
             let stats = engine.stats();
             facts["likelihood"] = json!(refined.report);
@@ -151,7 +149,7 @@ impl Run<'_> {
         });
         let digest = of.map_or(self.model_sha256, Finished::digest);
         let stage = self.stage(name, &plan, &[("repository", self.prepared.sha256), ("model", digest)]);
-        if let Some(finished) = stage.completed() {
+        if let Some(finished) = stage.completed()? {
             return Ok(finished);
         }
         self.progress.begin(name, 0);

@@ -39,8 +39,7 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Refuses operands of other types than `dtypes`, heads too wide or not made of groups of 16 bytes, and addresses
-    /// that copies of 16 bytes cannot take.
+    /// Refuses operands of other types than `dtypes`, and what no backend can take.
     pub(super) fn open(
         call: &Call<'_>,
         [q, k, v]: [&Tensor; 3],
@@ -74,8 +73,8 @@ impl Packed {
 
     /// o and lse.
     pub(super) fn outputs(&self, call: &Call<'_>) -> Result<[(Tensor, Address); 2]> {
-        let lse = self.result(call, DType::F32, &self.queries()[..2]);
-        Ok([self.result(call, self.dtype, &self.queries())?, lse?])
+        let queries = self.queries();
+        Ok([self.result(call, self.dtype, &queries)?, self.result(call, DType::F32, &queries[..2])?])
     }
 
     /// dq, dk and dv.
@@ -94,6 +93,7 @@ impl Packed {
     }
 }
 
+/// Refuses heads too wide, or not made of groups of 16 bytes.
 pub(super) fn check_dim(op: &'static str, dim: usize, dtype: DType) -> Result<()> {
     let group = 16 / dtype.size_in_bytes();
     if dim > 128 || !dim.is_multiple_of(group) {
@@ -103,6 +103,7 @@ pub(super) fn check_dim(op: &'static str, dim: usize, dtype: DType) -> Result<()
     Ok(())
 }
 
+/// Refuses addresses that 16-byte copies cannot take.
 pub(super) fn check_aligned(op: &'static str, addresses: &[Address]) -> Result<()> {
     if addresses.iter().any(|address| !(address.0 as usize).is_multiple_of(16)) {
         let message = "an operand on the device does not begin at a multiple of 16 bytes".to_owned();

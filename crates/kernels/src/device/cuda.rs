@@ -143,7 +143,7 @@ pub(super) fn alloc(op: &'static str, place: &Device, dtype: DType, shape: &[usi
             _ => device.alloc::<f32>(elements).map(CudaStorageSlice::F32),
         }
     };
-    let slice = allocated(op, (elements * dtype.size_in_bytes()) as u64, place, ask)?;
+    let slice = allocated(op, elements, dtype, place, ask)?;
     let storage = Storage::Cuda(CudaStorage { slice, device: device.clone() });
     Ok(Tensor::from_storage(storage, shape, candle_core::op::BackpropOp::none(), false))
 }

@@ -63,7 +63,7 @@ fn refuse_above(memory: Memory, name: &str, what: &str, asked_bytes: u64, change
     Err(DeviceError::Memory { name, what, asked_bytes, memory, change })
 }
 
-/// What `ask` gives, an operation of the tensor library that allocates `asked_bytes` on `device`. Where the device is
+/// What `ask` gives, an operation of the tensor library that allocates `elements` of `dtype` on `device`. Where the device is
 /// full, it is asked again after the memory pool has given back what nobody uses (its pieces need not fit what is asked
 /// for); where that does not help, the error says what was asked for and what is free.
 ///
@@ -71,10 +71,12 @@ fn refuse_above(memory: Memory, name: &str, what: &str, asked_bytes: u64, change
 /// [`Error::OutOfMemory`], or [`Error::Candle`] with what the library says.
 pub fn allocated<T>(
     op: &'static str,
-    asked_bytes: u64,
+    elements: usize,
+    dtype: DType,
     device: &Device,
     ask: impl Fn() -> candle_core::Result<T>,
 ) -> Result<T> {
+    let asked_bytes = (elements * dtype.size_in_bytes()) as u64;
     let again = |error| if is_full(&error) && trim(device) { ask() } else { Err(error) };
     ask()
         .or_else(again)
@@ -87,8 +89,7 @@ pub fn allocated<T>(
 /// As [`allocated`].
 pub fn zeros(what: &'static str, shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
     let shape = shape.into();
-    let bytes = (shape.elem_count() * dtype.size_in_bytes()) as u64;
-    allocated(what, bytes, device, || Tensor::zeros(&shape, dtype, device))
+    allocated(what, shape.elem_count(), dtype, device, || Tensor::zeros(&shape, dtype, device))
 }
 
 /// The most bytes that tensors on `device` have held at one time, since it was opened or [`restart_peak`] was called;
@@ -164,7 +165,8 @@ mod tests {
         let error = Error::OutOfMemory { op: "gradients", asked_bytes: 3 << 30, memory: QUARTER }.to_string();
         assert!(error.starts_with("gradients: 3.00 GiB were asked for, 1.00 GiB of 4.00 GiB are free"), "{error}");
         // On the CPU the library's own words are all there is.
-        let failed: Result<()> = allocated("gradients", 8, &Device::Cpu, || Err(driver("CUDA_ERROR_OUT_OF_MEMORY")));
+        let failed: Result<()> =
+            allocated("gradients", 2, DType::F32, &Device::Cpu, || Err(driver("CUDA_ERROR_OUT_OF_MEMORY")));
         assert!(matches!(failed, Err(Error::Candle { op: "gradients", .. })));
     }
 }

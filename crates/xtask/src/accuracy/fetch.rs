@@ -65,7 +65,7 @@ fn crates(download: &Path, package: &Package) -> anyhow::Result<PathBuf> {
         package.name, package.version
     );
     std::fs::write(project.join("Cargo.toml"), manifest)?;
-    run(Command::new("cargo").args(["fetch", "--quiet"]).current_dir(&project))?;
+    run(crate::cargo().args(["fetch", "--quiet"]).current_dir(&project))?;
     let home = match std::env::var_os("CARGO_HOME") {
         Some(home) => PathBuf::from(home),
         None => PathBuf::from(std::env::var_os("HOME").context("neither CARGO_HOME nor HOME is set")?).join(".cargo"),

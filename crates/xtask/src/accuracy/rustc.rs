@@ -113,7 +113,7 @@ fn hir_tree(tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<String> {
     let manifest = copy.join("Cargo.toml");
     let text = std::fs::read_to_string(&manifest)?;
     std::fs::write(&manifest, format!("{text}\n[workspace]\n"))?;
-    let mut command = Command::new("cargo");
+    let mut command = crate::cargo();
     command.args(["rustc", "--quiet", "--lib", "--target-dir"]).arg(tools.work.join("rustc/target"));
     // The only use of an unstable option: nothing is built with it, the tree is printed.
     command.args(["--", "-Zunpretty=hir-tree", "--cap-lints", "allow"]).env("RUSTC_BOOTSTRAP", "1");

@@ -75,7 +75,7 @@ fn crates(packages: &[Package], partial: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(partial.join("src"))?;
     fs::write(partial.join("src/lib.rs"), "")?;
     fs::write(partial.join("Cargo.toml"), manifest)?;
-    run(Command::new("cargo").args(["vendor", "--quiet", "--versioned-dirs", "vendor"]).current_dir(partial))?;
+    run(crate::cargo().args(["vendor", "--quiet", "--versioned-dirs", "vendor"]).current_dir(partial))?;
     for entry in fs::read_dir(partial.join("vendor"))? {
         let (path, name) = {
             let entry = entry?;
