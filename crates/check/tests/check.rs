@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use recon_agents::{AgentOptions, simulate};
-use recon_formats::{Checker, Fault, Violation, check};
+use recon_check::{Checker, Fault, Violation, check};
 use recon_graph::{Repository, build};
 use recon_lm::Limits;
 use recon_lm::fake::TableModel;

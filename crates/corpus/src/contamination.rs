@@ -13,14 +13,15 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use recon_repository::SourceOptions;
+use recon_repository::clean::Refusal;
+use recon_repository::source::open_stream;
 use recon_schema::graph::SkipReason;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::clean::Refusal;
-use crate::source::open_stream;
 use crate::words::for_each_run;
-use crate::{Error, Result, SourceOptions};
+use crate::{Error, Result};
 
 /// Which benchmarks, and what counts as sharing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,25 +1,19 @@
-//! Where repositories come from, one or many, and what is taken out of them before they are used.
+//! Many repositories: where they stand, which of them are the same, and what must not be trained on.
 //!
-//! [`Source`] names one repository (a directory, a commit of a git repository, an archive) and
-//! reads it into a [`recon_graph::Repository`]. [`clean`] takes out files that no person wrote
-//! for this project and replaces secrets and personal data.
+//! Paths (shards of rows, folders of repositories, archives) → [`recon_repository::Repository`] one
+//! after another, cleaned, those that stand twice or share text with a benchmark marked.
 //!
-//! Invariants: no source is written to disk as it names itself, and none is run; memory is
-//! bounded by options, never by what a source claims of itself; what a source holds that cannot
-//! be taken is counted under the rule that refused it.
+//! Invariants: memory is bounded by options, never by the number of repositories or by what a
+//! source claims of itself; what cannot be taken is counted under the rule that refused it.
 
-pub mod clean;
 pub mod contamination;
 pub mod corpus;
 pub mod duplicates;
 pub mod rows;
-pub mod source;
 
 mod words;
 
-pub use clean::{CleanOptions, CleanReport, clean};
 pub use corpus::{CorpusOptions, CorpusReport, Grouping, Settings, Shard};
-pub use source::{Source, SourceOptions};
 
 use std::path::PathBuf;
 
@@ -28,7 +22,7 @@ use std::path::PathBuf;
 pub enum Error {
     /// A directory that is none, or a repository without source.
     #[error(transparent)]
-    Repository(#[from] recon_graph::Error),
+    Repository(#[from] recon_repository::Error),
     /// A file could not be opened or read.
     #[error("failed to read {}", path.display())]
     Read {
@@ -37,36 +31,12 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// A file that is no archive this program knows.
-    #[error("{} is neither a directory, a git repository, a tar archive (plain, gzip, zstd) nor a zip archive", path.display())]
-    UnknownKind {
-        /// The file.
-        path: PathBuf,
-    },
-    /// An archive that breaks off or contradicts itself.
-    #[error("{}: damaged archive: {reason}", path.display())]
-    Archive {
-        /// The archive.
+    /// A shard that breaks off or contradicts itself.
+    #[error("{}: damaged shard: {reason}", path.display())]
+    Shard {
+        /// The shard.
         path: PathBuf,
         /// What is wrong, in the words of the reader.
-        reason: String,
-    },
-    /// More comes out than the limits allow.
-    #[error("{}: {reason}", path.display())]
-    TooMuch {
-        /// The source.
-        path: PathBuf,
-        /// Which limit, and where it stands.
-        reason: String,
-    },
-    /// A git repository that cannot be opened or lacks the objects to begin with.
-    #[error("{}: {action}: {reason}", path.display())]
-    Git {
-        /// The repository.
-        path: PathBuf,
-        /// What was attempted.
-        action: &'static str,
-        /// What the object database said.
         reason: String,
     },
     /// A file could not be written.
@@ -127,14 +97,6 @@ pub enum Error {
     EmptyCorpus {
         /// The folder.
         path: PathBuf,
-    },
-    /// A name that is no commit of the repository.
-    #[error("{} has no branch, tag or commit `{revision}`", path.display())]
-    Revision {
-        /// The repository.
-        path: PathBuf,
-        /// As given.
-        revision: String,
     },
 }
 

@@ -94,25 +94,25 @@ fn links(from: &str, named: Vec<Link>) -> Links {
 
 fn nodes(repository: &Repository, sources: &[(&str, &str)], mut parsed: BTreeMap<&str, ReadFile>) -> Vec<FileNode> {
     // Size and digest are the file's own, also where spans of its text were replaced.
-    let digests: Vec<(u64, Sha256)> = sources
+    let originals: Vec<(u64, Sha256)> = sources
         .par_iter()
-        .map(|(path, text)| match repository.redacted.get(*path) {
-            Some(original) => (original.bytes, original.sha256),
-            None => (text.len() as u64, Sha256::of(text.as_bytes())),
-        })
+        .map(|(path, _)| repository.original(path).expect("the sources are the repository's files"))
         .collect();
-    let kept = sources.iter().zip(digests).map(|(&(path, text), (bytes, sha256))| {
+    let read = sources.iter().zip(originals).map(|(&(path, text), (bytes, sha256))| {
         let node = FileNode {
             path: path.to_owned(),
             bytes,
             lines: text.lines().count() as u64,
             sha256: Some(sha256),
+            skipped: repository.untrained.get(path).copied(),
             ..FileNode::default()
         };
         match parsed.remove(path) {
             None => node,
             Some(file) => {
-                FileNode { language: file.language.map(str::to_owned), doc: file.doc, symbols: file.symbols, ..node }
+                let node = FileNode { language: file.language.map(str::to_owned), ..node };
+                // What is not trained on is named, and nothing of it is quoted.
+                if node.skipped.is_some() { node } else { FileNode { doc: file.doc, symbols: file.symbols, ..node } }
             }
         }
     });
@@ -125,7 +125,7 @@ fn nodes(repository: &Repository, sources: &[(&str, &str)], mut parsed: BTreeMap
         skipped: Some(file.reason),
         ..FileNode::default()
     });
-    let mut files: Vec<FileNode> = kept.chain(skipped).collect();
+    let mut files: Vec<FileNode> = read.chain(skipped).collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files
 }

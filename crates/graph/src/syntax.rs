@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
+pub(crate) use recon_repository::line::{clip, collapse};
 use recon_schema::graph::Symbol;
 use tree_sitter::{Language, Node, ParseOptions, ParseState, Parser, Tree, TreeCursor};
 
@@ -239,29 +240,6 @@ pub(crate) fn push_comment(doc: &mut String, comment: &str) {
     for line in block.unwrap_or(comment).lines() {
         doc.push_str(line.trim().trim_start_matches(['*', '/', '!', '<']).trim());
         doc.push('\n');
-    }
-}
-
-/// White space runs become one space; none stays at the ends.
-pub(crate) fn collapse(text: &str) -> String {
-    let mut line = String::with_capacity(text.len().min(256));
-    for word in text.split_whitespace() {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    line
-}
-
-/// At most `chars` characters, the last one `…` where something was cut.
-pub(crate) fn clip(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        None => text.to_owned(),
-        Some(_) => {
-            let end = text.char_indices().nth(chars.saturating_sub(1)).map_or(0, |(at, _)| at);
-            format!("{}…", text[..end].trim_end())
-        }
     }
 }
 

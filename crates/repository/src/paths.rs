@@ -1,17 +1,17 @@
 //! Repository paths as text: relative to the root, `/`-separated, no `.` or `..` left in them.
 
 /// The directory part, `""` for the root.
-pub(crate) fn parent(path: &str) -> &str {
+pub fn parent(path: &str) -> &str {
     path.rfind('/').map_or("", |at| &path[..at])
 }
 
 /// The last component.
-pub(crate) fn file_name(path: &str) -> &str {
+pub fn file_name(path: &str) -> &str {
     path.rfind('/').map_or(path, |at| &path[at + 1..])
 }
 
 /// The last component without its last extension.
-pub(crate) fn stem(path: &str) -> &str {
+pub fn stem(path: &str) -> &str {
     let name = file_name(path);
     match name.rfind('.') {
         Some(at) if at > 0 => &name[..at],
@@ -20,7 +20,7 @@ pub(crate) fn stem(path: &str) -> &str {
 }
 
 /// The last extension, `""` if there is none.
-pub(crate) fn extension(path: &str) -> &str {
+pub fn extension(path: &str) -> &str {
     let name = file_name(path);
     match name.rfind('.') {
         Some(at) if at > 0 => &name[at + 1..],
@@ -29,7 +29,7 @@ pub(crate) fn extension(path: &str) -> &str {
 }
 
 /// `relative` seen from `directory`, with `.` and `..` resolved; `None` when it leaves the root.
-pub(crate) fn join(directory: &str, relative: &str) -> Option<String> {
+pub fn join(directory: &str, relative: &str) -> Option<String> {
     let mut parts: Vec<&str> = directory.split('/').filter(|part| !part.is_empty()).collect();
     if relative.starts_with('/') {
         return None;
@@ -47,12 +47,12 @@ pub(crate) fn join(directory: &str, relative: &str) -> Option<String> {
 }
 
 /// Whether `path` is `directory` itself or stands below it.
-pub(crate) fn is_below(path: &str, directory: &str) -> bool {
+pub fn is_below(path: &str, directory: &str) -> bool {
     directory.is_empty() || path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Every directory above `path`, nearest first, ending with the root `""`.
-pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let mut next = Some(parent(path));
     std::iter::from_fn(move || {
         let directory = next?;

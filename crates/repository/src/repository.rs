@@ -1,8 +1,9 @@
 //! A repository held in memory: the text of every readable file, and a record of every other.
 //!
-//! Invariants: a path stands either in `files` or in `skipped`, never in both; `redacted` speaks
-//! of files that are kept, and replaying its spans on the original bytes gives the text; `source` of the
-//! reference is a directory name or a URL without credentials, never an absolute local path.
+//! Invariants: a path stands either in `files` or in `skipped`, never in both; `untrained` and
+//! `redacted` speak of paths in `files`, and replaying the redactions on the original bytes gives
+//! the text; `source` of the reference is a directory name or a URL without credentials, never an
+//! absolute local path.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,17 +11,20 @@ use std::path::Path;
 use recon_schema::Sha256;
 use recon_schema::graph::{Diagnostic, RepositoryRef, SkipReason};
 use recon_schema::trajectory::{FileContent, Redaction};
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, languages};
+use crate::{Error, Result, language};
 
 /// A repository's files, as text.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Repository {
     /// Name, origin, commit and licence.
     pub reference: RepositoryRef,
     /// Readable UTF-8 text by `/`-separated path from the root.
     pub files: BTreeMap<String, String>,
-    /// Files that are known to exist and take no part.
+    /// Of these, the files that nothing is trained on, and why. What they say still counts for what an import means.
+    pub untrained: BTreeMap<String, SkipReason>,
+    /// Files that are known to exist and were not read as text.
     pub skipped: BTreeMap<String, SkippedFile>,
     /// Of files whose text is not the original any more: what the original was, what was replaced.
     pub redacted: BTreeMap<String, Original>,
@@ -29,7 +33,7 @@ pub struct Repository {
 }
 
 /// A file that is listed without its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedFile {
     /// Size in bytes, 0 where it could not be asked.
     pub bytes: u64,
@@ -42,7 +46,7 @@ pub struct SkippedFile {
 }
 
 /// What stood in a file before spans of it were replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Original {
     /// Digest of the original bytes.
     pub sha256: Sha256,
@@ -60,6 +64,7 @@ impl Repository {
         let mut repository = Self {
             reference,
             files: BTreeMap::new(),
+            untrained: BTreeMap::new(),
             skipped: BTreeMap::new(),
             redacted: BTreeMap::new(),
             diagnostics: Vec::new(),
@@ -71,7 +76,7 @@ impl Repository {
     }
 
     /// Adds or replaces one file.
-    pub(crate) fn insert(&mut self, path: String, text: String) {
+    pub fn insert(&mut self, path: String, text: String) {
         if text.is_empty() {
             let sha256 = Some(Sha256::of(b""));
             self.skipped.insert(path, SkippedFile { bytes: 0, lines: 0, sha256, reason: SkipReason::Empty });
@@ -80,26 +85,34 @@ impl Repository {
         }
     }
 
-    /// Takes the files for which `held_out` says so out of the repository, as if they had never
-    /// been there; returns their paths. Imports of them will be reported as missing.
-    pub fn remove(&mut self, mut held_out: impl FnMut(&str) -> bool) -> Vec<String> {
-        let mut removed = Vec::new();
-        let mut keep = |path: &String| {
-            let out = held_out(path);
-            if out {
-                removed.push(path.clone());
-            }
-            !out
-        };
-        self.files.retain(|path, _| keep(path));
-        self.skipped.retain(|path, _| keep(path));
-        self.redacted.retain(|path, _| !removed.contains(path));
-        self.diagnostics.retain(|diagnostic| !removed.contains(&diagnostic.path));
-        removed.sort_unstable();
-        removed
+    /// Marks a file that was read as one that nothing is trained on; the first reason given stays.
+    pub fn untrain(&mut self, path: &str, reason: SkipReason) {
+        if self.files.contains_key(path) {
+            self.untrained.entry(path.into()).or_insert(reason);
+        }
     }
 
-    /// Replaces spans of a kept file; each names bytes of the text as it stands, in order and
+    /// Whether the file of this path was read and is trained on.
+    pub fn is_kept(&self, path: &str) -> bool {
+        self.files.contains_key(path) && !self.untrained.contains_key(path)
+    }
+
+    /// The files that are trained on, by path.
+    pub fn kept(&self) -> impl Iterator<Item = (&str, &str)> {
+        let kept = |path: &&str| !self.untrained.contains_key(*path);
+        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).filter(move |(path, _)| kept(path))
+    }
+
+    /// Size and digest of a file that was read, as it was before anything in it was replaced.
+    pub fn original(&self, path: &str) -> Option<(u64, Sha256)> {
+        let text = self.files.get(path)?;
+        Some(match self.redacted.get(path) {
+            Some(original) => (original.bytes, original.sha256),
+            None => (text.len() as u64, Sha256::of(text.as_bytes())),
+        })
+    }
+
+    /// Replaces spans of a file; each names bytes of the text as it stands, in order and
     /// without overlap. A file is redacted once.
     pub fn redact(&mut self, path: &str, redactions: Vec<Redaction>) {
         let Some(text) = self.files.get_mut(path).filter(|_| !redactions.is_empty()) else { return };
@@ -117,31 +130,17 @@ impl Repository {
         assert!(before.is_none(), "a second redaction would name bytes of a text that is not the original");
     }
 
-    /// Takes a kept file's content away and lists it as skipped: it keeps its node in the graph.
-    pub fn skip(&mut self, path: &str, reason: SkipReason) {
-        let Some(text) = self.files.remove(path) else { return };
-        let lines = text.lines().count() as u64;
-        let original = self.redacted.remove(path);
-        let (bytes, sha256) = original.map_or_else(
-            || (text.len() as u64, Sha256::of(text.as_bytes())),
-            |original| (original.bytes, original.sha256),
-        );
-        self.skipped.insert(path.into(), SkippedFile { bytes, lines, sha256: Some(sha256), reason });
-    }
-
     /// A kept file as it stands in a trajectory: its text, and what the original was.
     pub fn content(&self, path: &str) -> Option<FileContent> {
-        let text = self.files.get(path)?.clone();
-        let (sha256, redactions) = match self.redacted.get(path) {
-            Some(original) => (original.sha256, original.redactions.clone()),
-            None => (Sha256::of(text.as_bytes()), Vec::new()),
-        };
+        let text = self.files.get(path).filter(|_| self.is_kept(path))?.clone();
+        let (_, sha256) = self.original(path)?;
+        let redactions = self.redacted.get(path).map_or_else(Vec::new, |original| original.redactions.clone());
         Some(FileContent { path: path.into(), sha256, text, redactions })
     }
 
     /// Whether any kept file is written in a known language.
     pub fn has_source(&self) -> bool {
-        self.files.keys().any(|path| languages::of_path(path).is_some())
+        self.kept().any(|(path, _)| language::of_path(path).is_some())
     }
 
     /// Refuses a repository without source; `place` is what the message names.
@@ -155,16 +154,16 @@ impl Repository {
         let files = self.files.len() + self.skipped.len();
         let limits = [SkipReason::TooLarge, SkipReason::OverBudget];
         let beyond = self.skipped.values().filter(|file| limits.contains(&file.reason)).count();
-        Err(Error::NoSource { path: place.into(), known: languages::names().join(", "), files, beyond })
+        Err(Error::NoSource { path: place.into(), known: language::NAMES.join(", "), files, beyond })
     }
 
     /// Whether a file of this path exists, with or without its content.
-    pub(crate) fn contains(&self, path: &str) -> bool {
+    pub fn contains(&self, path: &str) -> bool {
         self.files.contains_key(path) || self.skipped.contains_key(path)
     }
 
-    /// Every path, kept or skipped.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+    /// Every path, read or skipped.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.keys().chain(self.skipped.keys()).map(String::as_str)
     }
 }

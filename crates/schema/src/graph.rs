@@ -85,7 +85,7 @@ pub struct FileNode {
     pub skipped: Option<SkipReason>,
 }
 
-/// Why a file is listed but takes no part.
+/// Why a file is in the graph and nothing is trained on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
@@ -117,6 +117,8 @@ pub enum SkipReason {
     Duplicate,
     /// It shares text with a benchmark.
     Contaminated,
+    /// It is kept to measure models on.
+    HeldOut,
 }
 
 impl SkipReason {
@@ -137,6 +139,7 @@ impl SkipReason {
             Self::EncodedData => "encoded_data",
             Self::Duplicate => "duplicate",
             Self::Contaminated => "contaminated",
+            Self::HeldOut => "held_out",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use recon_graph::Repository;
+use recon_repository::Repository;
 use serde::{Deserialize, Serialize};
 
 use super::read::{Corpus, Faults, NO_SOURCE};

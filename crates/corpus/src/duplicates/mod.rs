@@ -23,7 +23,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use recon_graph::Repository;
+use recon_repository::Repository;
 use recon_schema::Sha256;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! What is joined, what is not, who stays, and that nothing but the corpus decides.
 
-use recon_graph::Repository;
+use recon_repository::Repository;
 
 use super::*;
 

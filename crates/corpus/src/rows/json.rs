@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{ColumnNames, Fault, Row, RowOptions, Rows, joined, place};
-use crate::source::{exceeded, open_stream};
+use recon_repository::source::{exceeded, open_stream};
 use crate::{Error, Result};
 
 pub(super) fn open(path: &Path, options: &RowOptions) -> Result<Rows> {

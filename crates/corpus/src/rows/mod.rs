@@ -15,7 +15,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, SourceOptions};
+use recon_repository::SourceOptions;
+
+use crate::Result;
 
 pub(crate) use shards::{Shard, is_shard, list};
 

@@ -30,7 +30,7 @@ struct Leaves {
 
 pub(super) fn open(path: &Path, options: &RowOptions) -> Result<Rows> {
     let file = File::open(path).map_err(|source| Error::Read { path: path.into(), source })?;
-    let damaged = |reason: String| Error::Archive { path: path.into(), reason };
+    let damaged = |reason: String| Error::Shard { path: path.into(), reason };
     let reader = guarded(|| SerializedFileReader::new(file)).map_err(damaged)?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let names = &options.names;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use recon_schema::graph::{Confidence, RepoGraph};
 
-use crate::escape::visible;
+use recon_repository::line::visible;
 
 /// The graph in Graphviz' DOT language. Edges run from the importing file to the imported one;
 /// guesses are dashed; files that stand in a cycle are outlined twice.

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use recon_schema::graph::{RepoGraph, UnresolvedClass};
 
-use crate::escape::visible;
-use crate::outline::words::count;
+use recon_repository::line::{count, visible};
 
 /// A summary, then the files in order with what each imports, then cycles and notes.
 pub fn text(graph: &RepoGraph) -> String {

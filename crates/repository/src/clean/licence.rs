@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use recon_graph::Repository;
+use crate::Repository;
 use recon_schema::graph::Diagnostic;
 use serde::{Deserialize, Serialize};
 use spdx::detection::{Store, TextData};

@@ -1,8 +1,9 @@
 //! Takes out of a repository what no person wrote for it, and replaces what must not be repeated.
 //!
-//! Repository → for each file the first rule that refuses it, or the spans to replace → the same
-//! repository with those files listed as skipped (they keep their nodes in the graph), those
-//! spans redacted, and a [`CleanReport`] that accounts for every one.
+//! Repository → for each file the first rule that refuses it, and the spans to replace → the same
+//! repository with those files marked as untrained, those spans redacted, and a [`CleanReport`]
+//! that accounts for every one. A dropped file keeps its text as it was read: it still decides
+//! what an import means, and nothing of it goes into any record but names.
 //!
 //! Invariants: a file is judged by its path and bytes alone, so the result is the same whatever
 //! the thread count; a rule has one name, which stands in the report, in the diagnostics and in
@@ -22,7 +23,7 @@ mod vendored;
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use recon_graph::Repository;
+use crate::Repository;
 use recon_schema::graph::{Diagnostic, SkipReason};
 use recon_schema::trajectory::Redaction;
 use serde::{Deserialize, Serialize};
@@ -110,14 +111,18 @@ enum Verdict {
 
 /// A rule that refuses a file, and what it measured.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Refusal {
-    pub(crate) rule: &'static str,
-    pub(crate) reason: SkipReason,
-    pub(crate) message: String,
+pub struct Refusal {
+    /// The rule.
+    pub rule: &'static str,
+    /// The kind of reason, as it stands in the graph.
+    pub reason: SkipReason,
+    /// What was measured.
+    pub message: String,
 }
 
 impl Refusal {
-    pub(crate) fn new(rule: &'static str, reason: SkipReason, message: impl Into<String>) -> Self {
+    /// A refusal by `rule`.
+    pub fn new(rule: &'static str, reason: SkipReason, message: impl Into<String>) -> Self {
         Self { rule, reason, message: message.into() }
     }
 }
@@ -146,11 +151,11 @@ pub fn clean(repository: &mut Repository, options: &CleanOptions) -> CleanReport
     report
 }
 
-/// Drops one file: it is listed as skipped, explained in the diagnostics, counted in the report.
-pub(crate) fn drop_file(repository: &mut Repository, path: String, refusal: Refusal, report: &mut CleanReport) {
+/// Drops one file: it is marked as untrained, explained in the diagnostics, counted in the report.
+pub fn drop_file(repository: &mut Repository, path: String, refusal: Refusal, report: &mut CleanReport) {
     let Refusal { rule, reason, message } = refusal;
-    repository.skip(&path, reason);
-    let bytes = repository.skipped.get(&path).map_or(0, |file| file.bytes);
+    let Some((bytes, _)) = repository.original(&path) else { return };
+    repository.untrain(&path, reason);
     repository.diagnostics.push(Diagnostic { path: path.clone(), rule: rule.into(), message });
     report.dropped.push(DroppedFile { path, rule: rule.into(), bytes });
 }

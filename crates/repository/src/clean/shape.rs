@@ -75,11 +75,11 @@ impl Default for ShapeOptions {
 
 /// The first rule that refuses `text`.
 pub(super) fn refuse(path: &str, text: &str, options: &ShapeOptions) -> Option<Refusal> {
-    let lines = Lines::measure(text, recon_graph::language(path));
+    let lines = Lines::measure(text, crate::language::of_path(path));
     if let Some(refusal) = too_long(&lines, options) {
         return Some(refusal);
     }
-    recon_graph::language(path)?;
+    crate::language::of_path(path)?;
     let bytes = text.len() as u64;
     if options.xml_start && text.trim_start_matches('\u{feff}').trim_start().starts_with("<?xml") {
         return refusal("xml_start", "it begins like an XML document".into());
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn comments_of_each_family_are_seen() {
         let share = |path: &str, text: &str| {
-            let lines = Lines::measure(text, recon_graph::language(path));
+            let lines = Lines::measure(text, crate::language::of_path(path));
             lines.comment_bytes as f64 / text.len() as f64
         };
         assert_eq!(share("a.py", "# one\nx = 1\n"), 0.5);

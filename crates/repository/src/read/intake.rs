@@ -15,7 +15,7 @@ use recon_schema::Sha256;
 use recon_schema::graph::{Diagnostic, RepositoryRef, SkipReason};
 
 use super::{ReadOptions, manifest};
-use crate::languages;
+use crate::language;
 use crate::repository::{Repository, SkippedFile};
 
 /// Diagnostics kept one by one; of those beyond only the number is told.
@@ -171,7 +171,14 @@ impl Intake {
         diagnostics.sort();
         let licence = reference.licence.clone().or_else(|| manifest::licence(&files));
         let reference = RepositoryRef { licence, ..reference };
-        Repository { reference, files, skipped: self.skipped, redacted: BTreeMap::new(), diagnostics }
+        Repository {
+            reference,
+            files,
+            untrained: BTreeMap::new(),
+            skipped: self.skipped,
+            redacted: BTreeMap::new(),
+            diagnostics,
+        }
     }
 
     /// The folder that holds everything, if there is one.
@@ -269,7 +276,7 @@ impl Intake {
 }
 
 fn rank(path: &str) -> Rank {
-    (languages::of_path(path).is_none(), path.to_owned())
+    (language::of_path(path).is_none(), path.to_owned())
 }
 
 /// The `/`-separated path from the root that a name stands for, or why it can stand for none.

@@ -17,7 +17,7 @@ use recon_schema::graph::{RepositoryRef, SkipReason};
 use serde::{Deserialize, Serialize};
 
 use crate::repository::Repository;
-use crate::{Error, Result, languages};
+use crate::{Error, Result, language};
 
 pub use git::{public_url, repository_name};
 pub use intake::{Intake, TopFolder};
@@ -68,7 +68,7 @@ pub fn read_directory(root: &Path, options: &ReadOptions) -> Result<Repository> 
     let mut candidates = meet(&canonical, &mut intake);
     // In the order of their claim on the budget, so that what cannot be kept is told early.
     candidates.sort_by(|a, b| {
-        let key = |candidate: &Candidate| languages::of_path(&candidate.path).is_none();
+        let key = |candidate: &Candidate| language::of_path(&candidate.path).is_none();
         (key(a), &a.path).cmp(&(key(b), &b.path))
     });
     for candidate in candidates {

@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
-use recon_graph::{Intake, ReadOptions, Repository, TopFolder};
+use crate::{Intake, ReadOptions, Repository, TopFolder};
 use recon_schema::graph::RepositoryRef;
 
 use super::bounded::{Bounded, Counted, exceeded};
@@ -38,7 +38,7 @@ pub(crate) fn compression(path: &Path) -> io::Result<Compression> {
 }
 
 /// The content of a file, decompressed where it is compressed, within limits.
-pub(crate) fn open(path: &Path, limits: &SourceOptions) -> io::Result<Box<dyn Read>> {
+pub fn open(path: &Path, limits: &SourceOptions) -> io::Result<Box<dyn Read>> {
     let compression = compression(path)?;
     let (input, consumed) = Counted::new(BufReader::with_capacity(1 << 16, File::open(path)?));
     Ok(match compression {

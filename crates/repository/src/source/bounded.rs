@@ -40,7 +40,7 @@ impl<R: Read> Read for Counted<R> {
 pub(crate) struct Exceeded(pub(crate) String);
 
 /// Whether `error` says that a limit was exceeded, and which.
-pub(crate) fn exceeded(error: &io::Error) -> Option<String> {
+pub fn exceeded(error: &io::Error) -> Option<String> {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()).map(|Exceeded(reason)| reason.clone())
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
-use recon_graph::{Intake, ReadOptions, Repository, TopFolder, public_url, repository_name};
+use crate::{Intake, ReadOptions, Repository, TopFolder, public_url, repository_name};
 use recon_schema::graph::{RepositoryRef, SkipReason};
 
 use super::tar::link_message;

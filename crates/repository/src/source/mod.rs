@@ -18,13 +18,13 @@ mod zip;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use recon_graph::{ReadOptions, Repository, read_directory};
+use crate::{ReadOptions, Repository, read_directory};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-pub(crate) use archive::open as open_stream;
-pub(crate) use bounded::exceeded;
+pub use archive::open as open_stream;
+pub use bounded::exceeded;
 
 /// What an archive or a history may cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ impl Source {
     /// readable source file. Faults of single files are diagnostics of the repository.
     pub fn read(&self, read: &ReadOptions, limits: &SourceOptions) -> Result<Repository> {
         let repository = match self {
-            Self::Directory(path) => return Ok(read_directory(path, read)?),
+            Self::Directory(path) => return read_directory(path, read),
             Self::Git { path, revision } => git::read(path, revision, read, limits)?,
             Self::Archive(path) => archive::read(path, read, limits)?,
         };
@@ -111,7 +111,7 @@ impl fmt::Display for Source {
 }
 
 /// The name of a file without the endings of archives.
-pub(crate) fn stem(path: &Path) -> String {
+pub fn stem(path: &Path) -> String {
     let name = path.file_name().map_or_else(|| "repository".into(), |name| name.to_string_lossy().into_owned());
     const ENDINGS: [&str; 13] = [
         ".tar.gz", ".tar.zst", ".tgz", ".tzst", ".tar", ".zip", ".crate", ".whl", ".git", ".parquet", ".gz", ".zst",

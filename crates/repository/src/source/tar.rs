@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 
 use ::tar::{EntryType, Header};
-use recon_graph::Intake;
+use crate::Intake;
 use recon_schema::graph::SkipReason;
 
 use super::SourceOptions;

@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 
 use ::zip::ZipArchive;
 use ::zip::result::ZipError;
-use recon_graph::Intake;
+use crate::Intake;
 use recon_schema::graph::SkipReason;
 
 use super::SourceOptions;

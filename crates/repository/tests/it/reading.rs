@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use recon_graph::{Error, ReadOptions, Repository, read_directory};
+use recon_repository::{Error, ReadOptions, Repository, read_directory};
 use recon_schema::graph::SkipReason;
 
 fn write(root: &Path, path: &str, content: impl AsRef<[u8]>) {
@@ -128,10 +128,10 @@ fn results_of_the_program_are_no_part_of_the_repository() {
         read.files.into_keys().collect::<Vec<_>>()
     };
     assert_eq!(names(), ["a.py", "out/a/export/config.py", "out/notes.py"]);
-    write(root.path(), &format!("out/a/{}", recon_graph::RESULTS_MARK), "");
+    write(root.path(), &format!("out/a/{}", recon_repository::RESULTS_MARK), "");
     assert_eq!(names(), ["a.py", "out/notes.py"]);
     // What is asked for by name is read, whatever it is.
-    write(root.path(), recon_graph::RESULTS_MARK, "");
+    write(root.path(), recon_repository::RESULTS_MARK, "");
     assert_eq!(names(), ["a.py", "out/notes.py"]);
 }
 
@@ -175,13 +175,17 @@ fn the_reference_tells_origin_commit_and_licence_but_no_local_path() {
 }
 
 #[test]
-fn held_out_files_leave_no_trace_but_a_missing_import() {
-    let mut repository = Repository::from_files(
-        "r",
-        [("a.py", "import pkg.b\n"), ("pkg/__init__.py", "x = 1\n"), ("pkg/b.py", "x = 1\n")],
-    );
-    assert_eq!(repository.remove(|path| path.ends_with("b.py")), ["pkg/b.py"]);
+fn a_file_nothing_is_trained_on_stays_what_it_is() {
+    let mut repository =
+        Repository::from_files("r", [("a.py", "import pkg.b\n"), ("pkg/__init__.py", "x = 1\n"), ("pkg/b.py", "x = 1\n")]);
+    repository.untrain("pkg/b.py", SkipReason::HeldOut);
+    repository.untrain("pkg/b.py", SkipReason::Generated);
+    repository.untrain("nowhere.py", SkipReason::HeldOut);
+    assert_eq!(repository.untrained, [("pkg/b.py".to_owned(), SkipReason::HeldOut)].into());
+    assert_eq!(repository.kept().map(|(path, _)| path).collect::<Vec<_>>(), ["a.py", "pkg/__init__.py"]);
+    assert!(repository.content("pkg/b.py").is_none(), "no document holds it");
     let graph = recon_graph::build(&repository);
-    assert!(graph.file("pkg/b.py").is_none());
-    assert_eq!(graph.unresolved[0].name, "pkg.b");
+    assert_eq!(graph.file("pkg/b.py").unwrap().skipped, Some(SkipReason::HeldOut));
+    assert!(graph.edges.iter().any(|edge| edge.to == "pkg/b.py"), "and imports of it still lead there");
+    assert_eq!(graph.order, ["pkg/__init__.py", "a.py"]);
 }

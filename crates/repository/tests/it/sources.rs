@@ -5,8 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use crate::fixture::{self, Git, gzip, tar_of, zip_of, zstd};
-use recon_corpus::{Error, Source, SourceOptions};
-use recon_graph::{ReadOptions, Repository};
+use recon_repository::{Error, Source, SourceOptions};
+use recon_repository::{ReadOptions, Repository};
 use recon_schema::graph::SkipReason;
 
 const FILES: &[(&str, &str)] = &[
@@ -275,7 +275,7 @@ fn archives_that_break_off_or_are_none_are_named_in_one_line() {
         assert!(!error.to_string().contains('\n') && error.to_string().contains(name), "{name}: {error}");
     }
     let error = read(&work.path().join("nowhere")).unwrap_err();
-    assert!(matches!(error, Error::Repository(recon_graph::Error::Open { .. })), "{error}");
+    assert!(matches!(error, Error::Open { .. }), "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use recon_schema::graph::RepoGraph;
 
 use super::words::{Bounded, code, list};
 use super::{Place, purpose, signature, top_level};
-use crate::escape::visible;
+use recon_repository::line::visible;
 
 /// Bound of a file's hint, in characters.
 const FILE_CHARS: usize = 6_000;

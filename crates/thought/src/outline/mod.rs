@@ -69,7 +69,7 @@ pub fn signatures(graph: &RepoGraph, path: &str) -> Vec<String> {
 
 /// A symbol's signature as it is quoted.
 fn signature(symbol: &Symbol) -> String {
-    crate::escape::visible(&symbol.signature).into_owned()
+    recon_repository::line::visible(&symbol.signature).into_owned()
 }
 
 /// One file of a graph with its neighbours.

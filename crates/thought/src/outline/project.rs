@@ -6,8 +6,8 @@ use recon_schema::graph::{FileNode, RepoGraph, UnresolvedClass};
 
 use super::words::{Bounded, code, count, list};
 use super::{Detail, Place, package_of, purpose, signature, top_level};
-use crate::escape::visible;
-use crate::paths;
+use recon_repository::line::visible;
+use recon_repository::paths;
 
 /// Names shown in one list.
 const LIST: usize = 8;

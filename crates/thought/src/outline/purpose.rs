@@ -3,8 +3,8 @@
 use recon_schema::graph::{FileNode, RepoGraph};
 
 use super::words;
-use crate::escape::visible;
-use crate::paths;
+use recon_repository::line::visible;
+use recon_repository::paths;
 
 /// A clause without its full stop. `run` cuts documentation as a thought must.
 pub(super) fn purpose(graph: &RepoGraph, file: &FileNode, run: bool) -> String {

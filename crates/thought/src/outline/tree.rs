@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use recon_schema::graph::RepoGraph;
 
-use crate::escape::visible;
+use recon_repository::line::visible;
 
 /// The bound where the caller gives none, in characters.
 const TREE_CHARS: usize = 4_000;

@@ -1,7 +1,7 @@
 //! Sentences out of lists and names.
 
-use crate::escape::visible;
-use crate::syntax;
+pub(super) use recon_repository::line::count;
+use recon_repository::line::{self, visible};
 
 /// A name as code.
 pub(super) fn code(name: &str) -> String {
@@ -20,11 +20,6 @@ pub(super) fn list<T: AsRef<str>>(items: &[T], most: usize) -> String {
     }
 }
 
-/// `1 file`, `2 files`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
 /// The words of an identifier: `http_client` and `HttpClient` are `http client`.
 pub(super) fn split(identifier: &str) -> String {
     let mut words = String::new();
@@ -40,7 +35,7 @@ pub(super) fn split(identifier: &str) -> String {
         }
         before = c;
     }
-    syntax::collapse(&words)
+    line::collapse(&words)
 }
 
 /// A documentation sentence for a thought: cut at a word before it repeats a long run of the file.
@@ -111,7 +106,7 @@ impl Bounded {
         }
         self.text.push_str(separator);
         self.left -= separator.len();
-        let text = syntax::clip(text, self.left);
+        let text = line::clip(text, self.left);
         self.left -= text.chars().count();
         self.text.push_str(&text);
     }
