@@ -10,10 +10,11 @@ pub mod contamination;
 pub mod corpus;
 pub mod duplicates;
 pub mod rows;
-
+mod store;
 mod words;
 
-pub use corpus::{CorpusOptions, CorpusReport, Grouping, Settings, Shard};
+pub use corpus::{CorpusOptions, CorpusReport, Grouping, Input, Settings, gather};
+pub use store::{Entry, Store, shard_name, shard_of};
 
 use std::path::PathBuf;
 
@@ -83,15 +84,19 @@ pub enum Error {
         /// The first fault of that rule.
         example: String,
     },
-    /// The second pass met another corpus than the first.
-    #[error("the corpus changed while it was read, at repository {repository}")]
-    Changed {
-        /// Its name.
-        repository: String,
-    },
     /// A record could not be written.
     #[error(transparent)]
     Record(#[from] recon_schema::Error),
+    /// An option has no meaning.
+    #[error("`corpus.{name} = {value}`: expected {expected}")]
+    Option {
+        /// Its name.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What can be meant.
+        expected: &'static str,
+    },
     /// A folder that holds neither shards nor repositories.
     #[error("{} holds neither shards (.jsonl, .jsonl.gz, .jsonl.zst, .parquet) nor repositories", path.display())]
     EmptyCorpus {

@@ -148,25 +148,33 @@ impl JsonLines {
 
 /// Reads records written by [`write_json_lines`]; plain JSON Lines are read too.
 pub fn read_json_lines<T: DeserializeOwned>(path: &Path, schema: &'static str) -> Result<Vec<T>> {
-    let fail = |source| Error::Read { path: path.into(), source };
-    let file = File::open(path).map_err(fail)?;
-    let mut reader = BufReader::new(file);
+    each_json_line(path, schema)?.collect()
+}
+
+/// As [`read_json_lines`], one record at a time: memory holds one, however many there are.
+pub fn each_json_line<T: DeserializeOwned>(
+    path: &Path,
+    schema: &'static str,
+) -> Result<impl Iterator<Item = Result<T>> + use<T>> {
+    let path = path.to_path_buf();
+    let fail = |source| Error::Read { path: path.clone(), source };
+    let mut reader = BufReader::new(File::open(&path).map_err(fail)?);
     let compressed = reader.fill_buf().map_err(fail)?.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
     let lines: Box<dyn BufRead> = if compressed {
         Box::new(BufReader::new(zstd::Decoder::with_buffer(reader).map_err(fail)?))
     } else {
         Box::new(reader)
     };
-    let mut records = Vec::new();
-    for (at, line) in lines.split(b'\n').enumerate() {
-        let line = line.map_err(fail)?;
-        if line.is_empty() {
-            continue;
-        }
-        let malformed = |source| Error::Malformed { path: path.into(), schema, line: at + 1, source };
-        records.push(serde_json::from_slice(&line).map_err(malformed)?);
-    }
-    Ok(records)
+    let lines = lines.split(b'\n').enumerate();
+    Ok(lines.filter(|(_, line)| !line.as_ref().is_ok_and(Vec::is_empty)).map(move |(at, line)| {
+        let line = line.map_err(|source| Error::Read { path: path.clone(), source })?;
+        serde_json::from_slice(&line).map_err(|source| Error::Malformed {
+            path: path.clone(),
+            schema,
+            line: at + 1,
+            source,
+        })
+    }))
 }
 
 /// Digest and size of an existing file, read in blocks.

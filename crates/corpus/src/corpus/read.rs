@@ -9,15 +9,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use recon_graph::{Intake, Repository, TopFolder};
+use recon_repository::source::stem;
+use recon_repository::{Intake, Repository, Source, TopFolder};
 use recon_schema::graph::RepositoryRef;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Grouping, Settings};
+use super::{Grouping, Input, Settings};
 use crate::rows::regroup::{Group, Parts, Spill, Spilled};
 use crate::rows::{self, Fault, Row, RowOptions, Rows};
-use crate::source::stem;
-use crate::{Error, Result, Source};
+use crate::{Error, Result};
 
 /// The rule that refuses a repository without a source file.
 pub(super) const NO_SOURCE: &str = "no_source";
@@ -55,6 +55,8 @@ pub(super) struct Faults {
 /// A corpus that can be read more than once.
 pub(super) struct Corpus<'a> {
     settings: &'a Settings<'a>,
+    /// A repository that is there already.
+    one: Option<Box<Repository>>,
     sources: Vec<Source>,
     rows: RowsOf,
     /// Rows met while they were regrouped.
@@ -70,12 +72,20 @@ enum RowsOf {
 
 impl<'a> Corpus<'a> {
     /// Looks at every path; rows that must be regrouped are, into `spill`.
-    pub(super) fn open(paths: &[PathBuf], settings: &'a Settings<'a>, spill: &Path) -> Result<Self> {
+    pub(super) fn open(input: Input, settings: &'a Settings<'a>, spill: &Path) -> Result<Self> {
         let (mut sources, mut shards) = (Vec::new(), Vec::new());
-        for path in paths {
+        let (one, paths) = match input {
+            Input::One(repository) => (Some(repository), Vec::new()),
+            Input::Many(paths) => (None, paths),
+        };
+        for path in &paths {
             locate(path, &mut sources, &mut shards)?;
         }
-        sources.retain(|source| settings.shard.holds(&stem(source.path())));
+        // What is named twice is met once.
+        let mut met = HashSet::new();
+        let mut is_new = |path: &Path| met.insert(path.canonicalize().unwrap_or_else(|_| path.into()));
+        sources.retain(|source| is_new(Path::new(&source.to_string())));
+        shards.retain(|shard| is_new(shard.path()));
         // Columns are the user's to name: a shard without them is told before anything is read.
         for shard in &shards {
             if matches!(shard, rows::Shard::Parquet(_)) {
@@ -89,7 +99,7 @@ impl<'a> Corpus<'a> {
             }
             _ => RowsOf::Shards(shards),
         };
-        Ok(Self { settings, sources, rows, tally })
+        Ok(Self { settings, one, sources, rows, tally })
     }
 
     /// What regrouping met.
@@ -103,7 +113,13 @@ impl<'a> Corpus<'a> {
             RowsOf::Shards(shards) => Reading::Shards(Together::new(shards, self.settings)),
             RowsOf::Regrouped(spilled) => Reading::Parts { parts: spilled.read(), ready: Vec::new() },
         };
-        Ok(Stream { settings: self.settings, sources: self.sources.iter(), rows, faults: RefCell::default() })
+        Ok(Stream {
+            settings: self.settings,
+            one: self.one.clone(),
+            sources: self.sources.iter(),
+            rows,
+            faults: RefCell::default(),
+        })
     }
 }
 
@@ -154,8 +170,7 @@ fn regroup(shards: &[rows::Shard], settings: &Settings<'_>, spill: &Path, tally:
             tally.total += 1;
             match row {
                 Err(fault) => tally.add(&fault),
-                Ok(row) if settings.shard.holds(&row.repository) => spill.push(&row)?,
-                Ok(_) => {}
+                Ok(row) => spill.push(&row)?,
             }
         }
     }
@@ -186,11 +201,12 @@ impl Item {
             Self::Source(source) => source,
         };
         source.read(settings.read, settings.source).map_err(|error| {
+            use recon_repository::Error::{Archive, Git, NoSource, Revision, TooMuch, UnknownKind};
             let rule = match &error {
-                Error::TooMuch { .. } => "too_much",
-                Error::Archive { .. } | Error::UnknownKind { .. } => "archive_damaged",
-                Error::Git { .. } | Error::Revision { .. } => "git_damaged",
-                Error::Repository(recon_graph::Error::NoSource { .. }) => NO_SOURCE,
+                TooMuch { .. } => "too_much",
+                Archive { .. } | UnknownKind { .. } => "archive_damaged",
+                Git { .. } | Revision { .. } => "git_damaged",
+                NoSource { .. } => NO_SOURCE,
                 _ => "unreadable",
             };
             Fault { rule, place: stem(source.path()), message: error.to_string() }
@@ -201,6 +217,7 @@ impl Item {
 /// One pass over a corpus.
 pub(super) struct Stream<'c> {
     settings: &'c Settings<'c>,
+    one: Option<Box<Repository>>,
     sources: std::slice::Iter<'c, Source>,
     rows: Reading<'c>,
     faults: RefCell<Faults>,
@@ -224,6 +241,9 @@ impl Stream<'_> {
     }
 
     fn next(&mut self) -> Result<Option<Item>> {
+        if let Some(repository) = self.one.take() {
+            return Ok(Some(Item::Ready(repository)));
+        }
         if let Some(source) = self.sources.next() {
             return Ok(Some(Item::Source(source.clone())));
         }
@@ -350,7 +370,6 @@ impl<'c> Together<'c> {
                     faults.rows.total += 1;
                     match row {
                         Err(fault) => faults.rows.add(&fault),
-                        Ok(row) if !self.settings.shard.holds(&row.repository) => {}
                         Ok(row) if self.ended.contains(&xxh3_64(row.repository.as_bytes())) => {
                             let message =
                                 "stands apart from its repository (corpus.grouping = \"regroup\" brings it there)";

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use recon_repository::Repository;
+use recon_repository::clean::{CleanReport, DroppedFile, RedactedFile};
 use serde::{Deserialize, Serialize};
 
 use super::read::{Corpus, Faults, NO_SOURCE};
-use crate::clean::{CleanReport, DroppedFile, RedactedFile};
 use crate::{Error, Result};
 
 /// Files and their bytes.
@@ -63,16 +63,30 @@ impl RepositoryAccount {
     pub(super) fn of(repository: &Repository, report: CleanReport, met: Count) -> Self {
         let CleanReport { refused, dropped, redacted } = report;
         let mut unread: BTreeMap<String, u64> = BTreeMap::new();
-        for (path, file) in &repository.skipped {
-            if dropped.binary_search_by(|it| it.path.as_str().cmp(path)).is_err() {
-                *unread.entry(file.reason.name().into()).or_default() += 1;
-            }
+        for file in repository.skipped.values() {
+            *unread.entry(file.reason.name().into()).or_default() += 1;
         }
-        let bytes = repository.files.values().map(|text| text.len() as u64).sum();
-        let whole = Count { files: repository.files.len() as u64, bytes };
-        let kept = if refused.is_some() { Count::default() } else { whole };
+        let mut kept = Count::default();
+        repository.kept().for_each(|(_, text)| kept.add(Count { files: 1, bytes: text.len() as u64 }));
+        if refused.is_some() {
+            kept = Count::default();
+        }
         let (name, licence) = (repository.reference.name.clone(), repository.reference.licence.clone());
         Self { name, licence, refused, met, kept, unread, dropped, redacted }
+    }
+
+    /// Takes the repository out as a whole.
+    pub(super) fn refuse(&mut self, rule: &str) {
+        self.refused = Some(rule.into());
+        self.kept = Count::default();
+    }
+
+    /// Takes one kept file out.
+    pub(super) fn drop_file(&mut self, file: DroppedFile) {
+        self.kept.files -= 1;
+        self.kept.bytes -= file.bytes;
+        let at = self.dropped.partition_point(|it| it.path < file.path);
+        self.dropped.insert(at, file);
     }
 
     /// Files that are kept by the rules for files, but not by those for repositories.

@@ -58,7 +58,8 @@ pub struct Fingerprint {
 
 /// Fingerprints of the kept files of a repository, in path order.
 pub fn fingerprints(repository: &Repository) -> Vec<Fingerprint> {
-    repository.files.par_iter().map(|(_, text)| Fingerprint::of(text)).collect()
+    let kept: Vec<&str> = repository.kept().map(|(_, text)| text).collect();
+    kept.into_par_iter().map(Fingerprint::of).collect()
 }
 
 impl Fingerprint {
