@@ -13,7 +13,9 @@ pub mod rows;
 mod store;
 mod words;
 
-pub use corpus::{CorpusOptions, CorpusReport, Grouping, Input, Settings, gather};
+pub use corpus::{
+    ACCOUNTS, CorpusOptions, CorpusReport, Grouping, Input, NO_SOURCE, RepositoryAccount, Settings, gather,
+};
 pub use store::{Entry, Store, shard_name, shard_of};
 
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use recon_schema::Sha256;
-use recon_schema::graph::{Confidence, Diagnostic, Edge, FileNode, RepoGraph, SCHEMA, Unresolved};
+use recon_schema::graph::{Confidence, Diagnostic, Edge, FileNode, RepoGraph, SCHEMA, SkipReason, Unresolved};
 
 use crate::languages::{self, Link, ReadFile, Resolution};
 use crate::order;
@@ -128,6 +128,19 @@ fn nodes(repository: &Repository, sources: &[(&str, &str)], mut parsed: BTreeMap
     let mut files: Vec<FileNode> = read.chain(skipped).collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files
+}
+
+/// Marks more files of a graph as untrained: nothing of them is quoted, they leave the order, and what imports mean stays.
+///
+/// The result is the graph that [`build`] gives of the repository with these marks.
+pub fn withhold(graph: &mut RepoGraph, untrained: &BTreeMap<String, SkipReason>) {
+    for node in graph.files.iter_mut().filter(|node| node.skipped.is_none()) {
+        if let Some(reason) = untrained.get(&node.path) {
+            node.skipped = Some(*reason);
+            (node.doc, node.symbols) = (String::new(), Vec::new());
+        }
+    }
+    (graph.order, graph.cycles) = development_order(&graph.files, &graph.edges);
 }
 
 /// The order of the files that are not skipped, and their cycles.

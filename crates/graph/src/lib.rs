@@ -14,7 +14,7 @@ mod order;
 pub mod output;
 mod syntax;
 
-pub use assemble::build;
+pub use assemble::{build, withhold};
 // What the languages' modules read.
 use recon_repository as repository;
 use recon_repository::paths;

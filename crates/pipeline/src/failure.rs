@@ -1,9 +1,8 @@
-//! Whose fault it was: exit 2 for what the user got wrong, 1 for what failed.
+//! Whose fault it was: the user's, who can mend it, or the machine's and the program's.
 //!
-//! Every error ends as one line on stderr, and one `hint:` line where one helps.
+//! Every error ends as one line, and one `hint:` line where one helps.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::{fmt, io};
 
 /// A run that did not succeed.
@@ -48,6 +47,11 @@ impl Failure {
         Self { error: error.into(), hint: None, fault: Fault::Run }
     }
 
+    /// The run failed, in these words.
+    pub fn run_because(message: impl fmt::Display) -> Self {
+        Self::run(anyhow::anyhow!("{message}"))
+    }
+
     /// The file system did not do what was asked of it: `failed` says what, in words that go before the path.
     pub fn of_file(failed: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
         move |error| Self::run(anyhow::Error::new(error).context(format!("{failed} {}", path.display())))
@@ -60,19 +64,11 @@ impl Failure {
         self
     }
 
-    /// Prints the failure to stderr and gives its exit code.
-    pub fn report(&self) -> ExitCode {
-        let message = self.message();
-        eprintln!("error: {message}");
+    /// What to do about it, where that is known.
+    pub fn advice(&self) -> Option<&str> {
         // Memory runs out anywhere below, so what to change is said here.
-        let full = message.contains("CUDA_ERROR_OUT_OF_MEMORY").then_some(GPU_IS_FULL);
-        if let Some(hint) = self.hint.as_deref().or(full) {
-            eprintln!("hint: {hint}");
-        }
-        match self.fault {
-            Fault::Input => ExitCode::from(2),
-            Fault::Run => ExitCode::from(1),
-        }
+        let full = || self.message().contains("CUDA_ERROR_OUT_OF_MEMORY").then_some(GPU_IS_FULL);
+        self.hint.as_deref().or_else(full)
     }
 
     /// The error and its causes on one line; a cause that repeats what was said is left out.
@@ -88,7 +84,8 @@ impl Failure {
                 message = format!("{message}: {text}");
             }
         }
-        message
+        // Names of files and repositories are content: nothing in them moves the cursor.
+        recon_repository::line::visible(&message).into_owned()
     }
 }
 
@@ -103,6 +100,46 @@ impl From<recon_schema::Error> for Failure {
         match error {
             // A record that cannot be read was named by the user; one that cannot be written was not.
             recon_schema::Error::Write { .. } => Self::run(error),
+            _ => Self::input(error),
+        }
+    }
+}
+
+impl From<recon_corpus::Error> for Failure {
+    /// A disk that refuses and a corpus with too many faults fail the run, the rest is in what was named.
+    fn from(error: recon_corpus::Error) -> Self {
+        use recon_corpus::Error::{Columns, Record, TooManyFaults, Write};
+        match error {
+            Record(error) => error.into(),
+            Write { .. } => Self::run(error),
+            TooManyFaults { .. } => Self::run(error).hint("raise `corpus.max_skipped_fraction`, or mend the corpus"),
+            Columns { .. } => Self::input(error).hint("set `corpus.columns`: plain, stack_v1, stack_v2 or named"),
+            _ => Self::input(error),
+        }
+    }
+}
+
+impl From<recon_train::Error> for Failure {
+    fn from(error: recon_train::Error) -> Self {
+        use recon_train::Error::{
+            Checkpoint, Data, Incomplete, Mismatch, Model, NothingTrained, Occupied, Option, Read,
+        };
+        match error {
+            Checkpoint(error) => error.into(),
+            Option { .. } | Occupied { .. } | Mismatch { .. } | Incomplete { .. } | NothingTrained { .. } => {
+                Self::input(error)
+            }
+            Data(_) | Model(_) | Read { .. } => Self::input(error),
+            _ => Self::run(error),
+        }
+    }
+}
+
+impl From<recon_checkpoint::Error> for Failure {
+    /// What could not be written is the machine's fault; what could not be read was named by the user.
+    fn from(error: recon_checkpoint::Error) -> Self {
+        match error {
+            recon_checkpoint::Error::Write { .. } => Self::run(error),
             _ => Self::input(error),
         }
     }

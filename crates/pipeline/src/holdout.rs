@@ -1,141 +1,156 @@
-//! The repository a run works on: read once, its held-out files taken out, its graphs built.
+//! What is kept out of training, to measure models on: files of every repository, and whole repositories.
+//!
+//! A choice depends on names, the repository's graph and the seed, never on what else is in the set.
 
 use std::collections::BTreeSet;
 
-use recon_corpus::{CleanReport, clean};
 use recon_eval::HeldOutFile;
-use recon_graph::{Repository, build};
 use recon_lm::RandomKey;
-use recon_schema::Sha256;
-use recon_schema::graph::RepoGraph;
+use recon_repository::Repository;
+use recon_schema::graph::{RepoGraph, SkipReason};
+use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, HoldoutOptions};
 use crate::failure::{Failure, Outcome};
 
-/// A repository, divided into what is trained on and what is measured.
-pub struct Prepared {
-    /// The graph of everything read.
-    pub whole: RepoGraph,
-    /// The repository without its held-out files.
-    pub repository: Repository,
-    /// Its graph.
-    pub graph: RepoGraph,
-    /// The files kept out.
-    pub held_out: Vec<HeldOutFile>,
-    /// Digest over every path and text read.
-    pub sha256: Sha256,
-    /// What cleaning dropped and replaced.
-    pub cleaned: CleanReport,
+/// What is kept out of every training document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HoldoutOptions {
+    /// How many files of each repository. Files that no other file imports are taken first, so that the rest stays whole.
+    pub files: usize,
+    /// Share of the repositories that are kept out as a whole; of a single one, none.
+    pub repositories: f64,
+    /// Which ones, among those as good.
+    pub seed: u64,
 }
 
-/// Reads the configured repository and divides it.
-pub fn prepare(config: &Config) -> Outcome<Prepared> {
-    let (repository, cleaned) = read(config)?;
-    let whole = build(&repository);
-    Ok(divide(repository, whole, cleaned, &config.holdout))
-}
-
-/// Reads and cleans the configured repository; one that is missing, holds no source or is
-/// refused is the user's fault.
-pub fn read(config: &Config) -> Outcome<(Repository, CleanReport)> {
-    let source = config.repository()?;
-    let mut repository = source.read(&config.read, &config.source).map_err(Failure::input)?;
-    let report = clean(&mut repository, &config.clean);
-    if let Some(rule) = &report.refused {
-        let licence = repository.reference.licence.as_deref().unwrap_or("not known");
-        return Err(Failure::input_because(format!("{source} is refused: {rule} (its licence: {licence})"))
-            .hint("see `clean.licences`"));
+impl Default for HoldoutOptions {
+    fn default() -> Self {
+        Self { files: 2, repositories: 0.0, seed: 0 }
     }
-    if !repository.has_source() {
-        let dropped = report.dropped.len();
-        return Err(Failure::input_because(format!("{source}: cleaning dropped all source files ({dropped} files)"))
-            .hint("the `diagnostics` of `recon graph` with rules switched off under `clean` name the rules"));
+}
+
+impl HoldoutOptions {
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// Where the share is no share, or leaves nothing.
+    pub fn validate(&self) -> Outcome {
+        if (0.0..1.0).contains(&self.repositories) {
+            return Ok(());
+        }
+        let message = format!("`holdout.repositories = {}`: expected a share from 0 to below 1", self.repositories);
+        Err(Failure::input_because(message))
     }
-    Ok((repository, report))
 }
 
-fn divide(mut repository: Repository, whole: RepoGraph, cleaned: CleanReport, options: &HoldoutOptions) -> Prepared {
-    let sha256 = digest(&repository);
-    let chosen = choose(&whole, options);
-    let held_out = chosen.iter().map(|path| HeldOutFile {
-        repository: whole.repository.name.clone(),
-        path: path.clone(),
-        text: repository.files[path].clone(),
-    });
-    let held_out: Vec<HeldOutFile> = held_out.collect();
-    repository.remove(|path| chosen.contains(path));
-    let graph = build(&repository);
-    Prepared { whole, repository, graph, held_out, sha256, cleaned }
+/// Marks what is held out of one repository, in it and in its graph, and gives those files.
+pub(crate) fn divide(
+    repository: &mut Repository,
+    graph: &mut RepoGraph,
+    options: &HoldoutOptions,
+    set_of_one: bool,
+) -> Vec<HeldOutFile> {
+    let whole = !set_of_one && is_held_out(&graph.repository.name, options);
+    let chosen = if whole { sources(graph) } else { choose(graph, options) };
+    let mut held_out = Vec::new();
+    for path in &chosen {
+        repository.untrain(path, SkipReason::HeldOut);
+        let (repository, text) = (graph.repository.name.clone(), repository.files[path].clone());
+        held_out.push(HeldOutFile { repository, path: path.clone(), text });
+    }
+    if whole {
+        let rest: Vec<String> = repository.kept().map(|(path, _)| path.to_owned()).collect();
+        rest.iter().for_each(|path| repository.untrain(path, SkipReason::HeldOut));
+    }
+    recon_graph::withhold(graph, &repository.untrained);
+    held_out
 }
 
-/// Over everything that decides what follows: name, commit, each file's path and text, and the
-/// digest of its original where spans of it were replaced.
-fn digest(repository: &Repository) -> Sha256 {
-    let reference = serde_json::to_vec(&repository.reference).expect("a reference has string keys");
-    let texts = repository.files.iter().flat_map(|(path, text)| [path.as_bytes(), text.as_bytes()]);
-    let originals = repository.redacted.values().map(|original| original.sha256.as_bytes().as_slice());
-    Sha256::of_fields(std::iter::once(reference.as_slice()).chain(texts).chain(originals))
+fn sources(graph: &RepoGraph) -> BTreeSet<String> {
+    let source = graph.files.iter().filter(|node| node.skipped.is_none() && node.language.is_some());
+    source.map(|node| node.path.clone()).collect()
+}
+
+fn key(repository: &str, file: &str, options: &HoldoutOptions) -> u64 {
+    let (repository, file) = (repository.to_owned(), file.to_owned());
+    RandomKey { seed: options.seed, repository, file, step: 0, round: 0, candidate: 0 }.stream().bits(0)
+}
+
+/// Whether the repository of this name is kept out as a whole.
+fn is_held_out(name: &str, options: &HoldoutOptions) -> bool {
+    (key(name, "", options) >> 11) as f64 / (1_u64 << 53) as f64 < options.repositories
 }
 
 /// Source files to keep out: those that nothing imports first, then by keyed hash. At least half
 /// of the source files stay.
 fn choose(graph: &RepoGraph, options: &HoldoutOptions) -> BTreeSet<String> {
     let imported: BTreeSet<&str> = graph.edges.iter().map(|edge| edge.to.as_str()).collect();
-    let source = graph.files.iter().filter(|node| node.skipped.is_none() && node.language.is_some());
-    let mut ranked: Vec<(bool, u64, &str)> = source
-        .map(|node| {
-            let key = RandomKey {
-                seed: options.seed,
-                repository: graph.repository.name.clone(),
-                file: node.path.clone(),
-                step: 0,
-                round: 0,
-                candidate: 0,
-            };
-            (imported.contains(node.path.as_str()), key.stream().bits(0), node.path.as_str())
-        })
-        .collect();
+    let name = &graph.repository.name;
+    let sources = sources(graph);
+    let rank = |path: &String| (imported.contains(path.as_str()), key(name, path, options), path.clone());
+    let mut ranked: Vec<(bool, u64, String)> = sources.iter().map(rank).collect();
     ranked.sort_unstable();
     let most = options.files.min(ranked.len() / 2);
-    ranked.into_iter().take(most).map(|(_, _, path)| path.to_string()).collect()
+    ranked.into_iter().take(most).map(|(_, _, path)| path).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use recon_graph::build;
+
     use super::*;
 
-    fn shop() -> Repository {
+    fn shop(name: &str) -> Repository {
         Repository::from_files(
-            "shop",
+            name,
             [
                 ("money.py", "x = 1\n"),
                 ("cart.py", "import money\n"),
                 ("app.py", "import cart\n"),
                 ("demo.py", "import cart\n"),
+                ("README.md", "# Shop\n"),
             ],
         )
     }
 
-    fn held_out(files: usize, seed: u64) -> Vec<String> {
-        let repository = shop();
-        let whole = build(&repository);
-        let prepared = divide(repository, whole, CleanReport::default(), &HoldoutOptions { files, seed });
-        for file in &prepared.held_out {
-            assert!(!prepared.repository.files.contains_key(&file.path));
-            assert!(prepared.graph.file(&file.path).is_none() && prepared.whole.file(&file.path).is_some());
+    fn held_out(name: &str, options: &HoldoutOptions, set_of_one: bool) -> Vec<String> {
+        let mut repository = shop(name);
+        let mut graph = build(&repository);
+        let held_out = divide(&mut repository, &mut graph, options, set_of_one);
+        for file in &held_out {
+            assert!(repository.content(&file.path).is_none() && !graph.order.contains(&file.path));
+            assert_eq!(graph.file(&file.path).unwrap().skipped, Some(SkipReason::HeldOut));
         }
-        prepared.held_out.into_iter().map(|file| file.path).collect()
+        assert_eq!(graph, build(&repository), "the graph is that of the repository as it is marked now");
+        held_out.into_iter().map(|file| file.path).collect()
+    }
+
+    fn files(files: usize) -> HoldoutOptions {
+        HoldoutOptions { files, ..HoldoutOptions::default() }
     }
 
     #[test]
     fn files_that_nothing_imports_are_held_out_first() {
-        assert_eq!(held_out(2, 0), ["app.py", "demo.py"]);
-        assert!(held_out(1, 0) == held_out(1, 0));
+        assert_eq!(held_out("shop", &files(2), true), ["app.py", "demo.py"]);
+        assert_eq!(held_out("shop", &files(1), true), held_out("shop", &files(1), true));
     }
 
     #[test]
     fn at_least_half_of_the_files_stay() {
-        assert_eq!(held_out(100, 0).len(), 2);
-        assert_eq!(held_out(0, 0), Vec::<String>::new());
+        assert_eq!(held_out("shop", &files(100), true).len(), 2);
+        assert_eq!(held_out("shop", &files(0), true), Vec::<String>::new());
+    }
+
+    #[test]
+    fn whole_repositories_are_held_out_by_their_names_and_never_the_only_one() {
+        let options = HoldoutOptions { files: 0, repositories: 0.3, seed: 1 };
+        let all = (0..200).filter(|at| held_out(&format!("shop{at}"), &options, false).len() == 4).count();
+        assert!((40..80).contains(&all), "{all} of 200 for a share of 0.3");
+        let alone = (0..50).filter(|at| !held_out(&format!("shop{at}"), &options, true).is_empty()).count();
+        assert_eq!(alone, 0);
+        for wrong in [f64::NAN, -0.1, 1.0, f64::INFINITY] {
+            assert!(HoldoutOptions { repositories: wrong, ..options.clone() }.validate().is_err(), "{wrong}");
+        }
     }
 }

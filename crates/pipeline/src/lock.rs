@@ -1,22 +1,40 @@
-//! One run at a time for each place of results: a second one would write between the first one's files.
+//! Places of results are taken before anything is written: a second run would write between the first one's files.
+//!
+//! A run that does everything takes its place for itself. Workers that share one take it together,
+//! and each shard, and the reading of the set, for itself.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
-use recon_graph::RESULTS_MARK;
+use recon_repository::RESULTS_MARK;
 
 use crate::failure::{Failure, Outcome};
+use crate::place::is_ours;
 
 /// A place of results that is this run's, until it is dropped or the process ends in whatever way.
 ///
 /// The locked file stays and also marks the folder as results, which are no part of a repository around them.
-pub(crate) struct Lock {
+pub struct Lock {
     _file: Option<File>,
 }
 
+/// How a place is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// For this run alone, or not at all.
+    Alone,
+    /// For this run alone, once the others have left it.
+    AloneInTurn,
+    /// Together with others that take it so.
+    Together,
+}
+
 impl Lock {
-    /// As [`Lock::take`], unless what is read lies in `directory`: it would be marked as results with it.
-    pub(crate) fn take_beside<'p>(directory: &Path, read: impl IntoIterator<Item = &'p Path>) -> Outcome<Option<Self>> {
+    /// Takes `directory` for this run alone, unless what is read lies in it: it would be marked as results with it.
+    ///
+    /// # Errors
+    /// As [`Lock::take`].
+    pub fn take_beside<'p>(directory: &Path, read: impl IntoIterator<Item = &'p Path>) -> Outcome<Option<Self>> {
         let place = directory.canonicalize();
         let inside = |path: &Path| {
             place.as_ref().is_ok_and(|place| path.canonicalize().is_ok_and(|path| path.starts_with(place)))
@@ -24,11 +42,30 @@ impl Lock {
         if read.into_iter().any(inside) { Ok(None) } else { Self::take(directory).map(Some) }
     }
 
-    /// Makes `directory` if it is not there, and takes it.
+    /// Makes `directory` if it is not there, and takes it for this run alone.
     ///
     /// # Errors
     /// Where another run has it, or something else is called like it.
-    pub(crate) fn take(directory: &Path) -> Outcome<Self> {
+    pub fn take(directory: &Path) -> Outcome<Self> {
+        Self::open(directory, Mode::Alone)
+    }
+
+    /// As [`Lock::take`], of a directory that will be a stage's: one that recon did not make is not marked.
+    pub(crate) fn take_stage(directory: &Path) -> Outcome<Self> {
+        if is_ours(directory)? { Self::take(directory) } else { Ok(Self { _file: None }) }
+    }
+
+    /// As [`Lock::take`], together with other workers.
+    pub(crate) fn take_together(directory: &Path) -> Outcome<Self> {
+        Self::open(directory, Mode::Together)
+    }
+
+    /// As [`Lock::take`], but waits for the worker that has it.
+    pub(crate) fn wait_for(directory: &Path) -> Outcome<Self> {
+        Self::open(directory, Mode::AloneInTurn)
+    }
+
+    fn open(directory: &Path, mode: Mode) -> Outcome<Self> {
         if let Some(file) = directory.ancestors().find(|path| path.is_file()) {
             let message = format!("{} is a file; expected a folder for results", file.display());
             return Err(Failure::input_because(message).hint("choose another with --out"));
@@ -42,7 +79,12 @@ impl Lock {
             Err(_) if directory.is_dir() => return Ok(Self { _file: None }),
             Err(error) => return Err(Failure::of_file("failed to make", directory)(error)),
         };
-        match file.try_lock() {
+        let taken = match mode {
+            Mode::Alone => file.try_lock(),
+            Mode::AloneInTurn => file.lock().map_err(TryLockError::Error),
+            Mode::Together => file.try_lock_shared(),
+        };
+        match taken {
             Ok(()) => Ok(Self { _file: Some(file) }),
             Err(TryLockError::WouldBlock) => {
                 let message = format!("{} is in use by another run", directory.display());

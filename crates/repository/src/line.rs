@@ -41,6 +41,15 @@ pub fn clip(text: &str, chars: usize) -> String {
     }
 }
 
+/// As much of the beginning of `text` as has at most `bytes` bytes.
+pub fn head(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let end = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= bytes).last().unwrap_or(0);
+    &text[..end]
+}
+
 /// `1 file`, `2 files`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }

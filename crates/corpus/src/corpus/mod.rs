@@ -23,6 +23,7 @@ use crate::duplicates::DuplicateOptions;
 use crate::rows::Columns;
 
 pub use gather::{ACCOUNTS, gather};
+pub use read::NO_SOURCE;
 pub use report::{CorpusReport, Count, RepositoryAccount};
 
 /// The rule that drops a file that stands earlier in the corpus.

@@ -20,7 +20,7 @@ use crate::rows::{self, Fault, Row, RowOptions, Rows};
 use crate::{Error, Result};
 
 /// The rule that refuses a repository without a source file.
-pub(super) const NO_SOURCE: &str = "no_source";
+pub const NO_SOURCE: &str = "no_source";
 
 /// How many faults of each rule there were, and the first of each in words.
 #[derive(Debug, Clone, Default)]

@@ -1,25 +1,22 @@
-//! The configuration of a run: one self-contained TOML file.
+//! The configuration of a run: what is done, with which settings.
 //!
-//! Every section belongs to the crate that reads it; what is here is only what binds them.
+//! Every section belongs to the crate that reads it; what is here is only what binds them. Where it
+//! is read from is the program's business.
 
-mod load;
+use std::path::PathBuf;
 
-use std::path::{Path, PathBuf};
-
-use clap::Args;
 use recon_agents::AgentOptions;
-use recon_corpus::{CleanOptions, CorpusOptions, Source, SourceOptions};
+use recon_corpus::CorpusOptions;
 use recon_engine::EngineOptions;
-use recon_graph::ReadOptions;
 use recon_pack::PackOptions;
 use recon_refine::RefineOptions;
+use recon_repository::{CleanOptions, ReadOptions, SourceOptions};
 use recon_text::Rendering;
 use recon_train::{ModelOverrides, TrainOptions};
 use serde::{Deserialize, Serialize};
 
-pub use load::load;
-
 use crate::failure::{Failure, Outcome};
+pub use crate::holdout::HoldoutOptions;
 
 /// A whole run: from a repository to an exported checkpoint.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -29,7 +26,7 @@ pub struct Config {
     /// git repository, or an archive (tar, tar.gz, tar.zst, zip); the git root of the current
     /// folder if absent.
     pub repository: Option<PathBuf>,
-    /// Where results go: a folder named after the repository is made in it.
+    /// Where results go. For one repository a folder named after it is made in it; a corpus has it for itself.
     pub out: Option<PathBuf>,
     /// Packed rows to train on, for `recon-train`; `recon run` makes its own.
     pub data: Option<PathBuf>,
@@ -37,7 +34,7 @@ pub struct Config {
     pub rendering: Rendering,
     /// The model.
     pub model: ModelConfig,
-    /// Files kept out of training, to be measured.
+    /// What is kept out of training, to be measured.
     pub holdout: HoldoutOptions,
     /// Reading the repository.
     pub read: ReadOptions,
@@ -45,7 +42,7 @@ pub struct Config {
     pub source: SourceOptions,
     /// What is dropped from the repository, and what is replaced in it.
     pub clean: CleanOptions,
-    /// A corpus of many repositories, for `recon graph --corpus`.
+    /// A set of many repositories, for `--corpus`.
     pub corpus: CorpusOptions,
     /// The engine that generates and scores.
     pub engine: EngineOptions,
@@ -85,61 +82,15 @@ impl ModelConfig {
     }
 }
 
-/// Files kept out of every training document.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HoldoutOptions {
-    /// How many. Files that no other file imports are taken first, so that the rest stays whole.
-    pub files: usize,
-    /// Which ones, among those as good.
-    pub seed: u64,
-}
-
-impl Default for HoldoutOptions {
-    fn default() -> Self {
-        Self { files: 2, seed: 0 }
-    }
-}
-
-/// Flags of every command that reads a configuration.
-#[derive(Debug, Args)]
-pub struct ConfigArgs {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Set one key, over the file; may be repeated. Sections are separated by dots.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub assignments: Vec<String>,
-    /// Where results go, over the file.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-}
-
-impl ConfigArgs {
-    /// The configuration with flags applied.
-    pub fn load(&self) -> Outcome<Config> {
-        let mut config: Config = load(self.config.as_deref(), &self.assignments)?;
-        if let Some(out) = &self.out {
-            config.out = Some(out.clone());
-        }
-        Ok(config)
-    }
-}
-
 impl Config {
-    /// What to read: as configured, or the git root of the current folder.
-    pub fn repository(&self) -> Outcome<Source> {
-        match &self.repository {
-            Some(name) => Ok(Source::locate(name)),
-            None => {
-                let here = std::env::current_dir().map_err(Failure::run)?;
-                Ok(Source::Directory(git_root(&here).unwrap_or(&here).to_path_buf()))
-            }
-        }
+    /// Refuses what cannot be meant, before any work: it would be found out in the last stages.
+    ///
+    /// # Errors
+    /// The first option that has no meaning.
+    pub fn validate(&self) -> Outcome {
+        self.corpus.validate()?;
+        self.holdout.validate()?;
+        self.train.validate()?;
+        self.pack.validate().map_err(Failure::input)
     }
-}
-
-/// The nearest folder above that holds `.git`.
-fn git_root(folder: &Path) -> Option<&Path> {
-    folder.ancestors().find(|it| it.join(".git").exists())
 }

@@ -1,0 +1,87 @@
+//! `train`: continued pretraining on the rows.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use recon_checkpoint::ModelFiles;
+use recon_pack::PackReport;
+use recon_schema::Sha256;
+use recon_schema::file::each_json_line;
+use recon_train::{Observer, StepMetrics, TrainOptions, TrainPlan};
+use serde::{Deserialize, Serialize};
+
+use super::pack::ROWS;
+use crate::config::ModelConfig;
+use crate::failure::{Failure, Outcome};
+use crate::lock::Lock;
+use crate::observe::Observe;
+use crate::stage::{Finished, Key, Stage};
+
+/// Name of the stage and of its directory.
+pub(crate) const NAME: &str = "train";
+
+#[derive(Serialize)]
+struct Plan<'a> {
+    train: &'a TrainOptions,
+    model: &'a ModelConfig,
+}
+
+/// What the training left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainFacts {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Tokens processed.
+    pub tokens: u64,
+    /// Mean loss of the first step, nats per trained token.
+    pub first_loss_nats: f64,
+    /// Mean loss of the last step, nats per trained token.
+    pub last_loss_nats: f64,
+}
+
+/// Trains the model on what was packed.
+pub(crate) fn run(
+    root: &Path,
+    pack: &Finished<PackReport>,
+    (files, sha256): (&ModelFiles, Sha256),
+    (model, train): (&ModelConfig, &TrainOptions),
+    observe: &dyn Observe,
+) -> Outcome<Finished<TrainFacts>> {
+    let key = Key::new(NAME, &["train"], &Plan { train, model }).input("rows", pack.digest()).input("model", sha256);
+    let stage = Stage::new(root, key).keep_leftovers();
+    // `recon-train` on the same folder would write between our files.
+    let _lock = if stage.completed()?.is_none() { Some(Lock::take_stage(stage.directory())?) } else { None };
+    stage.run(|directory| {
+        let plan = TrainPlan {
+            model: files.clone(),
+            overrides: model.overrides(),
+            data: pack.directory.join(ROWS),
+            out: directory.into(),
+            options: train.clone(),
+            resume: true,
+        };
+        let report = recon_train::run(&plan, &mut Watch(observe))?;
+        // From the metrics on disk: a resumed run has all of them.
+        let mut metrics = each_json_line::<StepMetrics>(&directory.join("metrics.jsonl"), "metrics")?;
+        let missing = || Failure::run_because(format!("{}: metrics.jsonl has no step", directory.display()));
+        let first = metrics.next().ok_or_else(missing)??;
+        let last = metrics.last().transpose()?.unwrap_or_else(|| first.clone());
+        let (first_loss_nats, last_loss_nats) = (first.loss_nats, last.loss_nats);
+        Ok(TrainFacts { steps: report.steps, tokens: last.tokens, first_loss_nats, last_loss_nats })
+    })
+}
+
+/// Tells the steps of the training.
+struct Watch<'a>(&'a dyn Observe);
+
+impl Observer for Watch<'_> {
+    fn start(&mut self, steps: u64, done: u64) {
+        self.0.begin(NAME, steps);
+        self.0.skip(done);
+    }
+
+    fn step(&mut self, metrics: &StepMetrics) -> ControlFlow<()> {
+        self.0.advance(&format!("loss {:.4}", metrics.loss_nats));
+        ControlFlow::Continue(())
+    }
+}
