@@ -1,21 +1,15 @@
-//! What the two binaries share: configuration, commands, the pipeline, and exit codes.
+//! What the two binaries share: flags, commands, progress on a terminal, and exit codes.
 //!
 //! Flags say *where*, configuration says *what*. Data goes to stdout, logs to stderr.
 
 pub mod commands;
 pub mod config;
-pub mod failure;
-mod lock;
-pub mod pipeline;
-pub mod progress;
-pub mod repository;
-pub mod stage;
-pub mod summary;
+mod progress;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use failure::Outcome;
+use recon_pipeline::{Fault, Outcome};
 use tracing_subscriber::EnvFilter;
 
 /// Sends logs to stderr; `RUST_LOG` chooses which, warnings by default.
@@ -25,10 +19,16 @@ pub fn start_logs() {
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }
 
-/// The exit code of a command; a failure is reported first.
+/// The exit code of a command: 2 for what the user got wrong, 1 for what failed. A failure is told first, in one line,
+/// and one `hint:` line where it helps.
 pub fn exit(outcome: Outcome) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+    let Err(failure) = outcome else { return ExitCode::SUCCESS };
+    eprintln!("error: {}", failure.message());
+    if let Some(hint) = failure.advice() {
+        eprintln!("hint: {hint}");
+    }
+    match failure.fault {
+        Fault::Input => ExitCode::from(2),
+        Fault::Run => ExitCode::from(1),
     }
 }

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use recon_pipeline::Observe;
 
 /// A bar where stderr is a terminal.
 #[derive(Debug, Clone)]
@@ -20,31 +21,30 @@ impl Progress {
         Self(bar)
     }
 
-    /// Begins something of `length` parts; 0 if the number is not known.
-    pub fn begin(&self, what: &str, length: u64) {
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Observe for Progress {
+    fn begin(&self, what: &str, parts: u64) {
         let template =
-            if length == 0 { "{spinner} {prefix:8} {msg}" } else { "{prefix:8} {wide_bar} {pos}/{len} {msg}" };
+            if parts == 0 { "{spinner} {prefix:8} {msg}" } else { "{prefix:8} {wide_bar} {pos}/{len} {msg}" };
         self.0.set_style(ProgressStyle::with_template(template).expect("the template is fixed"));
         self.0.reset();
-        self.0.set_length(length);
+        self.0.set_length(parts);
         self.0.set_prefix(what.to_string());
         self.0.set_message("");
     }
 
-    /// One part is done.
-    pub fn advance(&self, message: impl Into<String>) {
+    fn advance(&self, message: &str) {
         self.0.inc(1);
-        self.0.set_message(message.into());
+        self.0.set_message(recon_repository::line::visible(message).into_owned());
     }
 
-    /// So many parts were done before.
-    pub fn skip(&self, parts: u64) {
+    fn skip(&self, parts: u64) {
         self.0.inc(parts);
-    }
-
-    /// Takes the bar away.
-    pub fn finish(&self) {
-        self.0.finish_and_clear();
     }
 }
 

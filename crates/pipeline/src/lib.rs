@@ -33,7 +33,7 @@ pub use config::Config;
 pub use failure::{Failure, Fault, Outcome};
 pub use lock::Lock;
 pub use observe::{Observe, Silent};
-pub use run::{Ended, Members, Until, run};
+pub use run::{Ended, Members, Until, held_out, one, run};
 pub use share::Share;
 pub use stages::export::newest;
 pub use summary::Summary;

@@ -280,3 +280,14 @@ pub fn one(config: &Config, source: &Source) -> Outcome<Repository> {
     }
     Ok(repository)
 }
+
+/// The files that the configuration holds out of one repository.
+///
+/// # Errors
+/// As [`one`].
+pub fn held_out(config: &Config, source: &Source) -> Outcome<Vec<recon_eval::HeldOutFile>> {
+    config.holdout.validate()?;
+    let mut repository = one(config, source)?;
+    let mut graph = recon_graph::build(&repository);
+    Ok(crate::holdout::divide(&mut repository, &mut graph, &config.holdout, true))
+}

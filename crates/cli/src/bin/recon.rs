@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use recon_cli::commands::{check, eval, export, generate, graph, pack, score, stages};
-use recon_cli::pipeline::Until;
+use recon_pipeline::Until;
 
 #[derive(Parser)]
 #[command(

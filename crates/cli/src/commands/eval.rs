@@ -3,10 +3,9 @@
 use clap::Args;
 use recon_text::Renderer;
 
-use super::{Format, model, print_json, print_line};
-use crate::config::ConfigArgs;
-use crate::failure::{Failure, Outcome};
-use crate::repository::prepare;
+use super::{Format, print_json, print_line};
+use crate::config::{ConfigArgs, repository};
+use recon_pipeline::{Failure, Outcome, held_out, model};
 
 /// Measure a model on the files the configuration holds out.
 #[derive(Debug, Args)]
@@ -25,14 +24,14 @@ pub struct EvalArgs {
 /// Runs the command.
 pub fn run(arguments: &EvalArgs) -> Outcome {
     let config = arguments.config.load()?;
-    let prepared = prepare(&config)?;
-    if prepared.held_out.is_empty() {
+    let files = held_out(&config, &repository(&config)?)?;
+    if files.is_empty() {
         return Err(Failure::input_because("no file is held out").hint("raise `holdout.files`"));
     }
     let name = arguments.model.as_ref().unwrap_or(&config.model.name);
     let engine = model::open(&model::files(name)?, &config.engine)?;
     let renderer = Renderer::new(engine.tokenizer(), config.rendering);
-    let report = recon_eval::held_out(&engine, &renderer, &prepared.held_out).map_err(Failure::run)?;
+    let report = recon_eval::held_out(&engine, &renderer, &files).map_err(Failure::run)?;
     match arguments.format {
         Format::Json => print_json(&report),
         Format::Text => {

@@ -1,14 +1,13 @@
 //! `recon export`: a checkpoint, or a model by name, as a directory in Hugging Face layout.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::DType;
 use clap::{ArgGroup, Args, ValueEnum};
 use recon_checkpoint::convert;
 use recon_train::export;
 
-use super::model;
-use crate::failure::{Failure, Outcome};
+use recon_pipeline::{Failure, Outcome, model, newest};
 
 /// Export a checkpoint for transformers and vLLM.
 #[derive(Debug, Args)]
@@ -50,43 +49,8 @@ pub fn run(arguments: &ExportArgs) -> Outcome {
             .hint("choose another with --out"));
     }
     match (&arguments.checkpoint, &arguments.model) {
-        (Some(run), _) => export(&newest(run)?, out, dtype).map_err(train_fault),
-        (None, Some(name)) => convert(&model::files(name)?, out, dtype).map_err(checkpoint_fault),
+        (Some(run), _) => Ok(export(&newest(run)?, out, dtype)?),
+        (None, Some(name)) => Ok(convert(&model::files(name)?, out, dtype)?),
         (None, None) => unreachable!("one of the two is required"),
     }
-}
-
-/// The trainer's errors, sorted by fault.
-pub fn train_fault(error: recon_train::Error) -> Failure {
-    use recon_train::Error::{Checkpoint, Data, Incomplete, Mismatch, Model, NothingTrained, Occupied, Option, Read};
-    match error {
-        Checkpoint(error) => checkpoint_fault(error),
-        Option { .. } | Occupied { .. } | Mismatch { .. } | Incomplete { .. } | NothingTrained { .. } => {
-            Failure::input(error)
-        }
-        Data(_) | Model(_) | Read { .. } => Failure::input(error),
-        _ => Failure::run(error),
-    }
-}
-
-/// What could not be written is the machine's fault; what could not be read was named by the user.
-fn checkpoint_fault(error: recon_checkpoint::Error) -> Failure {
-    match error {
-        recon_checkpoint::Error::Write { .. } => Failure::run(error),
-        _ => Failure::input(error),
-    }
-}
-
-/// The newest checkpoint of a training run, also where it is a stage of a whole run; else the folder itself, as a checkpoint.
-pub fn newest(run: &Path) -> Outcome<PathBuf> {
-    if !run.is_dir() {
-        return Err(Failure::input_because(format!("there is no folder {}", run.display())));
-    }
-    for training in [run.to_path_buf(), run.join("train")] {
-        let found = recon_checkpoint::state::latest(&training.join("checkpoints")).map_err(checkpoint_fault)?;
-        if let Some(checkpoint) = found {
-            return Ok(checkpoint);
-        }
-    }
-    Ok(run.to_path_buf())
 }

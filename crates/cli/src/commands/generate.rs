@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::model::{ModelArgs, model_fault};
 use super::{Format, print_json, print_line};
-use crate::failure::{Failure, Outcome};
+use recon_pipeline::{Failure, Outcome};
 
 /// Generate text after a prompt.
 #[derive(Debug, Args)]

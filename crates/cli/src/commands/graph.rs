@@ -1,16 +1,16 @@
-//! `recon graph`: a repository's files, outlines, imports and development order.
+//! `recon graph`: repositories as files, outlines, imports and a development order.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use recon_corpus::Shard;
+use recon_corpus::{CorpusReport, Count};
 use recon_graph::{build, output};
+use recon_pipeline::{Ended, Lock, Outcome, Until, one};
 
-use super::{corpus, print_line, print_text};
-use crate::config::ConfigArgs;
-use crate::failure::Outcome;
-use crate::lock::Lock;
-use crate::repository;
+use super::{print_json, print_line, print_text};
+use crate::config::{ConfigArgs, SetArgs, repository};
+use crate::progress::Progress;
 
 /// Read a repository as a graph of files.
 #[derive(Debug, Args)]
@@ -18,20 +18,15 @@ use crate::repository;
   recon graph . --format dot | dot -Tsvg > graph.svg
   recon graph project.git@v1.2 --format json      a tag, without a checkout
   recon graph package-1.0.tar.gz --out out                         to out/graph.txt instead of stdout
-  recon graph --corpus shards/ --out out --set corpus.columns=stack_v1    many repositories")]
+  recon graph --corpus shards/ --out out --set corpus.columns=stack_v1    many repositories, to out/shards")]
 pub struct GraphArgs {
     /// The repository: a directory, `DIR@REVISION` (a commit of the git repository there), a bare
     /// git repository, or an archive (tar, tar.gz, tar.zst, zip); the git root of the current
     /// folder if absent.
+    #[arg(conflicts_with = "corpus")]
     repository: Option<PathBuf>,
-    /// A corpus instead of one repository: shards (.jsonl, .jsonl.gz, .jsonl.zst, .parquet), a
-    /// folder of shards, or a folder of repositories and archives; may be repeated. Graphs,
-    /// accounts and a report go to OUT/graph.
-    #[arg(long, value_name = "PATH", conflicts_with = "repository")]
-    corpus: Vec<PathBuf>,
-    /// Work on a share of the corpus, chosen by the repositories' names.
-    #[arg(long, value_name = "I/N", requires = "corpus", default_value_t = Shard::WHOLE)]
-    shard: Shard,
+    #[command(flatten)]
+    set: SetArgs,
     #[command(flatten)]
     config: ConfigArgs,
     /// Form of the output.
@@ -40,7 +35,7 @@ pub struct GraphArgs {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum GraphFormat {
+enum GraphFormat {
     /// For people.
     #[default]
     Text,
@@ -53,13 +48,22 @@ pub(super) enum GraphFormat {
 /// Runs the command.
 pub fn run(arguments: &GraphArgs) -> Outcome {
     let mut config = arguments.config.load()?;
-    if !arguments.corpus.is_empty() {
-        return corpus::run(&arguments.corpus, arguments.shard, &config, arguments.format);
+    if !arguments.set.corpus.is_empty() {
+        let progress = Progress::new();
+        let members = arguments.set.members(&config)?;
+        let ended = recon_pipeline::run(&config, members, arguments.set.shard, Until::Graph, &progress)?;
+        progress.finish();
+        let Ended::Stage { root, read, .. } = ended else { unreachable!("the run ends before its end") };
+        return match arguments.format {
+            GraphFormat::Json => print_json(&read),
+            _ => print_line(format_args!("{}{}", account(&read), root.display())),
+        };
     }
     if let Some(repository) = &arguments.repository {
         config.repository = Some(repository.clone());
     }
-    let graph = build(&repository::read(&config)?.0);
+    let source = repository(&config)?;
+    let graph = build(&one(&config, &source)?);
     let (text, ending) = match arguments.format {
         GraphFormat::Text => (output::text(&graph), "txt"),
         GraphFormat::Json => (output::json(&graph), "json"),
@@ -67,9 +71,29 @@ pub fn run(arguments: &GraphArgs) -> Outcome {
     };
     // The configuration names the place of a run's stages, of which this is none.
     let Some(out) = &arguments.config.out else { return print_text(&text) };
-    let source = config.repository()?;
     let _lock = Lock::take_beside(out, [source.path()])?;
     let file = out.join("graph").with_extension(ending);
     recon_schema::file::write_bytes(&file, text.as_bytes())?;
     print_line(format_args!("{}", file.display()))
+}
+
+/// The account of a set for people: what was met, what was kept, and where the rest went.
+pub(super) fn account(report: &CorpusReport) -> String {
+    let mut lines = vec![
+        format!("repositories {:>12} met {:>12} kept", report.repositories, report.kept_repositories),
+        format!("files        {:>12} met {:>12} kept", report.met.files, report.kept.files),
+        format!("bytes        {:>12} met {:>12} kept", report.met.bytes, report.kept.bytes),
+    ];
+    let mut table = |title: &str, counts: &BTreeMap<String, u64>| {
+        lines.extend(counts.iter().map(|(rule, count)| format!("{title:12} {count:>12} {rule}")));
+    };
+    let files = |counts: &BTreeMap<String, Count>| counts.iter().map(|(rule, it)| (rule.clone(), it.files)).collect();
+    table("rows lost", &report.unusable_rows);
+    table("repos lost", &report.unusable_repositories);
+    table("repos out", &report.refused_repositories);
+    table("unread", &report.unread_files);
+    table("dropped", &files(&report.dropped_files));
+    table("redacted", &report.redacted.iter().map(|(rule, it)| (rule.clone(), it.spans)).collect());
+    lines.push(String::new());
+    lines.join("\n")
 }

@@ -1,7 +1,6 @@
 //! One file per command, and what all of them need: output forms and printing.
 
 pub mod check;
-mod corpus;
 pub mod eval;
 pub mod export;
 pub mod generate;
@@ -18,7 +17,7 @@ use std::io::{self, Write as _};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::failure::{Failure, Outcome};
+use recon_pipeline::{Failure, Outcome};
 
 /// Form of what goes to stdout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -6,9 +6,8 @@ use clap::Args;
 use recon_pack::Loader;
 
 use super::stages::{StageArgs, run_until};
-use super::{model, print_text};
-use crate::failure::{Failure, Outcome};
-use crate::pipeline::Until;
+use super::print_text;
+use recon_pipeline::{Failure, Outcome, Until, model};
 
 /// Pack trajectories into rows; or show rows.
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{ModelArgs, model_fault};
 use super::{Format, print_json, print_line};
-use crate::failure::{Failure, Outcome};
+use recon_pipeline::{Failure, Outcome};
 
 /// Score token lists.
 #[derive(Debug, Args)]

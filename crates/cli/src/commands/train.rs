@@ -6,11 +6,9 @@ use std::path::Path;
 use clap::Parser;
 use recon_train::{MemoryPlan, Observer, StepMetrics, TrainPlan, plan_memory};
 
-use super::export::train_fault;
-use super::{Format, model, print_json, print_line};
+use super::{Format, print_json, print_line};
 use crate::config::ConfigArgs;
-use crate::failure::{Failure, Outcome};
-use crate::lock::Lock;
+use recon_pipeline::{Failure, Lock, Observe as _, Outcome, model};
 use crate::progress::Progress;
 
 /// Continue pretraining a Llama on packed rows.
@@ -49,7 +47,7 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
         resume: arguments.resume,
     };
     if arguments.plan {
-        let memory = plan_memory(&plan).map_err(train_fault)?;
+        let memory = plan_memory(&plan)?;
         return match arguments.format {
             Format::Json => print_json(&memory),
             Format::Text => print_memory(&memory),
@@ -57,7 +55,7 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
     }
     let _lock = Lock::take(&plan.out)?;
     let mut bar = Bar(Progress::new());
-    let report = recon_train::run(&plan, &mut bar).map_err(train_fault)?;
+    let report = recon_train::run(&plan, &mut bar)?;
     bar.0.finish();
     print_line(format_args!("{}", report.checkpoint.display()))
 }
@@ -81,7 +79,7 @@ impl Observer for Bar {
     }
 
     fn step(&mut self, metrics: &StepMetrics) -> ControlFlow<()> {
-        self.0.advance(format!("loss {:.4}", metrics.loss_nats));
+        self.0.advance(&format!("loss {:.4}", metrics.loss_nats));
         tracing::info!(step = metrics.step, loss_nats = metrics.loss_nats, tokens_per_s = metrics.tokens_per_s, "step");
         ControlFlow::Continue(())
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::failure::{Failure, Outcome};
+use recon_pipeline::{Failure, Outcome};
 
 /// Reads `file` (an empty configuration if none), applies `assignments` in order.
 pub fn load<T: DeserializeOwned>(file: Option<&Path>, assignments: &[String]) -> Outcome<T> {

@@ -73,6 +73,26 @@ pub fn gather(input: Input, settings: &Settings<'_>, out: &Path, progress: &(dyn
     Ok(report)
 }
 
+/// Hands every readable repository of `input` to `each`, as it was read: nothing is cleaned, and nothing is written but
+/// what regrouping needs while it lasts.
+///
+/// # Errors
+/// When a path cannot be read, or a file of rows has other columns.
+pub fn each_repository(input: Input, settings: &Settings<'_>, each: &mut dyn FnMut(Repository)) -> Result<()> {
+    let place = std::env::temp_dir();
+    let fail = |source| Error::Write { path: place.clone(), source };
+    let scratch = tempfile::Builder::new().prefix("recon-").tempdir().map_err(fail)?;
+    let corpus = Corpus::open(input, settings, scratch.path())?;
+    let mut stream = corpus.read()?;
+    loop {
+        let batch = stream.batch(settings.corpus.batch_bytes, BATCH_ITEMS)?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        batch.into_iter().filter_map(|item| item.read(settings).ok()).for_each(&mut *each);
+    }
+}
+
 struct Walk<'a> {
     settings: &'a Settings<'a>,
     benchmarks: Benchmarks,

@@ -22,7 +22,7 @@ use crate::contamination::ContaminationOptions;
 use crate::duplicates::DuplicateOptions;
 use crate::rows::Columns;
 
-pub use gather::{ACCOUNTS, gather};
+pub use gather::{ACCOUNTS, each_repository, gather};
 pub use read::NO_SOURCE;
 pub use report::{CorpusReport, Count, RepositoryAccount};
 
