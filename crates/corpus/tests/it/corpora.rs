@@ -5,15 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::fixture::{gzip, tar_of, zstd};
+use crate::archives::{gzip, tar_of, zstd};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use recon_corpus::rows::{ColumnNames, Columns};
-use recon_corpus::{CleanOptions, CorpusOptions, CorpusReport, Error, Grouping, Settings, Shard, SourceOptions};
-use recon_graph::ReadOptions;
-use recon_schema::file::read_json_lines;
-use recon_schema::graph::RepoGraph;
+use recon_corpus::{ACCOUNTS, CorpusOptions, CorpusReport, Error, Grouping, Input, Settings, Store, gather, shard_of};
+use recon_repository::{CleanOptions, ReadOptions, Repository, SourceOptions};
 
 /// Repository, path, content.
 pub(crate) type Row = (String, String, String);
@@ -87,28 +85,44 @@ pub(crate) fn parquet(path: &Path, rows: &[Row], names: [&str; 4]) {
 
 struct Ran {
     report: CorpusReport,
-    graphs: Vec<RepoGraph>,
+    /// Every repository of the store, shard after shard.
+    repositories: Vec<Repository>,
     accounts: Vec<u8>,
 }
 
-fn run_with(paths: &[PathBuf], corpus: &CorpusOptions, shard: Shard) -> Result<Ran, Error> {
+fn run_with(paths: &[PathBuf], corpus: &CorpusOptions) -> Result<Ran, Error> {
+    gathered(Input::Many(paths.to_vec()), corpus)
+}
+
+fn gathered(input: Input, corpus: &CorpusOptions) -> Result<Ran, Error> {
     let out = tempfile::tempdir().unwrap();
     let (read, source, clean) = (ReadOptions::default(), SourceOptions::default(), CleanOptions::default());
-    let settings = Settings { read: &read, source: &source, clean: &clean, corpus, shard };
-    let report = recon_corpus::corpus::run(paths, &settings, out.path(), &|_| {})?;
-    let left: Vec<_> = fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 2, "nothing of the spill is left: {left:?}");
-    let graphs = read_json_lines(&out.path().join(recon_corpus::corpus::GRAPHS), "recon.graph/1").unwrap();
-    Ok(Ran { report, graphs, accounts: fs::read(out.path().join(recon_corpus::corpus::ACCOUNTS)).unwrap() })
+    let settings = Settings { read: &read, source: &source, clean: &clean, corpus };
+    let report = gather(input, &settings, out.path(), &|_| {})?;
+    let store = Store::open(out.path()).unwrap();
+    let left = fs::read_dir(out.path()).unwrap().count();
+    assert_eq!(left, 1 + 2 * store.shards().len(), "the accounts and two files a shard; nothing else is left");
+    let mut repositories = Vec::new();
+    for &shard in store.shards() {
+        for entry in store.entries(shard).unwrap() {
+            assert_eq!(shard_of(&entry.name, corpus.shards), shard, "{}", entry.name);
+            let repository = store.repository(shard, &entry).unwrap();
+            assert_eq!(repository.reference.name, entry.name);
+            repositories.push(repository);
+        }
+    }
+    Ok(Ran { report, repositories, accounts: fs::read(out.path().join(ACCOUNTS)).unwrap() })
 }
 
 fn run(paths: &[PathBuf]) -> Ran {
-    run_with(paths, &CorpusOptions::default(), Shard::WHOLE).unwrap()
+    run_with(paths, &CorpusOptions::default()).unwrap()
 }
 
 /// Graphs by name: what a corpus holds, whatever its order.
 fn by_name(ran: &Ran) -> BTreeMap<String, (usize, usize)> {
-    ran.graphs.iter().map(|graph| (graph.repository.name.clone(), (graph.order.len(), graph.edges.len()))).collect()
+    let graph = |repository: &Repository| recon_graph::build(repository);
+    let graphs = ran.repositories.iter().map(graph);
+    graphs.map(|graph| (graph.repository.name.clone(), (graph.order.len(), graph.edges.len()))).collect()
 }
 
 fn balances(report: &CorpusReport) {
@@ -139,14 +153,14 @@ fn shards_of_every_form_hold_the_same_repositories() {
         let path = if name.starts_with("folder") { work.path().join("folder") } else { path };
         let ran = run(&[path]);
         assert_eq!(by_name(&ran), expected, "{name}");
-        assert!(ran.graphs.iter().all(|graph| graph.repository.licence.as_deref() == Some("MIT")));
+        assert!(ran.repositories.iter().all(|it| it.reference.licence.as_deref() == Some("MIT")));
         assert_eq!((ran.report.rows, ran.report.kept_repositories), (90, 30));
         balances(&ran.report);
     }
     let path = work.path().join("a.parquet");
     parquet(&path, &rows, ["max_stars_repo_name", "max_stars_repo_path", "content", "max_stars_repo_licenses"]);
     let corpus = CorpusOptions { columns: Columns::StackV1, ..CorpusOptions::default() };
-    let ran = run_with(&[path], &corpus, Shard::WHOLE).unwrap();
+    let ran = run_with(&[path], &corpus).unwrap();
     assert_eq!(by_name(&ran), expected, "parquet");
     let named = ColumnNames {
         repository: "r".into(),
@@ -158,7 +172,7 @@ fn shards_of_every_form_hold_the_same_repositories() {
     let path = work.path().join("b.parquet");
     parquet(&path, &rows, ["r", "p", "c", "l"]);
     let corpus = CorpusOptions { columns: Columns::Named(named), ..CorpusOptions::default() };
-    assert_eq!(by_name(&run_with(&[path], &corpus, Shard::WHOLE).unwrap()), expected, "any names");
+    assert_eq!(by_name(&run_with(&[path], &corpus).unwrap()), expected, "any names");
 }
 
 #[test]
@@ -169,29 +183,107 @@ fn rows_that_stand_together_need_no_disk_and_scattered_ones_are_told() {
     let path = work.path().join("a.jsonl");
     fs::write(&path, json(&rows)).unwrap();
     let corpus = CorpusOptions { grouping: Grouping::Together, ..CorpusOptions::default() };
-    let ran = run_with(std::slice::from_ref(&path), &corpus, Shard::WHOLE).unwrap();
+    let ran = run_with(std::slice::from_ref(&path), &corpus).unwrap();
     assert_eq!(by_name(&ran), by_name(&run(std::slice::from_ref(&path))));
     let apart = rows.remove(0);
     rows.push(apart);
     fs::write(&path, json(&rows)).unwrap();
-    let ran = run_with(&[path], &corpus, Shard::WHOLE).unwrap();
+    let ran = run_with(&[path], &corpus).unwrap();
     assert_eq!(ran.report.unusable_rows, BTreeMap::from([("scattered_row".to_owned(), 1)]));
 }
 
 #[test]
-fn any_split_into_shares_gives_the_same_set_once() {
+fn any_number_of_shards_holds_the_same_set_once() {
     let work = tempfile::tempdir().unwrap();
     let path = work.path().join("a.jsonl");
     fs::write(&path, json(&scattered(40))).unwrap();
     let whole = by_name(&run(std::slice::from_ref(&path)));
-    let mut together = BTreeMap::new();
-    for share in ["1/3", "2/3", "3/3"] {
-        let ran = run_with(std::slice::from_ref(&path), &CorpusOptions::default(), share.parse().unwrap()).unwrap();
-        for (name, graph) in by_name(&ran) {
-            assert_eq!(together.insert(name, graph), None, "no repository twice");
-        }
+    assert_eq!(whole.len(), 40);
+    for shards in [1, 3, 1_000] {
+        let ran = run_with(std::slice::from_ref(&path), &CorpusOptions { shards, ..CorpusOptions::default() }).unwrap();
+        assert_eq!((ran.repositories.len(), by_name(&ran)), (40, whole.clone()), "{shards} shards");
     }
-    assert_eq!(together, whole);
+}
+
+#[test]
+fn one_repository_is_a_set_of_one() {
+    let twice = [("a.py", code(1)), ("b.py", code(1)), ("gen_pb2.py", code(2))];
+    let repository = Repository::from_files("shop", twice);
+    let ran = gathered(Input::One(Box::new(repository)), &CorpusOptions { shards: 1, ..CorpusOptions::default() }).unwrap();
+    assert_eq!(ran.repositories[0].kept().count(), 2, "what stands twice in one repository stays");
+    assert_eq!(ran.repositories[0].files.len(), 3, "and what is dropped keeps its text");
+    balances(&ran.report);
+}
+
+#[test]
+fn what_is_named_twice_is_met_once_and_another_of_the_same_name_is_set_aside() {
+    let work = tempfile::tempdir().unwrap();
+    let shard = work.path().join("a.jsonl");
+    fs::write(&shard, json(&scattered(30))).unwrap();
+    let ran = run(&[shard.clone(), shard.clone(), work.path().join("./a.jsonl")]);
+    assert_eq!((ran.report.rows, ran.report.repositories), (90, 30));
+    for folder in ["x", "y"] {
+        fs::create_dir_all(work.path().join(folder).join("shop")).unwrap();
+        fs::write(work.path().join(folder).join("shop/m.py"), code(folder.len() as u64 + 77)).unwrap();
+    }
+    let corpus = CorpusOptions { max_skipped_fraction: 0.5, ..CorpusOptions::default() };
+    let ran = run_with(&[work.path().join("x"), work.path().join("y")], &corpus).unwrap();
+    assert_eq!(ran.report.unusable_repositories, BTreeMap::from([("repeated_name".to_owned(), 1)]));
+    assert_eq!((ran.report.repositories, ran.report.kept_repositories), (2, 1));
+    balances(&ran.report);
+}
+
+#[test]
+fn one_repository_a_thousand_times_is_one() {
+    let work = tempfile::tempdir().unwrap();
+    let rows: Vec<Row> = (0..1_000).map(|at| (format!("fork{at}/shop"), "m.py".into(), code(5))).collect();
+    let path = work.path().join("a.jsonl");
+    fs::write(&path, json(&rows)).unwrap();
+    let ran = run(&[path]);
+    assert_eq!((ran.report.repositories, ran.report.kept_repositories), (1_000, 1));
+    assert_eq!(ran.report.refused_repositories, BTreeMap::from([("duplicate_repository".to_owned(), 999)]));
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused() {
+    let with = |change: fn(&mut CorpusOptions)| {
+        let mut options = CorpusOptions::default();
+        change(&mut options);
+        options.validate().map_err(|error| error.to_string())
+    };
+    assert_eq!(with(|_| {}), Ok(()));
+    for change in [
+        (|it| it.max_skipped_fraction = f64::NAN) as fn(&mut CorpusOptions),
+        |it| it.max_skipped_fraction = f64::INFINITY,
+        |it| it.max_skipped_fraction = -1.0,
+        |it| it.shards = 0,
+        |it| it.shards = u32::MAX,
+        |it| it.duplicates.jaccard = f64::NAN,
+        |it| it.contamination.run_words = 0,
+    ] {
+        assert!(with(change).unwrap_err().starts_with("`corpus."));
+    }
+}
+
+#[test]
+fn a_damaged_frame_is_an_error_that_names_its_file() {
+    let work = tempfile::tempdir().unwrap();
+    let out = work.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let shard = work.path().join("a.jsonl");
+    fs::write(&shard, json(&scattered(2))).unwrap();
+    let (read, source, clean) = (ReadOptions::default(), SourceOptions::default(), CleanOptions::default());
+    let corpus = CorpusOptions { shards: 1, ..CorpusOptions::default() };
+    let settings = Settings { read: &read, source: &source, clean: &clean, corpus: &corpus };
+    gather(Input::Many(vec![shard]), &settings, &out, &|_| {}).unwrap();
+    let store = Store::open(&out).unwrap();
+    let entry = store.entries(0).unwrap().remove(0);
+    let frames = &store.files(0)[0];
+    let mut bytes = fs::read(frames).unwrap();
+    bytes[entry.offset as usize + entry.bytes as usize / 2] ^= 1;
+    fs::write(frames, bytes).unwrap();
+    let error = store.repository(0, &entry).unwrap_err();
+    assert!(matches!(&error, Error::Read { path, .. } if path == frames), "{error}");
 }
 
 #[test]
@@ -204,7 +296,7 @@ fn the_number_of_threads_does_not_show() {
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let ran = pool.install(|| run(std::slice::from_ref(&path)));
-        (serde_json::to_string(&ran.graphs).unwrap(), ran.accounts, ran.report)
+        (serde_json::to_string(&ran.repositories).unwrap(), ran.accounts, ran.report)
     };
     let one = with(1);
     assert_eq!(one.2.dropped_files["duplicate_file"].files, 9 + 1, "copies, and the file they are copies of");
@@ -233,7 +325,7 @@ fn a_folder_of_repositories_is_a_corpus_and_a_broken_one_is_counted() {
     assert_eq!(ran.report.refused_repositories, BTreeMap::from([("no_source".to_owned(), 1)]));
     balances(&ran.report);
     let strict = CorpusOptions { max_skipped_fraction: 0.01, ..CorpusOptions::default() };
-    let error = run_with(&[work.path().into()], &strict, Shard::WHOLE).map(|_| ()).unwrap_err();
+    let error = run_with(&[work.path().into()], &strict).map(|_| ()).unwrap_err();
     assert!(matches!(&error, Error::TooManyFaults { rule, .. } if rule == "archive_damaged"), "{error}");
     assert!(error.to_string().contains("1 of 33 repositories") && error.to_string().contains("torn"), "{error}");
 }
@@ -248,14 +340,14 @@ fn faults_of_rows_are_counted_and_past_the_limit_fail() {
     let path = work.path().join("a.jsonl");
     fs::write(&path, &text).unwrap();
     let corpus = CorpusOptions { max_row_bytes: 4_000, ..CorpusOptions::default() };
-    let ran = run_with(std::slice::from_ref(&path), &corpus, Shard::WHOLE).unwrap();
+    let ran = run_with(std::slice::from_ref(&path), &corpus).unwrap();
     assert_eq!(
         ran.report.unusable_rows,
         BTreeMap::from([("row_malformed".to_owned(), 4), ("row_too_large".to_owned(), 1)])
     );
     assert_eq!((ran.report.rows, ran.report.kept_repositories), (125, 40));
     let strict = CorpusOptions { max_skipped_fraction: 0.0, ..corpus };
-    let error = run_with(&[path], &strict, Shard::WHOLE).map(|_| ()).unwrap_err();
+    let error = run_with(&[path], &strict).map(|_| ()).unwrap_err();
     assert!(
         error.to_string().starts_with("5 of 125 rows are unusable") && error.to_string().contains("row_malformed"),
         "{error}"
@@ -274,7 +366,7 @@ fn a_shard_with_other_columns_is_an_error_that_names_them() {
     let work = tempfile::tempdir().unwrap();
     let path = work.path().join("a.parquet");
     parquet(&path, &scattered(2), ["repo", "file", "text", "licences"]);
-    let error = run_with(std::slice::from_ref(&path), &CorpusOptions::default(), Shard::WHOLE).map(|_| ()).unwrap_err();
+    let error = run_with(std::slice::from_ref(&path), &CorpusOptions::default()).map(|_| ()).unwrap_err();
     let text = error.to_string();
     assert!(
         matches!(error, Error::Columns { .. }) && text.contains("`repository`") && text.contains("repo, size, file"),
@@ -289,18 +381,18 @@ fn a_shard_with_other_columns_is_an_error_that_names_them() {
         commit: None,
     };
     let corpus = CorpusOptions { columns: Columns::Named(named), ..CorpusOptions::default() };
-    assert!(matches!(run_with(std::slice::from_ref(&path), &corpus, Shard::WHOLE), Err(Error::Columns { .. })));
+    assert!(matches!(run_with(std::slice::from_ref(&path), &corpus), Err(Error::Columns { .. })));
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert!(matches!(
-        run_with(std::slice::from_ref(&path), &CorpusOptions::default(), Shard::WHOLE),
-        Err(Error::Archive { .. })
+        run_with(std::slice::from_ref(&path), &CorpusOptions::default()),
+        Err(Error::Shard { .. })
     ));
     let empty = work.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    assert!(matches!(run_with(&[empty], &CorpusOptions::default(), Shard::WHOLE), Err(Error::EmptyCorpus { .. })));
+    assert!(matches!(run_with(&[empty], &CorpusOptions::default()), Err(Error::EmptyCorpus { .. })));
     let nowhere = work.path().join("nowhere");
-    assert!(matches!(run_with(&[nowhere], &CorpusOptions::default(), Shard::WHOLE), Err(Error::Read { .. })));
+    assert!(matches!(run_with(&[nowhere], &CorpusOptions::default()), Err(Error::Read { .. })));
 }
 
 #[test]
@@ -317,12 +409,12 @@ fn duplicates_and_benchmarks_are_accounted_for() {
     fs::write(&path, json(&rows)).unwrap();
     let mut corpus = CorpusOptions::default();
     corpus.contamination.benchmarks = vec![work.path().join("exam.txt")];
-    let ran = run_with(&[path], &corpus, Shard::WHOLE).unwrap();
+    let ran = run_with(&[path], &corpus).unwrap();
     let rule = |name: &str| ran.report.dropped_files.get(name).map_or(0, |count| count.files);
     assert_eq!((rule("duplicate_file"), rule("benchmark")), (1, 1), "{:#?}", ran.report);
     assert_eq!(ran.report.refused_repositories, BTreeMap::from([("duplicate_repository".to_owned(), 1)]));
     assert_eq!(ran.report.kept_repositories, 5);
     balances(&ran.report);
-    let graph = ran.graphs.iter().find(|graph| graph.repository.name == "owner/r2").unwrap();
-    assert!(graph.file("exam.py").unwrap().skipped.is_some(), "a dropped file keeps its node");
+    let repository = ran.repositories.iter().find(|it| it.reference.name == "owner/r2").unwrap();
+    assert!(!repository.is_kept("exam.py") && repository.files.contains_key("exam.py"), "it is marked, and stays");
 }

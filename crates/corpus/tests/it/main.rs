@@ -1,6 +1,9 @@
-//! Sources and corpora as they are met: whole, damaged, hostile.
+//! Corpora as they are met: whole, damaged, hostile.
 
 mod corpora;
-mod fixture;
+#[path = "../../../repository/tests/it/damage.rs"]
+mod damage;
+#[path = "../../../repository/tests/it/archives.rs"]
+#[expect(dead_code, reason = "the tests of one repository use the rest")]
+mod archives;
 mod fuzz;
-mod sources;

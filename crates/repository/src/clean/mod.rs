@@ -132,13 +132,10 @@ impl Refusal {
 /// With [`CleanReport::refused`] set the repository is not to be used; its files are cleaned all
 /// the same, so that the report is complete.
 pub fn clean(repository: &mut Repository, options: &CleanOptions) -> CleanReport {
-    let verdicts: Vec<(&String, Verdict)> =
-        repository.files.par_iter().map(|(path, text)| (path, judge(path, text, options))).collect();
-    let todo: Vec<(String, Verdict)> = verdicts
-        .into_iter()
-        .filter(|(_, verdict)| !matches!(verdict, Verdict::Keep))
-        .map(|(path, verdict)| (path.clone(), verdict))
-        .collect();
+    let kept: Vec<(&str, &str)> = repository.kept().collect();
+    let verdicts = kept.into_par_iter().map(|(path, text)| (path.to_owned(), judge(path, text, options)));
+    let todo: Vec<(String, Verdict)> =
+        verdicts.filter(|(_, verdict)| !matches!(verdict, Verdict::Keep)).collect();
     let mut report = CleanReport { refused: licence::check(repository, &options.licences), ..CleanReport::default() };
     for (path, verdict) in todo {
         match verdict {

@@ -1,5 +1,8 @@
-//! Repositories from every kind of source, and sources as they are met in the wild.
+//! Repositories from every kind of source, and sources as they are met: whole, damaged, hostile.
 
-mod fixture;
+mod archives;
+mod damage;
+mod git;
+mod fuzz;
 mod reading;
 mod sources;

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
-use crate::fixture::{self, Git, gzip, tar_of, zip_of, zstd};
+use crate::archives::{self, gzip, tar_of, zip_of, zstd};
+use crate::git::Git;
 use recon_repository::{Error, Source, SourceOptions};
 use recon_repository::{ReadOptions, Repository};
 use recon_schema::graph::SkipReason;
@@ -103,10 +104,10 @@ fn damaged_git_objects_are_faults_of_their_files() {
     fs::remove_file(git.object_file("gone = 1\n")).unwrap();
     let torn = git.object_file("torn = 1\n");
     let bytes = fs::read(&torn).unwrap();
-    fixture::overwrite(&torn, &bytes[..bytes.len() / 2]);
+    crate::git::overwrite(&torn, &bytes[..bytes.len() / 2]);
     // A whole object under another object's id: only its hash can tell.
     let ok = fs::read(git.object_file("ok = 1\n")).unwrap_or_else(|_| git.loose("s = 2\n"));
-    fixture::overwrite(&git.object_file("s = 1\n"), &ok);
+    crate::git::overwrite(&git.object_file("s = 1\n"), &ok);
     let repository = read(&path).unwrap();
     assert_eq!(repository.files.keys().collect::<Vec<_>>(), ["ok.py"]);
     for path in ["gone.py", "bad/torn.py", "swap.py"] {
@@ -148,7 +149,7 @@ fn an_archive_cannot_reach_outside_itself() {
         ("l/absolute.py", "/etc/passwd", b'2'),
         ("l/hard.py", "ok.py", b'1'),
     ] {
-        tar.extend(fixture::tar_link(name, target, kind));
+        tar.extend(archives::tar_link(name, target, kind));
     }
     tar.extend([0; 1024]);
     for (name, bytes) in [("a.tar", tar), ("a.zip", zip_of(&named))] {
@@ -174,7 +175,7 @@ fn an_archive_cannot_reach_outside_itself() {
 fn bombs_are_stopped_by_ratio_and_by_size() {
     let work = tempfile::tempdir().unwrap();
     let limits = SourceOptions { max_expanded_bytes: 400 << 20, ..SourceOptions::default() };
-    let zeros = fixture::tar_of_zeros(450 << 20);
+    let zeros = archives::tar_of_zeros(450 << 20);
     for (name, compress) in [("bomb.tar.gz", true), ("bomb.tar.zst", false)] {
         let path = work.path().join(name);
         let file = fs::File::create(&path).unwrap();
@@ -234,7 +235,7 @@ fn a_file_of_two_gigabytes_is_listed_and_not_read() {
         (SkipReason::TooLarge, 2 << 30)
     );
     // The same in a stream that is made while it is read.
-    let stream = fixture::tar_of_zeros(2 << 30);
+    let stream = archives::tar_of_zeros(2 << 30);
     let path = work.path().join("huge.tar");
     let mut file = fs::File::create(&path).unwrap();
     let mut head = vec![0; 512];
@@ -289,8 +290,8 @@ fn odd_names_and_contents_are_faults_of_their_files() {
     entries.push(("cut.py".into(), "# caf\u{e9}".as_bytes()[..6].to_vec()));
     let mut tar = tar_of(&entries);
     tar.truncate(tar.len() - 1024);
-    tar.extend(fixture::tar_entry(b"caf\xe9.py", b"x = 1\n"));
-    tar.extend(fixture::tar_pax(&format!("{}/x.py", "d".repeat(300)), b"x = 2\n"));
+    tar.extend(archives::tar_entry(b"caf\xe9.py", b"x = 1\n"));
+    tar.extend(archives::tar_pax(&format!("{}/x.py", "d".repeat(300)), b"x = 2\n"));
     tar.extend([0; 1024]);
     let path = work.path().join("odd.tar");
     fs::write(&path, tar).unwrap();
@@ -320,7 +321,7 @@ fn a_stream_of_many_tiny_files_is_read_within_the_limits() {
             u128::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
             at
         );
-        encoder.write_all(&fixture::tar_entry(format!("d{}/f{at}.py", at % 100).as_bytes(), text.as_bytes())).unwrap();
+        encoder.write_all(&archives::tar_entry(format!("d{}/f{at}.py", at % 100).as_bytes(), text.as_bytes())).unwrap();
     }
     encoder.write_all(&[0; 1024]).unwrap();
     encoder.finish().unwrap();
