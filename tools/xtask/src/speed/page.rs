@@ -114,7 +114,7 @@ fn corpus(page: &mut String, measured: &Measured) -> std::fmt::Result {
     writeln!(
         page,
         "## A corpus of packages\n\n`recon graph --corpus` over {} packages of PyPI, crates.io and npm \
-         (`crates/nano/packages.toml`), with the default settings: {:.0} s of wall clock on all cores, peak resident \
+         (`tools/nano/packages.toml`), with the default settings: {:.0} s of wall clock on all cores, peak resident \
          {:.0} MB. {} files lie there that are not hidden; the run accounts for all of them, or this task fails:\n\n\
          | what became of them | rule | files | MB |\n|---|---|--:|--:|\n| met | | {} | {:.1} |\n| kept | | {} | {:.1} |",
         report.repositories,

@@ -1,4 +1,4 @@
-//! The packages of `crates/nano/packages.toml`, unpacked.
+//! The packages of `tools/nano/packages.toml`, unpacked.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ struct Package {
 }
 
 fn packages(root: &Path, registry: &str) -> anyhow::Result<Vec<Package>> {
-    let list: toml::Table = fs::read_to_string(root.join("crates/nano/packages.toml"))?.parse()?;
+    let list: toml::Table = fs::read_to_string(root.join("tools/nano/packages.toml"))?.parse()?;
     let all = list["package"].as_array().context("the list has packages")?;
     let text = |package: &toml::Value, key: &str| package[key].as_str().unwrap_or_default().to_owned();
     let of = all.iter().filter(|package| text(package, "registry") == registry);

@@ -48,7 +48,7 @@ struct Arguments {
 
 fn assets() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
-    root.expect("crates/nano lies two levels below the root").join("assets/nano")
+    root.expect("tools/nano lies two levels below the root").join("assets/nano")
 }
 
 fn main() -> anyhow::Result<()> {

@@ -40,7 +40,7 @@ pub(super) fn size(tree: &Tree) -> Vec<Violation> {
 
 /// Every Rust file opens with its purpose.
 pub(super) fn header(tree: &Tree) -> Vec<Violation> {
-    let ours = |path: &str| path.starts_with("crates/") && !path.contains("/fixtures/");
+    let ours = |path: &str| (path.starts_with("crates/") || path.starts_with("tools/")) && !path.contains("/fixtures/");
     let opened = |text: &str| text.trim_start().trim_start_matches('\u{feff}').starts_with("//!");
     let bare = tree.ending(".rs").filter(|(path, file)| ours(path) && !opened(&file.text));
     bare.map(|(path, _)| violation("header", path, "the file opens with no `//!` saying its purpose")).collect()
@@ -92,7 +92,7 @@ pub(super) fn no_stubs(tree: &Tree) -> Vec<Violation> {
 fn lines_with(tree: &Tree, rule: &'static str, needles: &[&str], message: &str) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (path, file) in tree.ending(".rs") {
-        let in_source = path.starts_with("crates/") && path.contains("/src/") && !path.starts_with("crates/xtask/");
+        let in_source = path.starts_with("crates/") && path.contains("/src/");
         if !in_source {
             continue;
         }

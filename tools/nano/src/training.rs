@@ -51,7 +51,7 @@ impl FirstSteps {
         ensure!(
             self.documents_sha256 == recorded.documents_sha256,
             "the documents differ from the record: graph, agents, renderer or packer changed; \
-             if that is meant, write the record again with `--record crates/nano/first_steps.json`"
+             if that is meant, write the record again with `--record tools/nano/first_steps.json`"
         );
         ensure!(!self.loss_nats.is_empty(), "no step was made");
         for (step, (found, expected)) in (1..).zip(self.loss_nats.iter().zip(&recorded.loss_nats)) {

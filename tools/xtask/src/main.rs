@@ -85,7 +85,7 @@ enum Task {
 
 fn workspace_root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.ancestors().nth(2).expect("crates/xtask lies two levels below the root").into()
+    manifest.ancestors().nth(2).expect("tools/xtask lies two levels below the root").into()
 }
 
 /// Cargo, in the environment that this task was started in: cargo describes the package it runs in variables, and build

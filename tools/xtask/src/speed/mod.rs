@@ -1,7 +1,7 @@
 //! `cargo xtask graph-speed`: figures for reading and cleaning source, on real packages.
 //!
 //! Graphs are measured on the packages of `graph-accuracy`, at least five a language; cleaning,
-//! duplicates and a whole run over a corpus on those of `crates/nano/packages.toml`. All are
+//! duplicates and a whole run over a corpus on those of `tools/nano/packages.toml`. All are
 //! fetched by name and version through their registries' own clients; nothing of them is run.
 //! Output: `docs/graph-speed.md`, every figure of one run, with the machine it was taken on. The
 //! task fails where the account of the corpus leaves anything out.

@@ -71,7 +71,7 @@ fn measured(text: &mut String, figures: &Figures) {
          To measure again:\n\n\
          ```sh\ncargo xtask nano --work /tmp/nano --measure assets/nano\n```\n\n\
          To make it again, about an hour on two cores (the first 20 steps are compared with \
-         `crates/nano/first_steps.json` by `--steps-only 20`):\n\n\
+         `tools/nano/first_steps.json` by `--steps-only 20`):\n\n\
          ```sh\ncargo xtask nano --work /tmp/nano\n```\n\n"
     );
     text.push_str(&table);
