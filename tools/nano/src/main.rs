@@ -8,7 +8,6 @@
 
 mod card;
 mod documents;
-mod fetch;
 mod measure;
 mod packages;
 mod recipe;
@@ -47,8 +46,7 @@ struct Arguments {
 }
 
 fn assets() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
-    root.expect("tools/nano lies two levels below the root").join("assets/nano")
+    recon_outside::folder::workspace().join("assets/nano")
 }
 
 fn main() -> anyhow::Result<()> {
@@ -57,7 +55,7 @@ fn main() -> anyhow::Result<()> {
     let work = arguments.work.as_path();
     std::fs::create_dir_all(work)?;
     let list = packages::list()?;
-    fetch::fetch(work, &list.packages)?;
+    list.fetch(work)?;
     let corpus = select::select(work, &list)?;
     tracing::info!(training = corpus.training.len(), held_out = corpus.held_out.len(), sha256 = %corpus.sha256, "projects");
     if let Some(model) = &arguments.measure {

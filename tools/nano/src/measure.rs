@@ -13,12 +13,12 @@ use anyhow::ensure;
 use candle_core::{DType, Device};
 use recon_checkpoint::ModelFiles;
 use recon_llama::{Config, FlatParams, Llama, Packed};
+use recon_outside::program::run;
 use recon_schema::trajectory::{Arm, Body, Trajectory};
 use recon_text::{Renderer, Rendering, Tokenizer};
 use serde::{Deserialize, Serialize};
 
 use crate::documents::trajectories;
-use crate::fetch::run;
 use crate::select::Project;
 
 /// The figures of one model.

@@ -4,36 +4,15 @@
 //! the list of permissive ones below; at least one package of every registry is held out.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use recon_outside::registry::{self, Pin, Registry};
 use serde::Deserialize;
 
 /// Licences that let anyone use, change and pass on the text. A choice (`A OR B`) is permitted
 /// if one of its sides is.
 const PERMISSIVE: [&str; 5] = ["MIT", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC"];
-
-/// Where a package comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Registry {
-    /// Python wheels, fetched by pip.
-    Pypi,
-    /// Rust crates, fetched by cargo.
-    Crates,
-    /// JavaScript and TypeScript packages, fetched by npm.
-    Npm,
-}
-
-impl Registry {
-    /// Its name in `packages.toml` and in directories.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Pypi => "pypi",
-            Self::Crates => "crates",
-            Self::Npm => "npm",
-        }
-    }
-}
 
 /// One package, pinned.
 #[derive(Debug, Clone, Deserialize)]
@@ -53,10 +32,19 @@ pub(crate) struct Package {
 }
 
 impl Package {
-    /// A directory name: registry scopes lose their slash.
-    pub(crate) fn directory(&self) -> String {
-        format!("{}-{}", self.name.replace('/', "-").trim_start_matches('@'), self.version)
+    /// What its registry is asked for.
+    pub(crate) fn pin(&self) -> Pin {
+        Pin { registry: self.registry, name: self.name.clone(), version: self.version.clone() }
     }
+
+    /// Its directory below `work`, unpacked.
+    pub(crate) fn directory(&self, work: &Path) -> PathBuf {
+        place(work, &self.pin())
+    }
+}
+
+fn place(work: &Path, pin: &Pin) -> PathBuf {
+    work.join("sources").join(pin.registry.name()).join(pin.directory())
 }
 
 /// The whole list.
@@ -68,6 +56,14 @@ pub(crate) struct Packages {
     /// The packages.
     #[serde(rename = "package")]
     pub(crate) packages: Vec<Package>,
+}
+
+impl Packages {
+    /// Fetches what is not below `work` yet.
+    pub(crate) fn fetch(&self, work: &Path) -> anyhow::Result<()> {
+        let pins: Vec<_> = self.packages.iter().map(Package::pin).collect();
+        registry::fetch(&pins, &work.join("archives"), &|pin| place(work, pin))
+    }
 }
 
 /// The list in the repository, checked.
@@ -83,7 +79,7 @@ fn parse(text: &str) -> anyhow::Result<Packages> {
         let permitted = package.licence.split(" OR ").any(|side| PERMISSIVE.contains(&side));
         ensure!(permitted, "`{}` is under `{}`, which is not permissive", package.name, package.licence);
     }
-    for registry in [Registry::Pypi, Registry::Crates, Registry::Npm] {
+    for registry in Registry::ALL {
         let held_out = list.packages.iter().any(|package| package.registry == registry && package.held_out);
         ensure!(held_out, "no package of {} is held out", registry.name());
     }

@@ -10,10 +10,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
+use recon_outside::registry::Registry;
 use recon_schema::Sha256;
 
-use crate::fetch;
-use crate::packages::{Package, Packages, Registry};
+use crate::packages::{Package, Packages};
 
 /// Most bytes of one project, unless a single file has more.
 const PROJECT_BYTES: usize = 64 << 10;
@@ -56,7 +56,7 @@ pub(crate) fn select(work: &Path, list: &Packages) -> anyhow::Result<Corpus> {
     let mut read = |held_out: bool| -> anyhow::Result<Vec<Project>> {
         let mut projects = Vec::new();
         for package in list.packages.iter().filter(|package| package.held_out == held_out) {
-            let mut files = source_files(&fetch::directory(work, package), package.registry)
+            let mut files = source_files(&package.directory(work), package.registry)
                 .with_context(|| format!("failed to read package `{}`", package.name))?;
             files.retain(|_, text| seen.insert(Sha256::of(text.as_bytes())));
             projects.extend(cut(package, within(files, &package.name, list.max_bytes)));
@@ -166,7 +166,7 @@ mod tests {
         let work = tempfile::tempdir().unwrap();
         let list = Packages { max_bytes: 1 << 20, packages: vec![package("a", false), package("b", true)] };
         for (package, files) in list.packages.iter().zip([["one", "both"], ["both", "two"]]) {
-            let root = fetch::directory(work.path(), package);
+            let root = package.directory(work.path());
             fs::create_dir_all(root.join("_vendor")).unwrap();
             fs::write(root.join("_vendor/x.py"), text("vendored", 20)).unwrap();
             for name in files {

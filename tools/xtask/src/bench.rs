@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::Context as _;
+use recon_outside::program::{cargo, listen};
 use serde_json::Value;
 
 /// One line of a bench.
@@ -37,14 +37,6 @@ impl Timing {
     }
 }
 
-/// Runs a command and returns its stdout; errors go through.
-fn output(command: &mut Command) -> anyhow::Result<String> {
-    let shown = format!("{command:?}");
-    let done = command.stderr(Stdio::inherit()).output().with_context(|| format!("failed to start {shown}"))?;
-    anyhow::ensure!(done.status.success(), "{shown}: {}", done.status);
-    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
-}
-
 /// The first line a command prints, or a dash.
 fn line(command: &mut Command) -> String {
     let text = command.stderr(Stdio::null()).output().map(|done| String::from_utf8_lossy(&done.stdout).into_owned());
@@ -56,7 +48,7 @@ pub(crate) fn gpu(root: &Path, binary: Option<&Path>, only: &str) -> anyhow::Res
     let mut ours = match binary {
         Some(binary) => Command::new(binary),
         None => {
-            let mut cargo = crate::cargo();
+            let mut cargo = cargo();
             // With cuDNN where `scripts/cuda-toolkit cudnn` has installed its headers.
             let features = if std::env::var_os("RECON_CUDNN_INCLUDE").is_some() { "cudnn" } else { "cuda" };
             cargo.args(["bench", "--package", "recon-kernels", "--features", features, "--bench", "device", "--"]);
@@ -69,8 +61,8 @@ pub(crate) fn gpu(root: &Path, binary: Option<&Path>, only: &str) -> anyhow::Res
     if !only.is_empty() {
         ours.arg(only);
     }
-    let ours = output(ours.current_dir(root))?;
-    let torch = output(Command::new("python3").arg(root.join("scripts/bench/torch_gpu.py")));
+    let ours = listen(ours.current_dir(root))?;
+    let torch = listen(Command::new("python3").arg(root.join("scripts/bench/torch_gpu.py")));
     let torch = torch.unwrap_or_else(|error| {
         eprintln!("PyTorch was not measured: {error:#}");
         String::new()
@@ -113,10 +105,10 @@ fn table(ours: &[Timing], torch: &[Timing]) -> String {
 
 /// The CPU's bench, and PyTorch's milliseconds where it has the same operation.
 pub(crate) fn cpu(root: &Path, python: &Path) -> anyhow::Result<bool> {
-    let mut cargo = crate::cargo();
+    let mut cargo = cargo();
     cargo.args(["bench", "--package", "recon-kernels", "--bench", "throughput", "--"]).current_dir(root);
-    let ours = output(&mut cargo)?;
-    let torch = output(Command::new(python).arg(root.join("scripts/bench/torch_cpu.py")))?;
+    let ours = listen(&mut cargo)?;
+    let torch = listen(Command::new(python).arg(root.join("scripts/bench/torch_cpu.py")))?;
     let version = torch.lines().next().and_then(|line| line.split_once('\t')).map_or("–", |(version, _)| version);
     let head = format!("{}, {version}, commit {}", processor(), revision(root));
     print(&format!("{head}\n\n{}", side_by_side(&ours, &torch)));

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::Context as _;
-
-use crate::accuracy::tools::fresh;
+use recon_outside::folder::fresh;
+use recon_outside::program::cargo;
 
 /// Crates whose tests run on a device.
 const FOLDERS: [&str; 4] = ["kernels", "llama", "engine", "train"];
@@ -104,7 +104,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
 /// The whole workspace is selected, whatever is tested: for a selection of packages cargo chooses other features of what
 /// they depend on, and compiles all of it once more.
 fn cargo_test(root: &Path) -> Command {
-    let mut cargo = crate::cargo();
+    let mut cargo = cargo();
     let features = FOLDERS.map(|folder| format!("recon-{folder}/emulated")).join(",");
     cargo.args(["test", "--workspace", "--features", &features]).current_dir(root);
     cargo
@@ -181,11 +181,13 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use recon_outside::folder::workspace;
+
     use super::*;
 
     #[test]
     fn every_bug_fits_the_source_and_changes_it() {
-        let kernels = crate::workspace_root().join("kernels");
+        let kernels = workspace().join("kernels");
         for bug in ROUNDS.iter().copied().flatten() {
             let source = fs::read_to_string(kernels.join(bug.file)).unwrap();
             assert_ne!(bug.plant(&source).unwrap(), source, "{}", bug.file);
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn tests_are_found_in_files_and_in_folders() {
-        let tests = |folder| integration_tests(&crate::workspace_root().join("crates").join(folder).join("tests"));
+        let tests = |folder| integration_tests(&workspace().join("crates").join(folder).join("tests"));
         assert!(tests("kernels").unwrap().contains("attention") && !tests("kernels").unwrap().contains("common"));
         assert!(tests("engine").unwrap().contains("engine"));
     }

@@ -1,16 +1,17 @@
 //! `cargo xtask`: the project's own tasks. Light on purpose: it must build in seconds.
 
-mod accuracy;
 mod bench;
 mod emulated;
 mod parity;
-mod speed;
 mod tidy;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use recon_outside::folder::workspace;
+use recon_outside::program::cargo;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Project tasks")]
@@ -24,7 +25,7 @@ enum Task {
     /// Hold the source tree against the rules of ARCHITECTURE.md.
     Tidy {
         /// The tree to check.
-        #[arg(long, default_value_os_t = workspace_root())]
+        #[arg(long, default_value_os_t = workspace())]
         root: PathBuf,
     },
     /// Run the outside witnesses (Python packages, fetched by name); fails rather than skips.
@@ -36,21 +37,20 @@ enum Task {
         #[arg(long)]
         install: bool,
     },
-    /// Compare the graph's edges with each language's own tools; writes docs/graph-accuracy.md.
+    /// Compare the graph's edges with each language's own tools; arguments go to `recon-oracles`.
+    #[command(disable_help_flag = true)]
     GraphAccuracy {
-        /// Measure only the languages whose name contains this.
-        #[arg(long)]
-        language: Option<String>,
-        /// A built `recon` to use; the release binary is built if absent.
-        #[arg(long)]
-        recon: Option<PathBuf>,
-        /// Print every difference.
-        #[arg(long)]
-        differences: bool,
+        /// Arguments of `recon-oracles graph-accuracy`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
-    /// Measure graph, cleaning and duplicates on packages fetched by name, beside bare parsing and
-    /// `ruff analyze graph`; writes docs/graph-speed.md.
-    GraphSpeed,
+    /// Measure graph, cleaning and duplicates on packages fetched by name; arguments go to `recon-oracles`.
+    #[command(disable_help_flag = true)]
+    GraphSpeed {
+        /// Arguments of `recon-oracles graph-speed`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run every CUDA kernel on the CPU, through the device's code, against the float64 references; needs a C++ compiler.
     KernelsEmulated {
         /// Run the tests on kernels with planted bugs instead: each bug must be found.
@@ -63,7 +63,7 @@ enum Task {
         #[arg(long)]
         binary: Option<PathBuf>,
         /// The root of the repository, where the scripts are.
-        #[arg(long, default_value_os_t = workspace_root())]
+        #[arg(long, default_value_os_t = workspace())]
         root: PathBuf,
         /// Only operations whose name contains this.
         #[arg(default_value = "")]
@@ -76,44 +76,25 @@ enum Task {
         python: PathBuf,
     },
     /// Train the embedded model again from its recipe; arguments go to `recon-nano`.
+    #[command(disable_help_flag = true)]
     Nano {
         /// Arguments of `recon-nano`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
+        arguments: Vec<OsString>,
     },
-}
-
-fn workspace_root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.ancestors().nth(2).expect("tools/xtask lies two levels below the root").into()
-}
-
-/// Cargo, in the environment that this task was started in: cargo describes the package it runs in variables, and build
-/// scripts that watch those would run again, with all that depends on them.
-fn cargo() -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| text.starts_with(start)) {
-            cargo.env_remove(&name);
-        }
-    }
-    cargo
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Tidy { root } => tidy::run(&root),
-        Task::Parity { install: true, .. } => parity::install(&workspace_root()),
-        Task::Parity { only, .. } => parity::run_all(&workspace_root(), only.as_deref()),
-        Task::GraphAccuracy { language, recon, differences } => {
-            accuracy::run(&workspace_root(), language.as_deref(), recon.as_deref(), differences)
-        }
-        Task::GraphSpeed => speed::run(&workspace_root()),
-        Task::KernelsEmulated { planted: false } => emulated::run(&workspace_root()),
-        Task::KernelsEmulated { planted: true } => emulated::planted(&workspace_root()),
+        Task::Parity { install: true, .. } => parity::install(&workspace()),
+        Task::Parity { only, .. } => parity::run_all(&workspace(), only.as_deref()),
+        Task::GraphAccuracy { arguments } => oracles("graph-accuracy", &arguments),
+        Task::GraphSpeed { arguments } => oracles("graph-speed", &arguments),
+        Task::KernelsEmulated { planted: false } => emulated::run(&workspace()),
+        Task::KernelsEmulated { planted: true } => emulated::planted(&workspace()),
         Task::BenchGpu { binary, root, only } => bench::gpu(&root, binary.as_deref(), &only),
-        Task::BenchCpu { python } => bench::cpu(&workspace_root(), &python),
+        Task::BenchCpu { python } => bench::cpu(&workspace(), &python),
         Task::Nano { arguments } => nano(&arguments),
     };
     match outcome {
@@ -126,8 +107,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn nano(arguments: &[String]) -> anyhow::Result<bool> {
+/// Programs of their own, because they are built from more than these tasks: `cargo xtask tidy` does not wait for that.
+fn oracles(task: &str, arguments: &[OsString]) -> anyhow::Result<bool> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--package", "recon-oracles", "--", task]).args(arguments);
+    Ok(command.current_dir(workspace()).status()?.success())
+}
+
+fn nano(arguments: &[OsString]) -> anyhow::Result<bool> {
     let mut command = cargo();
     command.args(["run", "--release", "--bin", "recon-nano", "--"]).args(arguments);
-    Ok(command.current_dir(workspace_root()).status()?.success())
+    Ok(command.current_dir(workspace()).status()?.success())
 }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context as _;
+use recon_outside::folder::only_entry;
+use recon_outside::program::{cargo, watch};
 
-use super::{Bench, run};
+use super::Bench;
 
 type Check = fn(&Bench) -> anyhow::Result<()>;
 
@@ -95,11 +96,11 @@ fn package(bench: &Bench) -> anyhow::Result<()> {
     const PACKAGE: &str = "cachetools==5.5.0";
     let folder = bench.folder("package")?;
     let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", PACKAGE, "--dest"];
-    run(Command::new(&bench.python).args(pip).arg(&folder))?;
-    let archive = only_entry(&folder)?;
-    run(Command::new("tar").arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(&folder))?;
+    watch(Command::new(&bench.python).args(pip).arg(&folder))?;
+    let archive = only_entry(&folder, is_visible)?;
+    watch(Command::new("tar").arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(&folder))?;
     std::fs::remove_file(&archive)?;
-    let repository = only_entry(&folder)?;
+    let repository = only_entry(&folder, is_visible)?;
 
     let out = folder.join("out");
     let set = format!("repository={}", text(&repository));
@@ -108,7 +109,7 @@ fn package(bench: &Bench) -> anyhow::Result<()> {
     eprintln!("{}", bench.recon(&arguments)?);
 
     // A run lies in a folder named after its repository.
-    let out = only_entry(&out)?;
+    let out = only_entry(&out, is_visible)?;
     let trajectories = out.join("refine/trajectories.jsonl.zst");
     bench.recon(&["check", text(&trajectories), "--repository", text(&repository)])?;
     bench.script("parity/outcome.py", &[&out.join("summary.json")])?;
@@ -133,16 +134,15 @@ fn refuse_flipped(bench: &Bench, trajectories: &Path, repository: &Path, folder:
 /// The first steps of the embedded model's training come out again.
 fn nano(bench: &Bench) -> anyhow::Result<()> {
     let work = bench.folder("nano")?;
-    let cargo = ["run", "--release", "--bin", "recon-nano", "--", "--steps-only", "20", "--work"];
-    run(crate::cargo().args(cargo).arg(&work).current_dir(&bench.root))
+    let nano = ["run", "--release", "--bin", "recon-nano", "--", "--steps-only", "20", "--work"];
+    watch(cargo().args(nano).arg(&work).current_dir(&bench.root))
 }
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("folders of the workspace are UTF-8")
 }
 
-fn only_entry(folder: &Path) -> anyhow::Result<PathBuf> {
-    let mut entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
-    entries.sort();
-    entries.into_iter().next().with_context(|| format!("{} is empty", folder.display()))
+/// A lock is hidden, and none of the things looked for.
+fn is_visible(name: &str) -> bool {
+    !name.starts_with('.')
 }

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::Context as _;
+use recon_outside::folder::fresh;
+use recon_outside::program::{cargo, output, watch};
 
 /// What a check needs to run.
 pub(crate) struct Bench {
@@ -35,34 +36,20 @@ impl Bench {
 
     /// The same in another environment.
     fn script_in(&self, python: &Path, name: &str, arguments: &[&Path]) -> anyhow::Result<()> {
-        run(Command::new(python).arg(self.root.join("scripts").join(name)).args(arguments).current_dir(&self.root))
+        watch(Command::new(python).arg(self.root.join("scripts").join(name)).args(arguments).current_dir(&self.root))
     }
 
     /// Runs `recon` with these arguments; data on stdout is returned.
     fn recon(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = Command::new(&self.recon).args(arguments).current_dir(&self.root).output()?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        anyhow::ensure!(output.status.success(), "recon {}: {}", arguments.join(" "), errors.trim());
-        Ok(String::from_utf8(output.stdout)?)
+        output(Command::new(&self.recon).args(arguments).current_dir(&self.root))
     }
 
     /// An empty folder of this name.
     fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.work.join(name);
-        if path.exists() {
-            std::fs::remove_dir_all(&path)?;
-        }
-        std::fs::create_dir_all(&path)?;
+        fresh(&path)?;
         Ok(path)
     }
-}
-
-/// Runs a command to its end; an exit status other than 0 is an error that names it.
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let shown = format!("{command:?}");
-    let status = command.status().with_context(|| format!("failed to start {shown}"))?;
-    anyhow::ensure!(status.success(), "{shown}: {status}");
-    Ok(())
 }
 
 /// Installs the witnesses and nothing else, which can go on beside a build.
@@ -83,7 +70,7 @@ fn witnesses(root: &Path) -> anyhow::Result<[PathBuf; 2]> {
 /// Runs the checks whose name contains `only`; true when all pass.
 pub(crate) fn run_all(root: &Path, only: Option<&str>) -> anyhow::Result<bool> {
     let [python, older] = witnesses(root)?;
-    run(crate::cargo().args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
+    watch(cargo().args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
     let (recon, work) = (root.join("target/release/recon"), root.join("target/parity"));
     let bench = Bench { root: root.into(), python, older, recon, work };
     let chosen: Vec<_> = checks::ALL.iter().filter(|(name, _)| only.is_none_or(|part| name.contains(part))).collect();

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
-
-use super::run;
+use recon_outside::program::{output, watch};
 
 /// The interpreter of an environment that holds what `requirements` lists. What another environment, `beside`, has at the
 /// same version is used from there: PyTorch is gigabytes.
@@ -18,21 +17,20 @@ pub(super) fn install(work: &Path, name: &str, requirements: &Path, beside: Opti
     }
     eprintln!("parity: installing the witnesses into {}", directory.display());
     // Packages the machine has already at the pinned version need not be fetched again.
-    run(Command::new("python3").args(["-m", "venv", "--clear", "--system-site-packages"]).arg(&directory))?;
+    watch(Command::new("python3").args(["-m", "venv", "--clear", "--system-site-packages"]).arg(&directory))?;
     if let Some(other) = beside {
         // Behind the environment's own packages, which so come first where both have one.
         let (own, other) = (site_packages(&python)?, site_packages(other)?);
         let file = own.join("beside.pth");
         std::fs::write(&file, format!("{}\n", other.display())).with_context(|| file.display().to_string())?;
     }
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))?;
+    watch(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))?;
     std::fs::write(&stamp, wanted)?;
     Ok(python)
 }
 
 /// Where an environment has its packages.
 fn site_packages(python: &Path) -> anyhow::Result<PathBuf> {
-    let said = Command::new(python).args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).output()?;
-    anyhow::ensure!(said.status.success(), "{}: {}", python.display(), String::from_utf8_lossy(&said.stderr).trim());
-    Ok(PathBuf::from(String::from_utf8(said.stdout)?.trim()))
+    let ask = ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"];
+    Ok(PathBuf::from(output(Command::new(python).args(ask))?.trim()))
 }

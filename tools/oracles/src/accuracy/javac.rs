@@ -5,11 +5,13 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::folder::fresh;
+use recon_outside::program;
 
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
 use super::record::Edge;
 use super::told::Told;
-use super::tools::{self, Tools, fresh};
+use crate::tools::Tools;
 
 pub(super) struct Javac;
 
@@ -52,11 +54,11 @@ impl Oracle for Javac {
     }
 
     fn install(&self, tools: &Tools) -> anyhow::Result<()> {
-        tools::output(Command::new("jdeps").arg("--version"))
+        program::output(Command::new("jdeps").arg("--version"))
             .context("install a JDK first (Debian: default-jdk-headless)")?;
         let build = |directory: &Path| {
             std::fs::write(directory.join("Uses.java"), USES)?;
-            tools::run(Command::new("javac").args(["-d", ".", "Uses.java"]).current_dir(directory))
+            program::run(Command::new("javac").args(["-d", ".", "Uses.java"]).current_dir(directory))
         };
         tools.once("java", &format!("Uses.java of {} bytes", USES.len()), build).map(drop)
     }
@@ -64,7 +66,7 @@ impl Oracle for Javac {
     fn compare(&self, tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Vec<Comparison>> {
         let mut command = Command::new("java");
         command.arg("-cp").arg(tools.work.join("tools/java")).arg("Uses").arg(subject.directory).arg("src");
-        let text = tools::output(&mut command)?;
+        let text = program::output(&mut command)?;
         let mut told = Told::of(&text);
         let theirs = told.take("use");
         let read = |edge: &Edge| told.seen.contains(&edge.from) && told.seen.contains(&edge.to);
@@ -113,13 +115,13 @@ fn classes(tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Option<Edges>
     let mut command = Command::new("javac");
     command.args(["-proc:none", "-nowarn", "-Xlint:none", "-encoding", "UTF-8", "-d"]).arg(build.join("out"));
     command.arg(format!("@{}", list.display())).current_dir(subject.directory);
-    let (compiled, ..) = tools::outcome(&mut command)?;
+    let (compiled, ..) = program::outcome(&mut command)?;
     if !compiled {
         return Ok(None);
     }
     let mut command = Command::new("jdeps");
     command.args(["-verbose:class", "-filter:none", "-cp"]).arg(build.join("out")).arg(build.join("out"));
-    let text = tools::output(&mut command)?;
+    let text = program::output(&mut command)?;
     let files: BTreeMap<String, &str> = sources.iter().map(|path| (class_of(path), *path)).collect();
     let file = |class: &str| files.get(class.split('$').next().unwrap_or(class)).copied();
     let mut edges = Edges::new();

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::program;
 
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
 use super::record::Edge;
-use super::tools::{self, Tools};
+use crate::tools::Tools;
 
 /// One of the two languages.
 pub(super) struct Gcc {
@@ -91,7 +92,7 @@ impl Oracle for Gcc {
     }
 
     fn install(&self, _tools: &Tools) -> anyhow::Result<()> {
-        tools::output(Command::new("gcc").arg("--version")).context("install gcc first").map(drop)
+        program::output(Command::new("gcc").arg("--version")).context("install gcc first").map(drop)
     }
 
     fn compare(&self, _tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Vec<Comparison>> {
@@ -105,7 +106,7 @@ impl Oracle for Gcc {
                 }
             }
             command.arg(file).current_dir(subject.directory);
-            let (_, text, _) = tools::outcome(&mut command)?;
+            let (_, text, _) = program::outcome(&mut command)?;
             preprocessed.read(&text, subject);
         }
         let theirs = preprocessed.edges(subject, self.language);

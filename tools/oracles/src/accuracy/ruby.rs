@@ -3,10 +3,12 @@
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::folder::fresh;
+use recon_outside::program;
 
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
 use super::told::{Told, without};
-use super::tools::{self, Tools, fresh};
+use crate::tools::Tools;
 
 pub(super) struct Ruby;
 
@@ -52,7 +54,8 @@ impl Oracle for Ruby {
 
     fn install(&self, _tools: &Tools) -> anyhow::Result<()> {
         let ask = ["-e", "require 'rails'; require 'zeitwerk'; $LOAD_PATH.resolve_feature_path('set')"];
-        tools::run(Command::new("ruby").args(ask)).context("install Ruby and Rails first (Debian: ruby ruby-railties)")
+        program::run(Command::new("ruby").args(ask))
+            .context("install Ruby and Rails first (Debian: ruby ruby-railties)")
     }
 
     fn compare(&self, tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Vec<Comparison>> {
@@ -63,7 +66,7 @@ impl Oracle for Ruby {
         std::fs::write(&program, USES)?;
         std::fs::write(&list, files.join("\n"))?;
         let mut command = Command::new("ruby");
-        let text = tools::output(command.arg("-W0").arg(program).arg(subject.directory).arg(list))?;
+        let text = program::output(command.arg("-W0").arg(program).arg(subject.directory).arg(list))?;
         let mut told = Told::of(&text);
         let (requires, constants) = (told.take("require"), told.take("constant"));
         let (mut required, mut used) = (Edges::new(), Edges::new());

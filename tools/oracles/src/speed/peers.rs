@@ -4,8 +4,10 @@ use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::accuracy::tools::{Tools, run};
+use recon_outside::program::run;
+
 use crate::accuracy::{madge as javascript, ruff as python};
+use crate::tools::Tools;
 
 /// Seconds of `ruff analyze graph` on one thread, the fastest of three.
 pub(super) fn ruff<'a>(tools: &Tools, directories: impl Iterator<Item = &'a OsStr> + Clone) -> anyhow::Result<f64> {

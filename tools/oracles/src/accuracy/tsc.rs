@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use recon_outside::program;
+
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
-use super::tools::{self, Tools};
+use crate::tools::Tools;
 
 pub(super) struct Tsc;
 
@@ -60,7 +62,7 @@ impl Oracle for Tsc {
         command.args(["--module", "esnext", "--moduleResolution", "bundler", "--allowImportingTsExtensions"]);
         command.args(&files).current_dir(subject.directory);
         // The packages' own dependencies are not installed, so the compiler reports errors.
-        let (_, trace, _) = tools::outcome(&mut command)?;
+        let (_, trace, _) = program::outcome(&mut command)?;
         let theirs = edges(&trace, subject);
         anyhow::ensure!(!theirs.is_empty(), "tsc resolved nothing:\n{}", trace.lines().take(5).collect::<String>());
         let ours = subject.ours("typescript", |edge| subject.record.language(&edge.to) == Some("typescript"));

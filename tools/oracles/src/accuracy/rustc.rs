@@ -8,9 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use recon_outside::folder::fresh;
+use recon_outside::program::{self, cargo};
+
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
 use super::record::Edge;
-use super::tools::{self, Tools};
+use crate::tools::Tools;
 
 pub(super) struct Rustc;
 
@@ -107,17 +110,17 @@ impl Oracle for Rustc {
 /// The compiler's tree of the package's library, with its default features.
 fn hir_tree(tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<String> {
     let copy = tools.work.join("rustc").join(subject.package.name);
-    tools::fresh(&copy)?;
-    tools::run(Command::new("cp").arg("-R").arg(subject.directory.join(".")).arg(&copy))?;
+    fresh(&copy)?;
+    program::run(Command::new("cp").arg("-R").arg(subject.directory.join(".")).arg(&copy))?;
     // Without a workspace of its own, cargo would look for one above.
     let manifest = copy.join("Cargo.toml");
     let text = std::fs::read_to_string(&manifest)?;
     std::fs::write(&manifest, format!("{text}\n[workspace]\n"))?;
-    let mut command = crate::cargo();
+    let mut command = cargo();
     command.args(["rustc", "--quiet", "--lib", "--target-dir"]).arg(tools.work.join("rustc/target"));
     // The only use of an unstable option: nothing is built with it, the tree is printed.
     command.args(["--", "-Zunpretty=hir-tree", "--cap-lints", "allow"]).env("RUSTC_BOOTSTRAP", "1");
-    tools::output(command.current_dir(&copy))
+    program::output(command.current_dir(&copy))
 }
 
 /// What the printed tree says about names.

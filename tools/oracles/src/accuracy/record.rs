@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
+use recon_outside::program;
 use serde::Deserialize;
 
-use super::tools::{self, Tools};
+use crate::tools::Tools;
 
 /// Settings with which every source file takes part: a witness judges files that a person would
 /// not train on like any other.
@@ -61,7 +62,7 @@ impl Record {
         let mut command = Command::new(&tools.recon);
         command.args(["graph", "--format", "json", "--config"]).arg(settings).arg(directory);
         command.current_dir(&tools.work);
-        let mut record: Self = serde_json::from_str(&tools::output(&mut command)?)?;
+        let mut record: Self = serde_json::from_str(&program::output(&mut command)?)?;
         record.unread =
             record.files.iter().filter(|file| file.skipped.is_some()).map(|file| file.path.clone()).collect();
         record.languages = record.files.drain(..).map(|file| (file.path, file.language)).collect();

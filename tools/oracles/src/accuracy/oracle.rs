@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::record::Record;
-use super::tools::Tools;
+use crate::tools::Tools;
 
 /// A program written by others that knows which file a file depends on.
 pub(super) trait Oracle: Sync {

@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::program::{self, run};
 
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
-use super::tools::{self, Tools, run};
+use crate::tools::Tools;
 
 /// What pip installs.
 pub(crate) const PIN: &str = "ruff==0.17.6";
@@ -70,7 +71,7 @@ impl Oracle for Ruff {
         let mut command = Command::new(program(tools)?);
         // Isolated: what a package's own settings leave out of linting is still source.
         command.args(["analyze", "graph", "--preview", "--isolated", "--quiet"]).current_dir(subject.directory);
-        let text = tools::output(&mut command)?;
+        let text = program::output(&mut command)?;
         let graph: BTreeMap<String, Vec<String>> = serde_json::from_str(&text).context("ruff's graph")?;
         let mut theirs = Edges::new();
         for (from, imports) in graph {

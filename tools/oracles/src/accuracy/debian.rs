@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::folder::fresh;
+use recon_outside::program::output;
 
 use super::oracle::Package;
-use super::tools::{Tools, fresh, output};
+use crate::tools::Tools;
 
 /// The release whose sources are fetched.
 const RELEASE: &str = "bookworm";

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::folder::fresh;
+use recon_outside::program;
 use serde::Deserialize;
 
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
 use super::record::Edge;
 use super::told::Told;
-use super::tools::{self, Tools};
+use crate::tools::Tools;
 
 pub(super) struct Golang;
 
@@ -54,16 +56,16 @@ impl Oracle for Golang {
     }
 
     fn install(&self, tools: &Tools) -> anyhow::Result<()> {
-        tools::output(Command::new("go").arg("version")).context("install Go first (Debian: golang-go)")?;
+        program::output(Command::new("go").arg("version")).context("install Go first (Debian: golang-go)")?;
         let build = |directory: &std::path::Path| {
             std::fs::write(directory.join("uses.go"), USES)?;
-            tools::run(Command::new("go").args(["build", "-o", "uses", "uses.go"]).current_dir(directory))
+            program::run(Command::new("go").args(["build", "-o", "uses", "uses.go"]).current_dir(directory))
         };
         tools.once("go", &format!("uses.go of {} bytes", USES.len()), build).map(drop)
     }
 
     fn compare(&self, tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Vec<Comparison>> {
-        let text = tools::output(
+        let text = program::output(
             Command::new(tools.work.join("tools/go/uses")).arg(subject.directory).current_dir(&tools.work),
         )?;
         let mut told = Told::of(&text);
@@ -113,8 +115,8 @@ struct Listed {
 /// Pairs of directories by `go list`.
 fn listed(tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Edges> {
     let copy = tools.work.join("go").join(subject.package.name);
-    tools::fresh(&copy)?;
-    tools::run(Command::new("cp").arg("-R").arg(subject.directory.join(".")).arg(&copy))?;
+    fresh(&copy)?;
+    program::run(Command::new("cp").arg("-R").arg(subject.directory.join(".")).arg(&copy))?;
     // Without what it requires, go has nothing to fetch and lists imports of it as errors.
     let manifest = std::fs::read_to_string(copy.join("go.mod")).context("a package without go.mod")?;
     let module = manifest.lines().find(|line| line.starts_with("module ")).context("a go.mod without a module")?;
@@ -122,7 +124,7 @@ fn listed(tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Edges> {
     let mut command = Command::new("go");
     command.args(["list", "-e", "-json", "./..."]).current_dir(&copy);
     command.env("GOPROXY", "off").env("GOFLAGS", "-mod=readonly").env("CGO_ENABLED", "0");
-    let (_, text, errors) = tools::outcome(&mut command)?;
+    let (_, text, errors) = program::outcome(&mut command)?;
     let all: Vec<Listed> = serde_json::Deserializer::from_str(&text).into_iter().collect::<Result<_, _>>()?;
     anyhow::ensure!(!all.is_empty(), "go list names no package: {errors}");
     let root = std::fs::canonicalize(&copy)?;

@@ -8,9 +8,11 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::folder::fresh;
+use recon_outside::program;
 
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
-use super::tools::{self, Tools};
+use crate::tools::Tools;
 
 pub(super) struct CSharp;
 
@@ -88,7 +90,7 @@ impl Oracle for CSharp {
     }
 
     fn install(&self, tools: &Tools) -> anyhow::Result<()> {
-        tools::output(Command::new("mcs").arg("--version"))
+        program::output(Command::new("mcs").arg("--version"))
             .context("install Mono's compiler first (Debian: mono-mcs libmono-cil-dev libmono-cecil-cil)")?;
         let weave = |directory: &Path| {
             for (name, text) in [("Weave.cs", WEAVE), ("Log.cs", LOG)] {
@@ -98,11 +100,11 @@ impl Oracle for CSharp {
                 let name = library.file_name().context("a library has a name")?;
                 std::fs::copy(library, directory.join(name)).with_context(|| format!("failed to copy {library:?}"))?;
             }
-            let compile = |flags: &[&str]| tools::run(Command::new("mcs").args(flags).current_dir(directory));
+            let compile = |flags: &[&str]| program::run(Command::new("mcs").args(flags).current_dir(directory));
             compile(&["-target:library", &format!("-r:{COMPILER}"), "Log.cs"])?;
             compile(&["-r:Mono.Cecil.dll,Mono.Cecil.Rocks.dll", "Weave.cs"])?;
             let arguments = ["Weave.exe", COMPILER, "Log.dll", "mcs.exe"];
-            tools::run(Command::new("mono").args(arguments).current_dir(directory))
+            program::run(Command::new("mono").args(arguments).current_dir(directory))
         };
         let wanted = format!("Weave.cs of {} bytes, Log.cs of {} bytes", WEAVE.len(), LOG.len());
         tools.once("csharp", &wanted, weave).map(drop)
@@ -110,7 +112,7 @@ impl Oracle for CSharp {
 
     fn compare(&self, tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Vec<Comparison>> {
         let work = tools.work.join("csharp").join(subject.package.name);
-        tools::fresh(&work)?;
+        fresh(&work)?;
         let inside = |path: &str| path.starts_with(&format!("{}/", subject.package.folder));
         // What it says of the assembly asks for a key that is not there.
         let compiled = |path: &str| inside(path) && !path.ends_with("/AssemblyInfo.cs");
@@ -125,7 +127,7 @@ impl Oracle for CSharp {
         command.arg(format!("-out:{}", work.join("out.dll").display()));
         command.arg(format!("@{}", work.join("files").display())).current_dir(subject.directory);
         let uses = work.join("uses");
-        tools::run(command.env("USES", &uses))?;
+        program::run(command.env("USES", &uses))?;
         let (mut seen, mut defining, mut theirs) = (BTreeSet::new(), BTreeSet::new(), Edges::new());
         for line in std::fs::read_to_string(&uses)?.lines() {
             match line.split('\t').collect::<Vec<_>>()[..] {

@@ -1,9 +1,11 @@
-//! The programs the task runs, and where they and their results lie.
+//! The programs that both tasks run, and where they and their results lie.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::folder::fresh;
+use recon_outside::program::{cargo, run, watch};
 
 /// Programs and folders.
 pub(crate) struct Tools {
@@ -21,7 +23,7 @@ impl Tools {
         let recon = match recon {
             Some(program) => std::path::absolute(program)?,
             None => {
-                run(crate::cargo().args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
+                watch(cargo().args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
                 root.join("target/release/recon")
             }
         };
@@ -29,7 +31,7 @@ impl Tools {
     }
 
     /// A folder below `tools` that `fill` makes once for each text of `wanted`.
-    pub(super) fn once(
+    pub(crate) fn once(
         &self,
         name: &str,
         wanted: &str,
@@ -55,32 +57,4 @@ impl Tools {
             run(Command::new("npm").args(flags).args(packages).current_dir(directory))
         })
     }
-}
-
-/// An empty directory.
-pub(crate) fn fresh(path: &Path) -> anyhow::Result<()> {
-    if path.exists() {
-        std::fs::remove_dir_all(path)?;
-    }
-    Ok(std::fs::create_dir_all(path)?)
-}
-
-/// Runs a command to its end; what it wrote to stderr is the error.
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
-    output(command).map(drop)
-}
-
-/// Runs a command to its end; its stdout.
-pub(super) fn output(command: &mut Command) -> anyhow::Result<String> {
-    let (success, text, errors) = outcome(command)?;
-    anyhow::ensure!(success, "{command:?} failed:\n{}", errors.trim());
-    Ok(text)
-}
-
-/// Runs a command to its end: whether it succeeded, its stdout and its stderr.
-pub(super) fn outcome(command: &mut Command) -> anyhow::Result<(bool, String, String)> {
-    // As `output` would, but a stdout that the caller has sent elsewhere stays there.
-    let output = command.output().with_context(|| format!("failed to start {command:?}; is it installed?"))?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok((output.status.success(), text(output.stdout), text(output.stderr)))
 }

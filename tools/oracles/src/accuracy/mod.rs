@@ -25,17 +25,16 @@ mod ruby;
 pub(crate) mod ruff;
 mod rustc;
 mod told;
-pub(crate) mod tools;
 mod tsc;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::tools::Tools;
 use compare::Measured;
 use oracle::{Oracle, Subject};
 use record::Record;
-use tools::Tools;
 
 /// Every oracle, in the order of the page.
 const ORACLES: &[&dyn Oracle] = &[

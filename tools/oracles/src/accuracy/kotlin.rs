@@ -5,11 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::program;
 
 use super::oracle::{Comparison, Difference, Landmark, Oracle, Package, Registry, Subject};
 use super::record::Edge;
 use super::told::Told;
-use super::tools::{self, Tools};
+use crate::tools::Tools;
 
 pub(super) struct Kotlin;
 
@@ -98,17 +99,17 @@ impl Oracle for Kotlin {
     }
 
     fn install(&self, tools: &Tools) -> anyhow::Result<()> {
-        tools::output(Command::new("javac").arg("--version"))
+        program::output(Command::new("javac").arg("--version"))
             .context("install a JDK first (Debian: default-jdk-headless)")?;
         tools.once("kotlin", KERNEL, |directory| {
             let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target"];
-            tools::run(Command::new("python3").args(pip).arg(directory).arg(KERNEL))
+            program::run(Command::new("python3").args(pip).arg(directory).arg(KERNEL))
         })?;
         let build = |directory: &Path| {
             std::fs::write(directory.join("KotlinUses.java"), USES)?;
             let mut command = Command::new("javac");
             command.args(["-proc:none", "-nowarn", "-d", ".", "-cp"]).arg(jar(tools, 0));
-            tools::run(command.arg("KotlinUses.java").current_dir(directory))
+            program::run(command.arg("KotlinUses.java").current_dir(directory))
         };
         tools.once("kotlin-uses", &format!("KotlinUses.java of {} bytes", USES.len()), build).map(drop)
     }
@@ -121,7 +122,7 @@ impl Oracle for Kotlin {
         let classes = std::env::join_paths([tools.work.join("tools/kotlin-uses"), jar(tools, 0)])?;
         let mut command = Command::new("java");
         command.arg("-cp").arg(classes).arg("KotlinUses").arg(subject.directory).arg(list);
-        let text = tools::output(command.arg(jar(tools, 1)))?;
+        let text = program::output(command.arg(jar(tools, 1)))?;
         let mut told = Told::of(&text);
         let mut theirs = told.take("use");
         let java: BTreeSet<&str> = files.into_iter().filter(|path| path.ends_with(".java")).collect();

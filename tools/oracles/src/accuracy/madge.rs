@@ -5,9 +5,10 @@ use std::ffi::OsStr;
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::program;
 
 use super::oracle::{Comparison, Difference, Edges, Landmark, Oracle, Package, Registry, Subject};
-use super::tools::{self, Tools};
+use crate::tools::Tools;
 
 pub(super) struct Madge;
 
@@ -63,7 +64,7 @@ impl Oracle for Madge {
         let mut command = command(tools, folder.as_os_str())?;
         // Into a file: madge ends before a pipe has taken all it wrote.
         let printed = tools.work.join("madge.json");
-        tools::run(command.current_dir(&folder).stdout(std::fs::File::create(&printed)?))?;
+        program::run(command.current_dir(&folder).stdout(std::fs::File::create(&printed)?))?;
         let text = std::fs::read_to_string(printed)?;
         let graph: BTreeMap<String, Vec<String>> = serde_json::from_str(&text).context("madge's graph")?;
         // madge writes paths from the folder it was given.

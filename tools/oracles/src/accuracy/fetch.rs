@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use recon_outside::folder::{fresh, only_entry};
+use recon_outside::program::{cargo, run};
+use recon_outside::registry::{npm_pack, write_project};
 use sha2::{Digest as _, Sha256};
 
 use super::debian;
 use super::oracle::{Package, Registry};
-use super::tools::{Tools, fresh, run};
+use crate::tools::Tools;
 
 /// The directory of `package`, fetched if it is not there yet.
 pub(super) fn package(tools: &Tools, package: &Package) -> anyhow::Result<PathBuf> {
@@ -43,29 +46,19 @@ fn pypi(download: &Path, package: &Package) -> anyhow::Result<PathBuf> {
     let pin = format!("{}=={}", package.name, package.version);
     let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest"];
     run(Command::new("python3").args(pip).arg(download).arg(pin))?;
-    only_entry(download)
+    only_entry(download, |_| true)
 }
 
 fn npm(download: &Path, package: &Package) -> anyhow::Result<PathBuf> {
-    let pin = format!("{}@{}", package.name, package.version);
-    run(Command::new("npm")
-        .args(["pack", "--silent", "--ignore-scripts", "--pack-destination"])
-        .arg(download)
-        .arg(pin))?;
-    only_entry(download)
+    npm_pack([(package.name, package.version)].into_iter(), download)?;
+    only_entry(download, |_| true)
 }
 
 /// cargo keeps the archive of whatever it fetches; a home of its own tells where.
 fn crates(download: &Path, package: &Package) -> anyhow::Result<PathBuf> {
     let project = download.join("project");
-    std::fs::create_dir_all(project.join("src"))?;
-    std::fs::write(project.join("src/lib.rs"), "")?;
-    let manifest = format!(
-        "[workspace]\n[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[dependencies]\n{} = {{ version = \"={}\", default-features = false }}\n",
-        package.name, package.version
-    );
-    std::fs::write(project.join("Cargo.toml"), manifest)?;
-    run(crate::cargo().args(["fetch", "--quiet"]).current_dir(&project))?;
+    write_project([(package.name, package.version)].into_iter(), &project)?;
+    run(cargo().args(["fetch", "--quiet"]).current_dir(&project))?;
     let home = match std::env::var_os("CARGO_HOME") {
         Some(home) => PathBuf::from(home),
         None => PathBuf::from(std::env::var_os("HOME").context("neither CARGO_HOME nor HOME is set")?).join(".cargo"),
@@ -79,10 +72,4 @@ fn crates(download: &Path, package: &Package) -> anyhow::Result<PathBuf> {
 fn digest(archive: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(archive)?;
     Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn only_entry(folder: &Path) -> anyhow::Result<PathBuf> {
-    let mut entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
-    ensure!(entries.len() == 1, "expected one archive in {}, found {entries:?}", folder.display());
-    Ok(entries.remove(0))
 }

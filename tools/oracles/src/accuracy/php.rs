@@ -5,10 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
+use recon_outside::folder::fresh;
+use recon_outside::program;
 
 use super::oracle::{Comparison, Difference, Landmark, Oracle, Package, Registry, Subject};
 use super::told::{Told, without};
-use super::tools::{self, Tools, fresh};
+use crate::tools::Tools;
 
 pub(super) struct Php;
 
@@ -61,15 +63,15 @@ impl Oracle for Php {
     fn install(&self, _tools: &Tools) -> anyhow::Result<()> {
         let hint = "install PHP first (Debian: php-cli php-mbstring php-parser composer)";
         let parser = "require '/usr/share/php/PhpParser/autoload.php'; new PhpParser\\NodeVisitor\\NameResolver();";
-        tools::run(Command::new("php").args(["-r", parser])).context(hint)?;
-        tools::run(Command::new("composer").args(["--version", "--no-interaction"])).context(hint)
+        program::run(Command::new("php").args(["-r", parser])).context(hint)?;
+        program::run(Command::new("composer").args(["--version", "--no-interaction"])).context(hint)
     }
 
     fn compare(&self, tools: &Tools, subject: &Subject<'_>) -> anyhow::Result<Vec<Comparison>> {
         // composer writes into the package.
         let copy = tools.work.join("php").join(subject.package.name);
         fresh(&copy)?;
-        tools::run(Command::new("cp").arg("-R").arg(subject.directory.join(".")).arg(&copy))?;
+        program::run(Command::new("cp").arg("-R").arg(subject.directory.join(".")).arg(&copy))?;
         if copy.join("composer.json").exists() {
             autoload(tools, &copy)?;
         }
@@ -79,7 +81,7 @@ impl Oracle for Php {
         std::fs::write(&list, files.join("\n"))?;
         let mut command = Command::new("php");
         command.args(["-d", "memory_limit=-1"]).arg(program).arg(&copy).arg(list);
-        let text = tools::output(&mut command)?;
+        let text = program::output(&mut command)?;
         let mut told = Told::of(&text);
         let (names, includes) = (told.take("use"), told.take("include"));
         let of_kind = |include: bool| {
@@ -118,5 +120,5 @@ fn autoload(tools: &Tools, package: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("composer");
     command.args(["dump-autoload", "--optimize", "--dev", "--no-interaction", "--no-plugins", "--no-scripts"]);
     command.env("COMPOSER_HOME", tools.work.join("php/home")).env("COMPOSER_ALLOW_SUPERUSER", "1");
-    tools::run(command.current_dir(package))
+    program::run(command.current_dir(package))
 }

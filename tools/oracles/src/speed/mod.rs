@@ -12,13 +12,13 @@ mod page;
 mod peers;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use anyhow::Context as _;
+use recon_outside::program::{cargo, listen};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::accuracy::tools::Tools;
+use crate::tools::Tools;
 
 /// What the bench of `recon-graph` prints.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -105,11 +105,9 @@ fn bench<'a, T: DeserializeOwned>(
     package: &str,
     arguments: impl Iterator<Item = &'a std::ffi::OsStr>,
 ) -> anyhow::Result<T> {
-    let mut cargo = crate::cargo();
+    let mut cargo = cargo();
     cargo.args(["bench", "--quiet", "--package", package, "--bench", "speed", "--"]).args(arguments);
-    let output = cargo.current_dir(root).stderr(Stdio::inherit()).output()?;
-    anyhow::ensure!(output.status.success(), "the bench of {package} failed: {}", output.status);
-    let printed = String::from_utf8(output.stdout)?;
+    let printed = listen(cargo.current_dir(root)).with_context(|| format!("the bench of {package}"))?;
     eprintln!("graph-speed: {package}: {}", printed.trim());
     serde_json::from_str(&printed).with_context(|| format!("the bench of {package} printed something else: {printed}"))
 }
