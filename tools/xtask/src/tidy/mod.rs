@@ -4,24 +4,18 @@
 //! longer finds what it looks at (a renamed folder, say) would pass in silence, so `run` also
 //! reports how much each rule looked at, and the tests feed every rule a tree that breaks it.
 
+mod circles;
+mod docs;
 mod layers;
+mod modules;
+mod scopes;
 mod source;
+mod table;
 mod tree;
 
 use std::path::Path;
 
-pub(crate) use tree::Tree;
-
-/// One broken rule.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Violation {
-    /// The rule's name.
-    pub(crate) rule: &'static str,
-    /// Path from the root, with a line where there is one.
-    pub(crate) place: String,
-    /// What is wrong and what would be right.
-    pub(crate) message: String,
-}
+use tree::{Tree, Violation};
 
 type Rule = fn(&Tree) -> Vec<Violation>;
 
@@ -36,6 +30,8 @@ const RULES: &[(&str, Rule)] = &[
     ("no-autograd", source::no_autograd),
     ("no-stubs", source::no_stubs),
     ("assets", source::assets),
+    ("docs", docs::docs),
+    ("no-circles", circles::no_circles),
 ];
 
 /// Checks the tree at `root`; true when it is tidy.
@@ -47,7 +43,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         eprintln!("{place}: {message} [{rule}]");
     }
     eprintln!("tidy: {} files, {} rules, {} violations", tree.files.len(), RULES.len(), violations.len());
-    anyhow::ensure!(tree.crates().len() > 1, "found no crates under {}", root.display());
+    anyhow::ensure!(tree.members().len() > 1, "found no crates under {}", root.display());
     Ok(violations.is_empty())
 }
 
