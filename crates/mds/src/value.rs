@@ -29,7 +29,6 @@ pub enum Value {
 
 /// Elements of one type.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(missing_docs, reason = "each variant is a vector of the type it names")]
 pub enum Values {
     U8(Vec<u8>),
     U16(Vec<u16>),

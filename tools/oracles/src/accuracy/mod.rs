@@ -1,0 +1,116 @@
+//! How well the graph's edges agree with what each language's own tools say.
+//!
+//! For every language: packages fetched by name, version and checksum into `target/graph-accuracy`,
+//! `recon graph --format json` on each, the same question put to an [`Oracle`], both sets of
+//! file-to-file edges compared, and the section of `docs/graph-accuracy.md` written anew. The
+//! order of a well-known project is checked by the way; a broken order fails the task.
+//!
+//! A new language is one file with its [`Oracle`] and one line in [`ORACLES`].
+
+mod compare;
+mod csharp;
+mod debian;
+mod fetch;
+mod gcc;
+mod golang;
+mod javac;
+mod kotlin;
+pub(crate) mod madge;
+mod oracle;
+mod order;
+mod page;
+mod php;
+mod record;
+mod ruby;
+pub(crate) mod ruff;
+mod rustc;
+mod told;
+mod tsc;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::tools::Tools;
+use compare::Measured;
+use oracle::{Oracle, Subject};
+use record::Record;
+
+/// Every oracle, in the order of the page.
+const ORACLES: &[&dyn Oracle] = &[
+    &ruff::Ruff,
+    &tsc::Tsc,
+    &madge::Madge,
+    &rustc::Rustc,
+    &golang::Golang,
+    &gcc::C,
+    &gcc::CPP,
+    &javac::Javac,
+    &kotlin::Kotlin,
+    &csharp::CSharp,
+    &php::Php,
+    &ruby::Ruby,
+];
+
+/// What one language came to.
+struct Outcome {
+    rows: Vec<Measured>,
+    orders: Vec<order::Checked>,
+}
+
+/// Measures every language whose name contains `language`; true when no order is broken.
+pub(crate) fn run(
+    root: &Path,
+    language: Option<&str>,
+    recon: Option<&Path>,
+    differences: bool,
+) -> anyhow::Result<bool> {
+    let tools = Tools::new(root, recon)?;
+    let chosen: Vec<_> =
+        ORACLES.iter().filter(|oracle| language.is_none_or(|part| oracle.language().contains(part))).collect();
+    let names: Vec<_> = ORACLES.iter().map(|oracle| oracle.language()).collect();
+    anyhow::ensure!(!chosen.is_empty(), "no language is named like that; there are: {}", names.join(", "));
+    let mut sound = true;
+    for oracle in chosen {
+        let outcome = measure(*oracle, &tools).with_context(|| format!("failed to measure {}", oracle.language()))?;
+        for row in &outcome.rows {
+            eprintln!("{}", row.line());
+            for difference in row.differences.iter().filter(|_| differences) {
+                eprintln!("    {difference}");
+            }
+        }
+        for fault in outcome.orders.iter().flat_map(|checked| &checked.faults) {
+            eprintln!("graph-accuracy: {}: {fault}", oracle.language());
+            sound = false;
+        }
+        page::write(&root.join("docs/graph-accuracy.md"), *oracle, &outcome, &names)?;
+    }
+    Ok(sound)
+}
+
+/// The packages that each language is measured on, fetched.
+pub(crate) fn sources(tools: &Tools) -> anyhow::Result<Vec<(&'static str, Vec<PathBuf>)>> {
+    let of = |oracle: &&dyn Oracle| -> anyhow::Result<(&'static str, Vec<PathBuf>)> {
+        let directories = oracle.packages().iter().map(|package| fetch::package(tools, package));
+        Ok((oracle.language(), directories.collect::<anyhow::Result<_>>()?))
+    };
+    ORACLES.iter().map(of).collect()
+}
+
+fn measure(oracle: &dyn Oracle, tools: &Tools) -> anyhow::Result<Outcome> {
+    oracle.install(tools)?;
+    let mut outcome = Outcome { rows: Vec::new(), orders: Vec::new() };
+    for package in oracle.packages() {
+        eprintln!("graph-accuracy: {} {} {}", oracle.language(), package.name, package.version);
+        let directory = fetch::package(tools, package)?;
+        let record = Record::of(tools, &directory)?;
+        let subject = Subject { package, directory: &directory, record: &record };
+        for comparison in oracle.compare(tools, &subject)? {
+            outcome.rows.push(compare::measure(oracle, &subject, &comparison));
+        }
+        if let Some(landmark) = &package.landmark {
+            outcome.orders.push(order::check(&subject, landmark));
+        }
+    }
+    Ok(outcome)
+}
