@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use recon_cli::config::{Config, load};
+use recon_cli::config::load;
+use recon_pipeline::Config;
 
 fn configurations(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

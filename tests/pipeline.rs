@@ -73,12 +73,17 @@ fn run_command(repository: &Path, out: &Path) -> Command {
 /// Starts a run and kills it as soon as the search has kept its first part.
 fn run_and_kill(repository: &Path, out: &Path) {
     let mut child = run_command(repository, out).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while find(out, "00000.json").is_empty() {
+    let kept = || find(out, "journal").iter().any(|path| path.to_string_lossy().contains("refine") && lines(path) > 0);
+    while !kept() {
         assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
         std::thread::sleep(Duration::from_millis(20));
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+fn lines(path: &Path) -> usize {
+    fs::read(path).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count())
 }
 
 /// One run is long, so one test makes it and asks everything of it.
@@ -128,9 +133,8 @@ fn thoughts_make_the_code_more_likely_in_their_own_context(made: &Pipeline) {
 
 fn the_held_out_file_is_in_no_training_document(made: &Pipeline) {
     let Pipeline { out, summary, .. } = made;
-    let held_out = summary["held_out"]["paths"].as_array().unwrap();
-    assert_eq!(held_out.len(), 1);
-    let held_out = held_out[0].as_str().unwrap();
+    assert_eq!(summary["held_out"]["files"], 1);
+    let held_out = held_out(out);
     let trajectories = trajectories(out);
     for trajectory in &trajectories {
         for step in trajectory["steps"].as_array().unwrap() {
@@ -139,6 +143,12 @@ fn the_held_out_file_is_in_no_training_document(made: &Pipeline) {
     }
     assert!(summary["held_out"]["before_nats"].as_f64().unwrap() > 0.0);
     assert!(summary["held_out"]["after_nats"].as_f64().unwrap() > 0.0);
+}
+
+/// The path of the only held-out file.
+fn held_out(out: &Path) -> String {
+    let records: Vec<Value> = recon_schema::file::read_json_lines(&find(out, "held_out.jsonl.zst")[0], "held-out").unwrap();
+    records[0]["path"].as_str().unwrap().to_owned()
 }
 
 fn trajectory_file(out: &Path) -> PathBuf {
@@ -150,7 +160,7 @@ fn find(root: &Path, name: &str) -> Vec<PathBuf> {
 }
 
 fn trajectories(out: &Path) -> Vec<Value> {
-    recon_schema::file::read_json_lines(&trajectory_file(out), "recon.trajectory/1").unwrap()
+    recon_schema::file::read_json_lines(&trajectory_file(out), "recon.trajectory/2").unwrap()
 }
 
 fn the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte(made: &Pipeline) {
@@ -159,8 +169,8 @@ fn the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte(made: &Pipeli
     check(&trajectory_file(out)).expect(0);
 
     let mut records = trajectories(out);
-    let written = records[0]["steps"].as_array_mut().unwrap().iter_mut().find(|step| step["tool"]["name"] == "write");
-    let text = &mut written.unwrap()["content"]["text"];
+    let written = records[0]["steps"].as_array_mut().unwrap().iter_mut().find(|step| step["tool"] == "write");
+    let text = &mut written.unwrap()["text"];
     let mut bytes = text.as_str().unwrap().as_bytes().to_vec();
     bytes[0] ^= 1;
     *text = Value::String(String::from_utf8(bytes).unwrap());
@@ -172,8 +182,8 @@ fn the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte(made: &Pipeli
 }
 
 fn control_strings_stay_text_from_the_repository_to_the_rows(made: &Pipeline) {
-    let Pipeline { out, summary, .. } = made;
-    let held_out = summary["held_out"]["paths"][0].as_str().unwrap();
+    let Pipeline { out, .. } = made;
+    let held_out = held_out(out);
     assert!(!held_out.starts_with("shop/marks_"), "the hostile files take part: {held_out}");
     let written =
         trajectories(out).iter().any(|trajectory| trajectory.to_string().contains("<|reserved_special_token_200|>"));
@@ -223,10 +233,10 @@ fn the_same_configuration_gives_the_same_bytes_also_when_the_search_is_killed_on
     let work = tempfile::tempdir().unwrap();
     let other = work.path().join("out");
     run_and_kill(repository, &other);
-    let kept = find(&other, "00000.json");
-    assert!(!kept[0].parent().unwrap().with_file_name("manifest.json").exists(), "the search was not finished");
+    let kept = find(&other, "journal");
+    assert!(!kept[0].with_file_name("manifest.json").exists(), "the search was not finished");
     run(repository, &other).expect(0);
-    assert!(find(&other, "00000.json").is_empty(), "nothing of the way is left");
+    assert!(find(&other, "journal").is_empty() && find(&other, "unfinished").is_empty(), "nothing of the way is left");
     let read = |root: &Path| fs::read(trajectory_file(root)).unwrap();
     assert_eq!(read(out), read(&other), "trajectories");
     let weights = |root: &Path| fs::read(&find(root, "model.safetensors")[0]).unwrap();

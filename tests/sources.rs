@@ -38,12 +38,13 @@ fn a_redacted_trajectory_is_checked_against_the_original_bytes() {
     let named = format!("repository={}", text(&repository));
     let synth = ["synth", "--config", text(&config), "--out", text(&out), "--set", &named, "--set", "holdout.files=0"];
     recon(&synth).expect(0);
-    let trajectories = out.join("shop/synth/trajectories.jsonl.zst");
+    let trajectories = out.join("shop/shards/00000/synth/trajectories.jsonl.zst");
     let written = String::from_utf8(zstd::decode_all(fs::File::open(&trajectories).unwrap()).unwrap()).unwrap();
     assert!(!written.contains(&token) && !written.contains("a.person@"), "neither stands in any step");
     assert!(written.contains("<redacted:github_token>") && written.contains("<redacted:email>"));
-    let cleaning = fs::read_to_string(out.join("shop/graph/cleaning.json")).unwrap();
-    assert!(cleaning.contains("github_token") && cleaning.contains("shop/send.py"), "{cleaning}");
+    let account = zstd::decode_all(fs::File::open(out.join("shop/read/accounts.jsonl.zst")).unwrap()).unwrap();
+    let account = String::from_utf8(account).unwrap();
+    assert!(account.contains("github_token") && account.contains("shop/send.py"), "{account}");
 
     let check = |repository: &Path| recon(&["check", text(&trajectories), "--repository", text(repository)]);
     check(&repository).expect(0);
@@ -82,36 +83,4 @@ fn an_archive_is_a_repository_to_every_command() {
     assert!(recon(&["graph", text(&tar)]).expect(2).error().contains("damaged archive"));
     let revision = format!("{}@v1", text(&repository));
     assert!(recon(&["graph", &revision]).expect(2).error().contains("git"), "a directory without a history");
-}
-
-#[test]
-fn a_corpus_gives_one_graph_a_line_and_accounts_for_the_rest() {
-    let work = tempfile::tempdir().unwrap();
-    let (repository, out) = (work.path().join("repos/shop"), work.path().join("out"));
-    small_package(&repository);
-    write(&work.path().join("repos/other"), &[("main.py", "import json\n\nprint(json.dumps({'a': 1}))\n")]);
-    let corpus = work.path().join("repos");
-    let arguments = ["graph", "--corpus", text(&corpus), "--out", text(&out), "--format", "json"];
-    let report = recon(&arguments).expect(0).json();
-    assert_eq!((report["repositories"].as_u64(), report["kept_repositories"].as_u64()), (Some(2), Some(2)));
-    let lines = zstd::decode_all(fs::File::open(out.join("graph/graphs.jsonl.zst")).unwrap()).unwrap();
-    let names: Vec<String> = String::from_utf8(lines)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["repository"]["name"].to_string())
-        .collect();
-    assert_eq!(names, ["\"other\"", "\"shop\""]);
-    let manifest = fs::metadata(out.join("graph/manifest.json")).unwrap().modified().unwrap();
-    assert_eq!(recon(&arguments).expect(0).json(), report);
-    assert_eq!(fs::metadata(out.join("graph/manifest.json")).unwrap().modified().unwrap(), manifest, "reused");
-
-    fs::write(corpus.join("torn.tar.gz"), [0x1f, 0x8b, 8, 0]).unwrap();
-    let failed = recon(&arguments).expect(1);
-    assert!(failed.error().contains("archive_damaged") && failed.stderr.contains("hint: raise"), "{}", failed.stderr);
-    assert!(!out.join("graph/manifest.json").exists(), "a failed stage is not complete");
-    let lenient = [&arguments[..], &["--set", "corpus.max_skipped_fraction=0.5"]].concat();
-    assert_eq!(recon(&lenient).expect(0).json()["unusable_repositories"]["archive_damaged"], 1);
-    assert!(recon(&["graph", "--corpus", text(&corpus)]).expect(2).stderr.contains("--out"));
-    let share = [&lenient[..], &["--shard", "3/2"]].concat();
-    assert!(recon(&share).code == Some(2));
 }

@@ -50,7 +50,7 @@ impl From<Output> for Ran {
 /// A command that runs `recon`, with logs quiet.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_recon"));
-    command.env("RUST_LOG", "warn").env_remove("RECON_CONFIG");
+    command.env("RUST_LOG", "warn");
     command
 }
 

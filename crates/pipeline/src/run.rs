@@ -82,6 +82,7 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
             .hint("set `agents.arm = \"search\"`"));
     }
     let opened = open(config, members)?;
+    let model = (until > Until::Graph).then(|| Model::find(&config.model.name)).transpose()?;
     let together = share != Share::WHOLE;
     let _lock = if together { Lock::take_together(&opened.root)? } else { Lock::take(&opened.root)? };
     let Opened { root, input, named, set_of_one } = opened;
@@ -98,7 +99,7 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
     if until == Until::Read {
         return Ok(stopped(0));
     }
-    let run = Run::open(config, &root, &read, set_of_one, observe)?;
+    let run = Run::open(config, &root, &read, set_of_one, model, observe)?;
     let shards = Shards { run: &run, until: until.min(if searches { Until::Refine } else { Until::Synth }) }.work(share)?;
     if until <= Until::Refine {
         return Ok(stopped(run.generated_tokens()));
@@ -117,9 +118,9 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
         return Ok(stopped(run.generated_tokens()));
     }
     let held_out = shards.held_out();
-    let before = run.measure("before", run.model_sha256).run(&root, &held_out, || run.engine())?;
+    let before = run.measure("before", run.model().sha256).run(&root, &held_out, || run.engine())?;
     let trained =
-        train::run(&root, &packed, (&run.files, run.model_sha256), (&config.model, &config.train), observe)?;
+        train::run(&root, &packed, (&run.model().files, run.model().sha256), (&config.model, &config.train), observe)?;
     let exported = export::run(&root, &trained)?;
     let model = ModelFiles::Directory(exported.directory.join(export::MODEL));
     let engine = OnceCell::new();
@@ -184,6 +185,23 @@ fn refuse_useless(source: &Source, read: &Finished<CorpusReport>) -> Outcome {
         .hint("see `clean.licences`"))
 }
 
+/// The model before training, as far as its files tell.
+pub(crate) struct Model {
+    pub(crate) files: ModelFiles,
+    /// Over every file of it.
+    pub(crate) sha256: Sha256,
+    tokenizer: Tokenizer,
+}
+
+impl Model {
+    fn find(name: &str) -> Outcome<Self> {
+        let files = model::files(name)?;
+        let sha256 = files.sha256().map_err(Failure::input)?;
+        let tokenizer = model::tokenizer(&files)?;
+        Ok(Self { files, sha256, tokenizer })
+    }
+}
+
 /// What the stages of one run share.
 pub(crate) struct Run<'a> {
     pub(crate) config: &'a Config,
@@ -191,10 +209,8 @@ pub(crate) struct Run<'a> {
     pub(crate) read: &'a Finished<CorpusReport>,
     pub(crate) store: Store,
     pub(crate) set_of_one: bool,
-    pub(crate) files: ModelFiles,
-    /// Over every file of the model.
-    pub(crate) model_sha256: Sha256,
-    tokenizer: Tokenizer,
+    /// None where no stage asks for it.
+    model: Option<Model>,
     pub(crate) observe: &'a dyn Observe,
     /// Opened by the first stage that needs it: a run that reuses everything opens no model.
     engine: OnceCell<Engine>,
@@ -206,23 +222,25 @@ impl<'a> Run<'a> {
         root: &'a Path,
         read: &'a Finished<CorpusReport>,
         set_of_one: bool,
+        model: Option<Model>,
         observe: &'a dyn Observe,
     ) -> Outcome<Self> {
         let store = read::store(read)?;
-        let files = model::files(&config.model.name)?;
-        let model_sha256 = files.sha256().map_err(Failure::input)?;
-        let tokenizer = model::tokenizer(&files)?;
-        Ok(Self { config, root, read, store, set_of_one, files, model_sha256, tokenizer, observe, engine: OnceCell::new() })
+        Ok(Self { config, root, read, store, set_of_one, model, observe, engine: OnceCell::new() })
+    }
+
+    pub(crate) fn model(&self) -> &Model {
+        self.model.as_ref().expect("a run beyond graphs has a model")
     }
 
     pub(crate) fn renderer(&self) -> Renderer<'_> {
-        Renderer::new(&self.tokenizer, self.config.rendering)
+        Renderer::new(&self.model().tokenizer, self.config.rendering)
     }
 
     /// The engine over the model before training.
     pub(crate) fn engine(&self) -> Outcome<&Engine> {
         if self.engine.get().is_none() {
-            let opened = model::open(&self.files, &self.config.engine)?.named(&self.config.model.name);
+            let opened = model::open(&self.model().files, &self.config.engine)?.named(&self.config.model.name);
             // Nobody else is in between: the cell is this thread's.
             return Ok(self.engine.get_or_init(|| opened));
         }

@@ -139,7 +139,7 @@ impl Summary {
         Ok(Self {
             repository: if run.set_of_one { only(&finish.shards)? } else { None },
             repositories: graphs.repositories,
-            model: ModelRef { name: run.config.model.name.clone(), sha256: run.model_sha256 },
+            model: ModelRef { name: run.config.model.name.clone(), sha256: run.model().sha256 },
             arm: run.config.agents.arm,
             graph: figures(&finish.read.facts, &graphs),
             trajectory,

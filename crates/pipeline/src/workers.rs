@@ -56,7 +56,7 @@ impl Shards<'_, '_> {
 
     fn shard(&self, shard: u32, _lock: Lock) -> Outcome<Shard> {
         let Self { run, until } = self;
-        let (root, config, renderer) = (self.root(shard), run.config, run.renderer());
+        let (root, config) = (self.root(shard), run.config);
         sweep_here(&root)?;
         let sha256 = read::shard_digest(run.read, &run.store, shard);
         let graph = graph::run(
@@ -72,13 +72,14 @@ impl Shards<'_, '_> {
         if *until < Until::Synth {
             return Ok(Shard { graph, synth: None, refine: None });
         }
+        let (renderer, model_sha256) = (run.renderer(), run.model().sha256);
         let synth = Synth {
             store: &run.store,
             graph: &graph,
             agents: &config.agents,
             renderer: &renderer,
             rendering: config.rendering,
-            model_sha256: run.model_sha256,
+            model_sha256,
             observe: run.observe,
         };
         let synth = synth.run(&root, (shard, run.read), || run.engine())?;
@@ -94,7 +95,7 @@ impl Shards<'_, '_> {
             max_files: config.agents.max_files,
             renderer: &renderer,
             rendering: config.rendering,
-            model_sha256: run.model_sha256,
+            model_sha256,
             observe: run.observe,
         };
         let refine = refine.run(&root, || run.engine())?;
