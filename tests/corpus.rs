@@ -34,8 +34,19 @@ fn corpus(to: &Path, repositories: usize) {
         let name = format!("owner/shop{at}");
         let files = [
             ("__init__.py", format!("\"\"\"Shop {at}.\"\"\"\nfrom .cart import Cart{at}\n")),
-            ("money.py", format!("\"\"\"Amounts of shop {at}.\"\"\"\n\n\ndef cents{at}(value):\n    return value * {}\n", at + 7)),
-            ("cart.py", format!("from .money import cents{at}\n\n\nclass Cart{at}:\n    def total(self):\n        return cents{at}({at})\n")),
+            (
+                "money.py",
+                format!(
+                    "\"\"\"Amounts of shop {at}.\"\"\"\n\n\ndef cents{at}(value):\n    return value * {}\n",
+                    at + 7
+                ),
+            ),
+            (
+                "cart.py",
+                format!(
+                    "from .money import cents{at}\n\n\nclass Cart{at}:\n    def total(self):\n        return cents{at}({at})\n"
+                ),
+            ),
             ("main.py", format!("from .cart import Cart{at}\n\nprint(Cart{at}().total())\n")),
         ];
         for (path, content) in files {
@@ -51,7 +62,9 @@ fn run(corpus: &Path, out: &Path, more: &[&str]) -> std::process::Command {
     let mut command = command();
     command.args(["run", "--format", "json", "--config"]).arg(in_repository("configs/quickstart.toml"));
     command.arg("--corpus").arg(corpus).arg("--out").arg(out).args(more);
-    SHORT.iter().for_each(|assignment| drop(command.args(["--set", assignment])));
+    for assignment in SHORT {
+        command.args(["--set", assignment]);
+    }
     command
 }
 
@@ -69,7 +82,10 @@ fn results(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
                 open.push(path);
-            } else if !timed.contains(&name.as_str()) && !name.starts_with("events.out") && !text(&path).contains("/checkpoints/") {
+            } else if !timed.contains(&name.as_str())
+                && !name.starts_with("events.out")
+                && !text(&path).contains("/checkpoints/")
+            {
                 found.insert(path.strip_prefix(root).unwrap().into(), fs::read(&path).unwrap());
             }
         }
@@ -123,7 +139,9 @@ fn workers_that_are_killed_on_the_way_give_the_bytes_of_one_run() {
     let again = ran(run(&shard, &many, &["--until", "refine", "--shard", "2/2"])).expect(0).json();
     assert_eq!(again["generated_tokens"], 0);
     let finished = ran(run(&shard, &many, &[])).expect(0).json();
-    let shards = |name: &str| finished["stages"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap()["reused"] == true;
+    let shards = |name: &str| {
+        finished["stages"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap()["reused"] == true
+    };
     assert!(["read", "graph", "synth", "refine"].into_iter().all(shards), "{finished}");
     let (one, many) = (results(&one), results(&many));
     assert_eq!(names(&one), names(&many));
@@ -143,7 +161,8 @@ fn a_corpus_accounts_for_what_it_does_not_use() {
     assert_eq!((report["repositories"].as_u64(), report["kept_repositories"].as_u64()), (Some(2), Some(2)));
     let mut names = Vec::new();
     for shard in fs::read_dir(out.join("shards")).unwrap() {
-        let lines = zstd::decode_all(fs::File::open(shard.unwrap().path().join("graph/graphs.jsonl.zst")).unwrap()).unwrap();
+        let lines =
+            zstd::decode_all(fs::File::open(shard.unwrap().path().join("graph/graphs.jsonl.zst")).unwrap()).unwrap();
         for line in String::from_utf8(lines).unwrap().lines() {
             names.push(serde_json::from_str::<Value>(line).unwrap()["repository"]["name"].as_str().unwrap().to_owned());
         }
@@ -182,7 +201,11 @@ fn a_repository_that_cannot_be_simulated_is_set_aside_and_past_the_limit_fails()
         ran(run(&shard, out, &[&["--until", "synth"][..], &wide].concat()))
     };
     let failed = synth(&work.path().join("strict"), "0.05").expect(1);
-    assert!(failed.error().contains("of 7 repositories were set aside") && failed.error().contains("owner/wide"), "{}", failed.error());
+    assert!(
+        failed.error().contains("of 7 repositories were set aside") && failed.error().contains("owner/wide"),
+        "{}",
+        failed.error()
+    );
     synth(&out, "1.0").expect(0);
 }
 
@@ -198,7 +221,12 @@ fn bad_input_ends_in_one_line_before_anything_is_written() {
     refused(run(&work.path().join("nowhere"), &out, &[]), "there is nothing at");
     refused(run(&shard, work.path(), &[]), "results would lie over");
     refused(run(&shard, &out, &["--shard", "1/2"]), "needs all shards");
-    for nonsense in ["corpus.max_skipped_fraction=nan", "corpus.shards=0", "holdout.repositories=1.5", "corpus.max_skipped_fraction=-1"] {
+    for nonsense in [
+        "corpus.max_skipped_fraction=nan",
+        "corpus.shards=0",
+        "holdout.repositories=1.5",
+        "corpus.max_skipped_fraction=-1",
+    ] {
         refused(run(&shard, &out, &["--set", nonsense]), nonsense.split(['.', '=']).nth(1).unwrap());
     }
     assert!(ran(run(&shard, &out, &["--shard", "3/2"])).code == Some(2));

@@ -147,7 +147,8 @@ fn the_held_out_file_is_in_no_training_document(made: &Pipeline) {
 
 /// The path of the only held-out file.
 fn held_out(out: &Path) -> String {
-    let records: Vec<Value> = recon_schema::file::read_json_lines(&find(out, "held_out.jsonl.zst")[0], "held-out").unwrap();
+    let records: Vec<Value> =
+        recon_schema::file::read_json_lines(&find(out, "held_out.jsonl.zst")[0], "held-out").unwrap();
     records[0]["path"].as_str().unwrap().to_owned()
 }
 

@@ -13,14 +13,11 @@
 
 mod document;
 mod options;
-mod prompts;
 mod simulate;
 mod steps;
-mod topic;
 mod writer;
 
 pub use options::{AgentOptions, FirstAuthor};
-pub use prompts::prompts_sha256;
 pub use simulate::{select, simulate};
 pub use writer::ModelWriter;
 

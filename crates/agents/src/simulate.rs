@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recon_graph::Repository;
-use recon_lm::thought::shorten;
+use recon_repository::Repository;
 use recon_schema::graph::RepoGraph;
 use recon_schema::trajectory::{Agent, Arm, Author, FileContent, SCHEMA, Step, Summary, Trajectory};
 use recon_text::Renderer;
+use recon_thought::subject::Topic;
+use recon_thought::usable::shorten;
 
 use crate::document::Document;
-use crate::topic::Topic;
 use crate::writer::{ModelWriter, Writer};
 use crate::{AgentOptions, Error, FirstAuthor, Result, steps};
 

@@ -3,9 +3,10 @@
 //! Prompts and observations are never trained. Choices made from the dependency graph (which
 //! file next, what to read) are the outline's; files are the repository's; results are the tool's.
 
-use recon_graph::{Repository, outline};
+use recon_repository::Repository;
 use recon_schema::graph::RepoGraph;
 use recon_schema::trajectory::{Agent, Author, Body, FileContent, Observed, Step, Tool, ToolArguments, ToolCall};
+use recon_thought::outline;
 
 /// The opening of every document: the repository's name and the tree of its files, folded where
 /// it would take more than `max_chars` characters.

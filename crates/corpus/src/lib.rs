@@ -14,8 +14,8 @@ mod store;
 mod words;
 
 pub use corpus::{
-    ACCOUNTS, CorpusOptions, CorpusReport, Grouping, Input, NO_SOURCE, RepositoryAccount, Settings, each_repository,
-    gather,
+    ACCOUNTS, CorpusOptions, CorpusReport, Count, Grouping, Input, NO_SOURCE, RepositoryAccount, Settings,
+    each_repository, gather,
 };
 pub use store::{Entry, Store, shard_name, shard_of};
 

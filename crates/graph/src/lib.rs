@@ -17,5 +17,5 @@ mod syntax;
 pub use assemble::{build, withhold};
 // What the languages' modules read.
 use recon_repository as repository;
-use recon_repository::paths;
 pub use recon_repository::Repository;
+use recon_repository::paths;

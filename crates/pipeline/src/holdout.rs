@@ -79,7 +79,8 @@ fn key(repository: &str, file: &str, options: &HoldoutOptions) -> u64 {
 
 /// Whether the repository of this name is kept out as a whole.
 fn is_held_out(name: &str, options: &HoldoutOptions) -> bool {
-    (key(name, "", options) >> 11) as f64 / (1_u64 << 53) as f64 < options.repositories
+    let share = (key(name, "", options) >> 11) as f64 / (1_u64 << 53) as f64;
+    share < options.repositories
 }
 
 /// Source files to keep out: those that nothing imports first, then by keyed hash. At least half

@@ -134,7 +134,9 @@ mod tests {
         let work = tempfile::tempdir().unwrap();
         let shop = work.path().join("shop");
         fs::create_dir(&shop).unwrap();
-        for (results, refused) in [("shop", true), (".", true), ("shop/out", false), ("shop/../shop", true), ("x", false)] {
+        for (results, refused) in
+            [("shop", true), (".", true), ("shop/out", false), ("shop/../shop", true), ("x", false)]
+        {
             assert_eq!(apart(&work.path().join(results), &shop).is_err(), refused, "{results}");
         }
         #[cfg(unix)]

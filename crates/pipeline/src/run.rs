@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::lock::Lock;
+use crate::model;
 use crate::observe::Observe;
 use crate::place::{apart, folder_name, sweep_here};
 use crate::share::Share;
@@ -24,7 +25,6 @@ use crate::stages::measure::Measure;
 use crate::stages::{export, pack, read, train};
 use crate::summary::{Finish, Summary};
 use crate::workers::Shards;
-use crate::model;
 
 /// The repositories of a run.
 #[derive(Debug, Clone)]
@@ -95,12 +95,14 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
     if let Some(source) = &named {
         refuse_useless(source, &read)?;
     }
-    let stopped = |generated_tokens| Ended::Stage { until, root: root.clone(), read: read.facts.clone(), generated_tokens };
+    let stopped =
+        |generated_tokens| Ended::Stage { until, root: root.clone(), read: read.facts.clone(), generated_tokens };
     if until == Until::Read {
         return Ok(stopped(0));
     }
     let run = Run::open(config, &root, &read, set_of_one, model, observe)?;
-    let shards = Shards { run: &run, until: until.min(if searches { Until::Refine } else { Until::Synth }) }.work(share)?;
+    let shards =
+        Shards { run: &run, until: until.min(if searches { Until::Refine } else { Until::Synth }) }.work(share)?;
     if until <= Until::Refine {
         return Ok(stopped(run.generated_tokens()));
     }
@@ -110,10 +112,8 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
     }
     shards.within(read.facts.kept_repositories, config.corpus.max_skipped_fraction)?;
     let renderer = run.renderer();
-    let packed =
-        pack::run(&root, &shards.trajectories(), &config.pack, (&renderer, config.rendering), observe).map_err(|failure| {
-            if shards.figures().files == 0 { nothing_left() } else { failure }
-        })?;
+    let packed = pack::run(&root, &shards.trajectories(), &config.pack, (&renderer, config.rendering), observe)
+        .map_err(|failure| if shards.figures().files == 0 { nothing_left() } else { failure })?;
     if until == Until::Pack {
         return Ok(stopped(run.generated_tokens()));
     }
@@ -128,7 +128,7 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
         let opened = model::open(&model, &config.engine)?;
         Ok(engine.get_or_init(|| opened))
     })?;
-    let finish = Finish { read, shards, packed, before, trained, exported, after };
+    let finish = Finish { shards, packed, before, trained, exported, after };
     let summary = Summary::of(&run, &finish)?;
     run.save(&summary)?;
     Ok(Ended::Whole(Box::new(summary)))

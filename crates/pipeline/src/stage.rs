@@ -26,7 +26,7 @@ use crate::place::{is_ours, remove, sweep};
 pub(crate) const UNFINISHED: &str = "unfinished";
 
 /// What decides the result of a stage.
-pub struct Key<'a> {
+pub(crate) struct Key<'a> {
     /// The stage's name, also that of its directory.
     pub name: &'a str,
     /// Every setting that the result depends on.
@@ -39,21 +39,21 @@ pub struct Key<'a> {
 
 impl<'a> Key<'a> {
     /// A stage whose plan is `plan`.
-    pub fn new(name: &'a str, crates: &'a [&'a str], plan: &impl Serialize) -> Self {
+    pub(crate) fn new(name: &'a str, crates: &'a [&'a str], plan: &impl Serialize) -> Self {
         let plan = serde_json::to_value(plan).expect("plans have string keys and finite numbers");
         Self { name, plan, inputs: Vec::new(), crates }
     }
 
     /// Adds something that is read.
     #[must_use]
-    pub fn input(mut self, role: impl Into<String>, digest: Sha256) -> Self {
+    pub(crate) fn input(mut self, role: impl Into<String>, digest: Sha256) -> Self {
         self.inputs.push((role.into(), digest));
         self
     }
 }
 
 /// A stage that is about to run or to be reused; `F` is what it leaves as its facts.
-pub struct Stage<F> {
+pub(crate) struct Stage<F> {
     directory: PathBuf,
     manifest: Manifest,
     keeps_leftovers: bool,
@@ -62,7 +62,7 @@ pub struct Stage<F> {
 
 /// A stage that is complete.
 #[derive(Debug, Clone)]
-pub struct Finished<F> {
+pub(crate) struct Finished<F> {
     /// Its name.
     pub name: String,
     /// Where its outputs lie.
@@ -86,7 +86,7 @@ struct Recorded<F> {
 
 impl<F> Finished<F> {
     /// Digest over all outputs: the input of the stages that follow.
-    pub fn digest(&self) -> Sha256 {
+    pub(crate) fn digest(&self) -> Sha256 {
         let fields: Vec<String> = self.outputs.iter().map(|(name, it)| format!("{name} {}", it.sha256)).collect();
         Sha256::of_fields(fields.iter().map(String::as_bytes))
     }
@@ -94,7 +94,7 @@ impl<F> Finished<F> {
 
 impl<F: Serialize + DeserializeOwned> Stage<F> {
     /// A stage in its directory below `root`.
-    pub fn new(root: &Path, key: Key<'_>) -> Self {
+    pub(crate) fn new(root: &Path, key: Key<'_>) -> Self {
         let mut inputs: BTreeMap<String, Sha256> = key.inputs.into_iter().collect();
         inputs.insert("code".into(), crate::code::digest(key.crates));
         let mut manifest = Manifest::new(key.name, key.plan, inputs);
@@ -104,19 +104,19 @@ impl<F: Serialize + DeserializeOwned> Stage<F> {
 
     /// Keeps what an unfinished run with the same key left: the stage knows how to go on from it.
     #[must_use]
-    pub fn keep_leftovers(mut self) -> Self {
+    pub(crate) fn keep_leftovers(mut self) -> Self {
         self.keeps_leftovers = true;
         self
     }
 
     /// Where the outputs go.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// The finished stage, if it need not run: as it stands, or as it was before a run with another plan began and did
     /// not finish.
-    pub fn completed(&self) -> Outcome<Option<Finished<F>>> {
+    pub(crate) fn completed(&self) -> Outcome<Option<Finished<F>>> {
         if let Some(finished) = self.read(&self.directory) {
             // Left by a run that was stopped between the manifest and the end.
             let marker = self.directory.join(UNFINISHED);
@@ -138,7 +138,9 @@ impl<F: Serialize + DeserializeOwned> Stage<F> {
     fn read(&self, directory: &Path) -> Option<Finished<F>> {
         let manifest = self.manifest.completed(directory)?;
         let recorded: Recorded<F> = serde_json::from_value(manifest.facts)
-            .inspect_err(|error| tracing::warn!(%error, stage = self.manifest.stage, "its facts do not read; it runs again"))
+            .inspect_err(
+                |error| tracing::warn!(%error, stage = self.manifest.stage, "its facts do not read; it runs again"),
+            )
             .ok()?;
         Some(self.finished(manifest.outputs, recorded, true))
     }
@@ -152,7 +154,7 @@ impl<F: Serialize + DeserializeOwned> Stage<F> {
     /// Reuses the stage or runs `work`, which writes into the directory and returns facts.
     ///
     /// Nothing of an earlier, different run is left.
-    pub fn run(mut self, work: impl FnOnce(&Path) -> Outcome<F>) -> Outcome<Finished<F>> {
+    pub(crate) fn run(mut self, work: impl FnOnce(&Path) -> Outcome<F>) -> Outcome<Finished<F>> {
         if let Some(finished) = self.completed()? {
             tracing::info!(stage = self.manifest.stage, "complete already");
             return Ok(finished);

@@ -107,7 +107,6 @@ pub struct StageFigures {
 
 /// Every finished stage of a whole run.
 pub(crate) struct Finish {
-    pub(crate) read: Finished<CorpusReport>,
     pub(crate) shards: Done,
     pub(crate) packed: Finished<PackReport>,
     pub(crate) before: Finished<MeasureFacts>,
@@ -141,14 +140,14 @@ impl Summary {
             repositories: graphs.repositories,
             model: ModelRef { name: run.config.model.name.clone(), sha256: run.model().sha256 },
             arm: run.config.agents.arm,
-            graph: figures(&finish.read.facts, &graphs),
+            graph: figures(&run.read.facts, &graphs),
             trajectory,
             likelihood,
             training: finish.trained.facts.clone(),
             held_out,
             set_aside: finish.shards.set_aside().cloned().collect(),
             generated_tokens: run.generated_tokens(),
-            stages: stages(finish),
+            stages: stages(run.read, finish),
             out: run.root.display().to_string(),
         })
     }
@@ -169,8 +168,8 @@ fn figures(read: &CorpusReport, graphs: &GraphFacts) -> GraphFigures {
 }
 
 /// The stages in order; of those that work on shards, the sums over all of them.
-fn stages(finish: &Finish) -> Vec<StageFigures> {
-    let Finish { read, shards, packed, before, trained, exported, after } = finish;
+fn stages(read: &Finished<CorpusReport>, finish: &Finish) -> Vec<StageFigures> {
+    let Finish { shards, packed, before, trained, exported, after } = finish;
     let whole = |name: &str, reused: bool, seconds: f64, tokens: Option<u64>| StageFigures {
         name: name.to_owned(),
         reused,
@@ -305,7 +304,10 @@ impl fmt::Display for HeldOut {
         let bits_per_byte = |nats: f64| nats / std::f64::consts::LN_2 / self.bytes.max(1) as f64;
         let whole = match self.repositories {
             0 => String::new(),
-            many => format!(", {} among them", if many == 1 { "one whole repository".to_owned() } else { format!("{many} whole repositories") }),
+            many => format!(
+                ", {} among them",
+                if many == 1 { "one whole repository".to_owned() } else { format!("{many} whole repositories") }
+            ),
         };
         writeln!(f, "held-out           {} files{whole}, {} tokens, in no training document", self.files, self.tokens)?;
         writeln!(

@@ -4,24 +4,15 @@
 
 use std::collections::HashSet;
 
-use recon_graph::outline::{self, Detail};
-use recon_lm::thought::{fill, shorten, usable};
 use recon_lm::{Branch, GenJob, Prompt, RandomKey, Sampling};
-use recon_schema::Sha256;
 use recon_schema::graph::RepoGraph;
 use recon_schema::trajectory::Author;
+use recon_thought::outline::{self, Detail};
+use recon_thought::usable::{fill, shorten, usable};
+use recon_thought::{BETTER_FILE as FILE, BETTER_PLAN as PLAN, BETTER_REQUIREMENTS as REQUIREMENTS};
 
 use crate::session::Models;
 use crate::{Proposer, RefineOptions};
-
-const REQUIREMENTS: &str = include_str!("../prompts/requirements.md");
-const PLAN: &str = include_str!("../prompts/plan.md");
-const FILE: &str = include_str!("../prompts/file.md");
-
-/// Digest over the instructions; a manifest records it beside the model.
-pub fn prompts_sha256() -> Sha256 {
-    Sha256::of_fields([REQUIREMENTS, PLAN, FILE].map(str::as_bytes))
-}
 
 /// What a thought is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

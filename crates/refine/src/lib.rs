@@ -16,9 +16,7 @@
 //! Source: *Understanding by Reconstruction* (arXiv 2603.11103); PAPER.md, definitions 2 to 11.
 
 mod authors;
-mod automaton;
 mod cursor;
-pub mod leak;
 mod options;
 mod parts;
 mod report;
@@ -27,7 +25,6 @@ mod search;
 mod session;
 mod target;
 
-pub use authors::prompts_sha256;
 pub use options::{Proposer, RefineOptions};
 pub use parts::carry_forward;
 pub use report::{AuthorCounts, ControlTotals, Failure, Likelihood, Report};

@@ -8,16 +8,16 @@
 
 use std::collections::BTreeMap;
 
-use recon_graph::outline::Detail;
 use recon_lm::Branch;
 use recon_schema::trajectory::{Agent, Author, Body, Candidate, InitialThought, Leak, Outcome, Round, Search, Step};
 use recon_text::{Renderer, Tokenizer};
+use recon_thought::outline::Detail;
 
 use crate::authors::{Proposal, Proposals};
 use crate::cursor::Ahead;
-use crate::leak::{Context, Guarded, Verdict};
 use crate::score::{Attempt, Total, in_full, score};
 use crate::target::Target;
+use recon_thought::leak::{Context, Guarded, Verdict};
 
 /// The leak gate before one thought: all of its targets, in the context before it.
 pub(crate) struct Gate<'a> {

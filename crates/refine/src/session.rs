@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use recon_graph::outline::{self, Detail};
 use recon_lm::{Branch, Generator, Scorer};
 use recon_schema::graph::RepoGraph;
 use recon_schema::trajectory::{Agent, Arm, Author, Body, Control, ModelRef, Observed, Search, Step, Trajectory};
 use recon_text::{Renderer, action_line};
+use recon_thought::outline::{self, Detail};
 
 use crate::authors::{Proposals, Subject};
 use crate::cursor::Cursor;
-use crate::leak::Context;
 use crate::report::{Failure, Likelihood, Report};
 use crate::score::{Attempt, document, in_full, score};
 use crate::search::{Found, Gate, Place, Thought, admit, search};
 use crate::target::{self, Target};
 use crate::{Error, RefineOptions, Result};
+use recon_thought::leak::Context;
 
 /// The model that scores, and where there is one, the model that proposes.
 pub struct Models<'a> {

@@ -7,8 +7,21 @@ use crate::paths;
 
 /// Every language, lower case, as it stands in records.
 pub const NAMES: [&str; 15] = [
-    "python", "rust", "typescript", "javascript", "vue", "svelte", "go", "c", "cpp", "cuda", "java", "kotlin",
-    "csharp", "ruby", "php",
+    "python",
+    "rust",
+    "typescript",
+    "javascript",
+    "vue",
+    "svelte",
+    "go",
+    "c",
+    "cpp",
+    "cuda",
+    "java",
+    "kotlin",
+    "csharp",
+    "ruby",
+    "php",
 ];
 
 /// The language of a file of this path; none for other text.

@@ -3,14 +3,19 @@
 
 use recon_schema::Sha256;
 
-pub(crate) const REQUIREMENTS: &str = include_str!("../prompts/requirements.md");
-pub(crate) const PLAN: &str = include_str!("../prompts/plan.md");
-pub(crate) const READING: &str = include_str!("../prompts/reading.md");
-pub(crate) const WRITING: &str = include_str!("../prompts/writing.md");
+pub(crate) const REQUIREMENTS: &str = include_str!("../prompts/first/requirements.md");
+pub(crate) const PLAN: &str = include_str!("../prompts/first/plan.md");
+pub(crate) const READING: &str = include_str!("../prompts/first/reading.md");
+pub const BETTER_REQUIREMENTS: &str = include_str!("../prompts/better/requirements.md");
+pub const BETTER_PLAN: &str = include_str!("../prompts/better/plan.md");
+pub const BETTER_FILE: &str = include_str!("../prompts/better/file.md");
+pub(crate) const WRITING: &str = include_str!("../prompts/first/writing.md");
 
 /// Digest over the instructions; a manifest records it beside the model.
 pub fn prompts_sha256() -> Sha256 {
-    Sha256::of_fields([REQUIREMENTS, PLAN, READING, WRITING].map(str::as_bytes))
+    Sha256::of_fields(
+        [REQUIREMENTS, PLAN, READING, WRITING, BETTER_REQUIREMENTS, BETTER_PLAN, BETTER_FILE].map(str::as_bytes),
+    )
 }
 
 #[cfg(test)]
@@ -27,7 +32,7 @@ mod tests {
             for name in names {
                 assert!(template.contains(&format!("{{{name}}}")), "{name} is missing:\n{template}");
             }
-            assert!(!recon_lm::thought::fill(template, &values).contains(['{', '}']), "{template}");
+            assert!(!crate::usable::fill(template, &values).contains(['{', '}']), "{template}");
         }
     }
 }

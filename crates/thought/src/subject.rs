@@ -1,7 +1,7 @@
 //! What a thought is about: its outline, and the hint for a model that writes it.
 
-use recon_graph::outline::{self, Detail};
-use recon_lm::thought::{fill, shorten};
+use crate::outline::{self, Detail};
+use crate::usable::{fill, shorten};
 use recon_schema::graph::RepoGraph;
 use recon_schema::trajectory::Agent;
 
@@ -12,7 +12,7 @@ const FIRST_DETAIL: Detail = Detail::Brief;
 
 /// What a thought is about.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Topic<'g> {
+pub enum Topic<'g> {
     /// What the project is for.
     Requirements,
     /// Which file does what, in which order.
@@ -24,19 +24,19 @@ pub(crate) enum Topic<'g> {
 }
 
 impl<'g> Topic<'g> {
-    pub(crate) fn path(&self) -> Option<&'g str> {
+    pub fn path(&self) -> Option<&'g str> {
         match self {
             Self::Requirements | Self::Plan => None,
             Self::Reading { path, .. } | Self::Writing { path } => Some(path),
         }
     }
 
-    pub(crate) fn agent(&self) -> Agent {
+    pub fn agent(&self) -> Agent {
         self.path().map_or(Agent::Main, |path| Agent::File(path.into()))
     }
 
     /// The outline author's thought, at most `limit` tokens long.
-    pub(crate) fn outline(&self, graph: &RepoGraph, limit: usize, tokens: impl Fn(&str) -> usize) -> String {
+    pub fn outline(&self, graph: &RepoGraph, limit: usize, tokens: impl Fn(&str) -> usize) -> String {
         let text = match self {
             Self::Requirements => outline::requirements(graph, FIRST_DETAIL),
             Self::Plan => outline::plan(graph, FIRST_DETAIL),
@@ -47,7 +47,7 @@ impl<'g> Topic<'g> {
     }
 
     /// What the model that writes the thought is shown, its outline at most `limit` tokens long.
-    pub(crate) fn hint(&self, graph: &RepoGraph, limit: usize, tokens: impl Fn(&str) -> usize) -> String {
+    pub fn hint(&self, graph: &RepoGraph, limit: usize, tokens: impl Fn(&str) -> usize) -> String {
         let (template, outline, reads) = match self {
             Self::Requirements => (prompts::REQUIREMENTS, outline::hint_plan(graph), String::new()),
             Self::Plan => (prompts::PLAN, outline::hint_plan(graph), String::new()),

@@ -3,7 +3,7 @@
 //! A template filled with grounding is the hint of a generation: it stands after the branch for
 //! the writer only, and no document contains it. The answer is trimmed text, or why there is none.
 
-use crate::Error;
+use recon_lm::Error;
 
 /// Words above which the variety of an answer is judged.
 const JUDGED_WORDS: usize = 24;

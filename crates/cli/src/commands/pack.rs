@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use recon_pack::Loader;
 
-use super::stages::{StageArgs, run_until};
 use super::print_text;
+use super::stages::{StageArgs, run_until};
 use recon_pipeline::{Failure, Outcome, Until, model};
 
 /// Pack trajectories into rows; or show rows.

@@ -8,8 +8,8 @@ use recon_train::{MemoryPlan, Observer, StepMetrics, TrainPlan, plan_memory};
 
 use super::{Format, print_json, print_line};
 use crate::config::ConfigArgs;
-use recon_pipeline::{Failure, Lock, Observe as _, Outcome, model};
 use crate::progress::Progress;
+use recon_pipeline::{Failure, Lock, Observe as _, Outcome, model};
 
 /// Continue pretraining a Llama on packed rows.
 #[derive(Debug, Parser)]

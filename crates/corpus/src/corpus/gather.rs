@@ -44,7 +44,12 @@ struct Provisional {
 /// # Errors
 /// When a path cannot be read, a file of rows has other columns, more than the accepted fraction
 /// is unusable, or the disk refuses.
-pub fn gather(input: Input, settings: &Settings<'_>, out: &Path, progress: &(dyn Fn(&str) + Sync)) -> Result<CorpusReport> {
+pub fn gather(
+    input: Input,
+    settings: &Settings<'_>,
+    out: &Path,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<CorpusReport> {
     let fail = |source| Error::Write { path: out.into(), source };
     let scratch = tempfile::Builder::new().prefix(".spill-").suffix(".tmp").tempdir_in(out).map_err(fail)?;
     let set_of_one = matches!(input, Input::One(_));

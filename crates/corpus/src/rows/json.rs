@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{ColumnNames, Fault, Row, RowOptions, Rows, joined, place};
-use recon_repository::source::{exceeded, open_stream};
 use crate::{Error, Result};
+use recon_repository::source::{exceeded, open_stream};
 
 pub(super) fn open(path: &Path, options: &RowOptions) -> Result<Rows> {
     let stream = open_stream(path, &options.limits).map_err(|source| Error::Read { path: path.into(), source })?;

@@ -209,7 +209,8 @@ fn any_number_of_shards_holds_the_same_set_once() {
 fn one_repository_is_a_set_of_one() {
     let twice = [("a.py", code(1)), ("b.py", code(1)), ("gen_pb2.py", code(2))];
     let repository = Repository::from_files("shop", twice);
-    let ran = gathered(Input::One(Box::new(repository)), &CorpusOptions { shards: 1, ..CorpusOptions::default() }).unwrap();
+    let ran =
+        gathered(Input::One(Box::new(repository)), &CorpusOptions { shards: 1, ..CorpusOptions::default() }).unwrap();
     assert_eq!(ran.repositories[0].kept().count(), 2, "what stands twice in one repository stays");
     assert_eq!(ran.repositories[0].files.len(), 3, "and what is dropped keeps its text");
     balances(&ran.report);
@@ -384,10 +385,7 @@ fn a_shard_with_other_columns_is_an_error_that_names_them() {
     assert!(matches!(run_with(std::slice::from_ref(&path), &corpus), Err(Error::Columns { .. })));
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(matches!(
-        run_with(std::slice::from_ref(&path), &CorpusOptions::default()),
-        Err(Error::Shard { .. })
-    ));
+    assert!(matches!(run_with(std::slice::from_ref(&path), &CorpusOptions::default()), Err(Error::Shard { .. })));
     let empty = work.path().join("empty");
     fs::create_dir(&empty).unwrap();
     assert!(matches!(run_with(&[empty], &CorpusOptions::default()), Err(Error::EmptyCorpus { .. })));

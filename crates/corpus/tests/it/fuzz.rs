@@ -5,8 +5,8 @@ use std::fs;
 use recon_corpus::{CorpusOptions, Input, Settings, gather};
 use recon_repository::{CleanOptions, ReadOptions, SourceOptions};
 
-use crate::damage::{Damage, damaged, damages, runner};
 use crate::archives::gzip;
+use crate::damage::{Damage, damaged, damages, runner};
 
 const LIMITS: SourceOptions = SourceOptions { max_expanded_bytes: 1 << 20, max_ratio: 200, max_entries: 1_000 };
 

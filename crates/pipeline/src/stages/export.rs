@@ -22,7 +22,7 @@ struct Plan {
 
 /// An export is its files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExportFacts {}
+pub(crate) struct ExportFacts {}
 
 /// Exports what was trained.
 pub(crate) fn run(root: &Path, trained: &Finished<TrainFacts>) -> Outcome<Finished<ExportFacts>> {

@@ -32,7 +32,7 @@ struct Plan<'a> {
 
 /// The repositories of a set as graphs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GraphFacts {
+pub(crate) struct GraphFacts {
     /// Repositories with a graph.
     pub repositories: u64,
     /// Files that are developed.
@@ -67,7 +67,8 @@ impl GraphFacts {
 
     /// Adds the facts of another shard.
     pub(crate) fn add(&mut self, other: &Self) {
-        let Self { repositories, files, skipped, edges, unresolved, cycles, held_out, held_out_repositories, .. } = other;
+        let Self { repositories, files, skipped, edges, unresolved, cycles, held_out, held_out_repositories, .. } =
+            other;
         self.repositories += repositories;
         self.files += files;
         self.skipped += skipped;

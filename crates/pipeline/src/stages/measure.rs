@@ -28,7 +28,7 @@ struct Plan<'a> {
 
 /// Likelihood of the held-out files.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct MeasureFacts {
+pub(crate) struct MeasureFacts {
     /// How many files.
     pub files: u64,
     /// Sum of −log p over their content, nats.

@@ -37,7 +37,7 @@ pub struct SetAside {
 
 /// What some work cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// Seconds.
     pub seconds: f64,
     /// Tokens that the model drew.

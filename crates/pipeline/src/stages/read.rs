@@ -16,7 +16,7 @@ use crate::stage::{Finished, Key, Stage};
 /// Name of the stage and of its directory.
 pub(crate) const NAME: &str = "read";
 /// File of the account of the whole set.
-pub const REPORT: &str = "report.json";
+pub(crate) const REPORT: &str = "report.json";
 
 #[derive(Serialize)]
 struct Plan<'a> {
@@ -70,8 +70,8 @@ pub(crate) fn shard_digest(read: &Finished<CorpusReport>, store: &Store, shard: 
 /// Over everything that decides what follows: name, commit, each file's path and text, and what was not read.
 fn digest(repository: &Repository) -> Sha256 {
     let reference = serde_json::to_vec(&repository.reference).expect("a reference has string keys");
-    let texts = repository.files.iter().flat_map(|(path, text)| [path.as_bytes(), text.as_bytes()]);
     let skipped = serde_json::to_vec(&repository.skipped).expect("paths are strings");
+    let texts = repository.files.iter().flat_map(|(path, text)| [path.as_bytes(), text.as_bytes()]);
     Sha256::of_fields([reference.as_slice(), skipped.as_slice()].into_iter().chain(texts))
 }
 

@@ -38,7 +38,7 @@ struct Plan<'a> {
 
 /// What the search over a shard left.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct RefineFacts {
+pub(crate) struct RefineFacts {
     /// The documents.
     pub figures: TrajectoryFigures,
     /// Likelihoods and counts, over all searches.
@@ -204,10 +204,7 @@ impl Repository {
 }
 
 /// The graph of the repository `name`, which comes after those of the repositories before it.
-fn graph_of(
-    graphs: &mut impl Iterator<Item = recon_schema::Result<RepoGraph>>,
-    name: &str,
-) -> Outcome<RepoGraph> {
+fn graph_of(graphs: &mut impl Iterator<Item = recon_schema::Result<RepoGraph>>, name: &str) -> Outcome<RepoGraph> {
     for graph in graphs {
         let graph = graph?;
         if graph.repository.name == name {

@@ -81,7 +81,7 @@ impl TrajectoryFigures {
 
 /// What the simulation of a shard left.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SynthFacts {
+pub(crate) struct SynthFacts {
     /// The documents.
     pub figures: TrajectoryFigures,
     /// What it cost, over all the runs it took.

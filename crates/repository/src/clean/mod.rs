@@ -22,8 +22,8 @@ mod vendored;
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
 use crate::Repository;
+use rayon::prelude::*;
 use recon_schema::graph::{Diagnostic, SkipReason};
 use recon_schema::trajectory::Redaction;
 use serde::{Deserialize, Serialize};
@@ -134,8 +134,7 @@ impl Refusal {
 pub fn clean(repository: &mut Repository, options: &CleanOptions) -> CleanReport {
     let kept: Vec<(&str, &str)> = repository.kept().collect();
     let verdicts = kept.into_par_iter().map(|(path, text)| (path.to_owned(), judge(path, text, options)));
-    let todo: Vec<(String, Verdict)> =
-        verdicts.filter(|(_, verdict)| !matches!(verdict, Verdict::Keep)).collect();
+    let todo: Vec<(String, Verdict)> = verdicts.filter(|(_, verdict)| !matches!(verdict, Verdict::Keep)).collect();
     let mut report = CleanReport { refused: licence::check(repository, &options.licences), ..CleanReport::default() };
     for (path, verdict) in todo {
         match verdict {

@@ -126,7 +126,10 @@ fn every_drop_and_redaction_is_accounted_for() {
     let rules: Vec<(&str, u64)> = report.redacted.iter().map(|it| (it.rule.as_str(), it.spans)).collect();
     assert_eq!(rules, [("email", 1), ("github_token", 1)]);
     for (path, rule) in expected {
-        assert!(repository.untrained.contains_key(path) && repository.files.contains_key(path), "{path} keeps its text");
+        assert!(
+            repository.untrained.contains_key(path) && repository.files.contains_key(path),
+            "{path} keeps its text"
+        );
         assert!(repository.diagnostics.iter().any(|it| it.path == path && it.rule == rule));
     }
     let file = repository.content("a.py").unwrap();

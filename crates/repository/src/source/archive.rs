@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use crate::{Intake, ReadOptions, Repository, TopFolder};
+use flate2::read::MultiGzDecoder;
 use recon_schema::graph::RepositoryRef;
 
 use super::bounded::{Bounded, Counted, exceeded};

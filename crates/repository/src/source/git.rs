@@ -6,9 +6,9 @@
 
 use std::path::Path;
 
+use crate::{Intake, ReadOptions, Repository, TopFolder, public_url, repository_name};
 use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
-use crate::{Intake, ReadOptions, Repository, TopFolder, public_url, repository_name};
 use recon_schema::graph::{RepositoryRef, SkipReason};
 
 use super::tar::link_message;

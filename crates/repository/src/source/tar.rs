@@ -6,8 +6,8 @@
 
 use std::io::{self, Read};
 
-use ::tar::{EntryType, Header};
 use crate::Intake;
+use ::tar::{EntryType, Header};
 use recon_schema::graph::SkipReason;
 
 use super::SourceOptions;

@@ -4,9 +4,9 @@
 
 use std::io::{self, Read as _};
 
+use crate::Intake;
 use ::zip::ZipArchive;
 use ::zip::result::ZipError;
-use crate::Intake;
 use recon_schema::graph::SkipReason;
 
 use super::SourceOptions;

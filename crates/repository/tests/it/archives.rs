@@ -82,4 +82,3 @@ impl Zeros {
         Cursor::new(self.header.clone()).chain(std::io::repeat(0).take(self.bytes + 1024))
     }
 }
-

@@ -9,8 +9,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use recon_repository::{CleanOptions, ReadOptions, Repository, Source, SourceOptions, clean};
 
-use crate::damage::{Damage, damaged, damages, runner};
 use crate::archives::{gzip, tar_entry, tar_link, tar_of, tar_pax, zip_of, zstd};
+use crate::damage::{Damage, damaged, damages, runner};
 use crate::git::Git;
 
 const LIMITS: SourceOptions = SourceOptions { max_expanded_bytes: 1 << 20, max_ratio: 200, max_entries: 1_000 };

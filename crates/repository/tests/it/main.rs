@@ -2,7 +2,7 @@
 
 mod archives;
 mod damage;
-mod git;
 mod fuzz;
+mod git;
 mod reading;
 mod sources;

@@ -176,8 +176,10 @@ fn the_reference_tells_origin_commit_and_licence_but_no_local_path() {
 
 #[test]
 fn a_file_nothing_is_trained_on_stays_what_it_is() {
-    let mut repository =
-        Repository::from_files("r", [("a.py", "import pkg.b\n"), ("pkg/__init__.py", "x = 1\n"), ("pkg/b.py", "x = 1\n")]);
+    let mut repository = Repository::from_files(
+        "r",
+        [("a.py", "import pkg.b\n"), ("pkg/__init__.py", "x = 1\n"), ("pkg/b.py", "x = 1\n")],
+    );
     repository.untrain("pkg/b.py", SkipReason::HeldOut);
     repository.untrain("pkg/b.py", SkipReason::Generated);
     repository.untrain("nowhere.py", SkipReason::HeldOut);

@@ -17,7 +17,7 @@ mod project;
 mod purpose;
 mod thought;
 mod tree;
-pub(crate) mod words;
+mod words;
 
 use std::collections::BTreeSet;
 

@@ -1,14 +1,14 @@
 //! Writing one thought: by the model where there is one, else from the outline.
 
-use recon_lm::thought::{self, Unusable};
 use recon_lm::{GenJob, Generator, Prompt, RandomKey, Sampling, Scorer};
 use recon_schema::graph::RepoGraph;
 use recon_schema::trajectory::{Author, ModelRef};
 use recon_text::Renderer;
+use recon_thought::usable::{self, Unusable};
 
 use crate::AgentOptions;
 use crate::document::Document;
-use crate::topic::Topic;
+use recon_thought::subject::Topic;
 
 /// The model that writes first thoughts.
 #[derive(Clone)]
@@ -73,8 +73,8 @@ impl Writer<'_> {
         let job = GenJob { prompt, sampling, key, stop_ids: &stop_ids };
         let answer = model.generator.generate(&[job]).pop().expect("one result a job")?;
         // Encoding the text again may give more tokens than were drawn.
-        let text = thought::usable(&answer.text)?;
-        thought::usable(thought::shorten(&text, limit_tokens, |piece| self.tokens(piece)))
+        let text = usable::usable(&answer.text)?;
+        usable::usable(usable::shorten(&text, limit_tokens, |piece| self.tokens(piece)))
     }
 
     fn tokens(&self, text: &str) -> usize {
