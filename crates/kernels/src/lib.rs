@@ -27,6 +27,7 @@ macro_rules! on_device {
 }
 
 pub mod adamw;
+mod attend;
 pub mod attention;
 pub mod cross_entropy;
 pub mod device;
@@ -43,9 +44,5 @@ pub mod rms_norm;
 pub mod rope;
 pub mod sampling;
 pub mod swiglu;
-mod thin;
-mod tile;
-#[cfg(target_arch = "x86_64")]
-mod transposed;
 
 pub use error::{Error, Result};

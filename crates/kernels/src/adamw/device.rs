@@ -1,13 +1,42 @@
 //! Launches of `adamw.cu`.
+//!
+//! Invariant: each argument structure equals the one of the same name in the `.cu` file, field for field; the tests
+//! launch every entry point with every field set to a value of its own.
 
 use candle_core::{DType, Tensor};
 
-use super::call::{Address, Call, extent};
-use super::ffi;
-use crate::adamw::{AdamW, Weights};
+use super::options::{AdamW, Coefficients, Weights};
+use crate::device::{Address, Call, Stream, extent};
 use crate::error::Result;
 
-pub(crate) fn step(
+#[repr(C)]
+struct AdamWArgs {
+    param: Address,
+    master: Address,
+    grad: Address,
+    m: Address,
+    v: Address,
+    elements: i64,
+    seed: u64,
+    step: u64,
+    first: u64,
+    beta1: f32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    decay: f32,
+    step_size: f32,
+    root_correction: f32,
+    eps: f32,
+    kind: i32,
+}
+
+#[expect(unsafe_code, reason = "declarations of C functions")]
+unsafe extern "C" {
+    fn adamw_step(args: *const AdamWArgs, stream: Stream) -> i32;
+}
+
+pub(super) fn step(
     call: &Call<'_>,
     param: &Tensor,
     weights: Weights<'_>,
@@ -31,8 +60,8 @@ pub(crate) fn step(
         Weights::Stochastic { seed, first } => (seed, first),
         _ => (0, 0),
     };
-    let correction = |beta: f64| 1.0 - beta.powf(options.step as f64);
-    let args = ffi::AdamWArgs {
+    let c = Coefficients::<f32>::new(options);
+    let args = AdamWArgs {
         param: param_at,
         master,
         grad,
@@ -42,15 +71,15 @@ pub(crate) fn step(
         seed,
         step: options.step,
         first,
-        beta1: options.beta1 as f32,
-        one_minus_beta1: (1.0 - options.beta1) as f32,
-        beta2: options.beta2 as f32,
-        one_minus_beta2: (1.0 - options.beta2) as f32,
-        decay: (options.lr * options.weight_decay) as f32,
-        step_size: (options.lr / correction(options.beta1)) as f32,
-        root_correction: (1.0 / correction(options.beta2).sqrt()) as f32,
-        eps: options.eps as f32,
+        beta1: c.beta1,
+        one_minus_beta1: c.one_minus_beta1,
+        beta2: c.beta2,
+        one_minus_beta2: c.one_minus_beta2,
+        decay: c.decay,
+        step_size: c.step_size,
+        root_correction: c.root_correction,
+        eps: c.eps,
         kind,
     };
-    call.launch(ffi::adamw_step, &args)
+    call.launch(adamw_step, &args)
 }

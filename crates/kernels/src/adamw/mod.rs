@@ -8,60 +8,18 @@
 //! Determinism: elementwise.
 //! Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019 (PyTorch's `AdamW`).
 
-use candle_core::Tensor;
-use rayon::prelude::*;
-
+mod cpu;
 #[cfg(recon_device)]
-use crate::device::optimizer as device;
-use crate::element::{Element, for_element, wide};
+mod device;
+mod options;
+
+use candle_core::Tensor;
+
+use crate::element::for_element;
 use crate::error::{Error, Result};
 use crate::operand::{Destination, Operand, share_storage, write};
-
-const BLOCK: usize = 1 << 14;
-
-/// The coefficients of one step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AdamW {
-    /// Learning rate of this step.
-    pub lr: f64,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub eps: f64,
-    /// Decoupled weight decay λ; the parameter shrinks by `lr * weight_decay`.
-    pub weight_decay: f64,
-    /// The number of this step, from 1.
-    pub step: u64,
-}
-
-struct Coefficients<T> {
-    beta1: T,
-    one_minus_beta1: T,
-    beta2: T,
-    one_minus_beta2: T,
-    decay: T,
-    step_size: T,
-    root_correction: T,
-    eps: T,
-}
-
-impl<T: Element> Coefficients<T> {
-    fn new(options: &AdamW) -> Self {
-        let correction = |beta: f64| 1.0 - beta.powf(options.step as f64);
-        Self {
-            beta1: T::rounded(options.beta1),
-            one_minus_beta1: T::rounded(1.0 - options.beta1),
-            beta2: T::rounded(options.beta2),
-            one_minus_beta2: T::rounded(1.0 - options.beta2),
-            decay: T::rounded(options.lr * options.weight_decay),
-            step_size: T::rounded(options.lr / correction(options.beta1)),
-            root_correction: T::rounded(1.0 / correction(options.beta2).sqrt()),
-            eps: T::rounded(options.eps),
-        }
-    }
-}
+use options::Coefficients;
+pub use options::{AdamW, Weights};
 
 /// Updates param, m and v in place from grad.
 ///
@@ -88,26 +46,10 @@ pub fn step(param: &Tensor, grad: &Tensor, m: &Tensor, v: &Tensor, options: &Ada
         // Three writes nest, always in this order, over storages just shown to be three.
         write(OP, &destination("param", param), &[&grad], |param: &mut [T]| {
             write(OP, &destination("m", m), &[&grad], |m: &mut [T]| {
-                write(OP, &destination("v", v), &[&grad], |v: &mut [T]| update_all(&c, param, g, m, v))
+                write(OP, &destination("v", v), &[&grad], |v: &mut [T]| cpu::update(&c, param, g, m, v))
             })
         })??
     })
-}
-
-/// What stands behind the parameters of a step.
-#[derive(Debug, Clone, Copy)]
-pub enum Weights<'t> {
-    /// f32 parameters, moments f32.
-    Float,
-    /// bf16 parameters are the rounded copy of these f32 ones; moments f32.
-    Master(&'t Tensor),
-    /// bf16 parameters and moments, each rounded up or down at random, right on average.
-    Stochastic {
-        /// Key of the random bits.
-        seed: u64,
-        /// Place of the first element in the whole model: its random bits depend on the place, not on the call.
-        first: u64,
-    },
 }
 
 /// Updates bf16 parameters, their masters or moments, in place from an f32 gradient. On a device only.
@@ -131,19 +73,4 @@ pub fn step_narrow(
     }
     on_device!(OP, param, call => device::step(&call, param, weights, grad, [m, v], options));
     Err(Error::Device { op: OP, operand: "param", device: Box::new(param.device().clone()) })
-}
-
-fn update_all<T: Element>(c: &Coefficients<T>, param: &mut [T], grad: &[T], m: &mut [T], v: &mut [T]) {
-    let moments = m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK));
-    let blocks = param.par_chunks_mut(BLOCK).zip(grad.par_chunks(BLOCK)).zip(moments);
-    blocks.for_each(|((param, grad), (m, v))| wide!(update(c, param, grad, m, v)));
-}
-
-#[inline(always)]
-fn update<T: Element>(c: &Coefficients<T>, param: &mut [T], grad: &[T], m: &mut [T], v: &mut [T]) {
-    for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m).zip(v) {
-        *m = c.beta1 * *m + c.one_minus_beta1 * g;
-        *v = c.beta2 * *v + c.one_minus_beta2 * (g * g);
-        *p -= c.decay * *p + c.step_size * *m / (v.sqrt() * c.root_correction + c.eps);
-    }
 }

@@ -11,8 +11,7 @@
 //! products are summed by other code.
 //! Source: Dao, FlashAttention-2, 2023; Milakov and Gimelshein, Online normalizer calculation for softmax, 2018.
 
-use std::ops::Range;
-
+use super::heads::Heads;
 use crate::element::{Element, maximum, sum1, wide};
 use crate::matmul::{Into, Mat, multiply};
 
@@ -22,56 +21,6 @@ pub(crate) const KEY_BLOCK: usize = 128;
 pub(crate) const QUERY_BLOCK: usize = 64;
 /// Keys are given in multiples of this.
 pub(crate) const KEY_GRAIN: usize = 16;
-
-/// The extents of attention operands.
-#[derive(Clone, Copy)]
-pub(crate) struct Heads {
-    pub(crate) query: usize,
-    pub(crate) kv: usize,
-    pub(crate) dim: usize,
-}
-
-impl Heads {
-    /// Query heads that share a key/value head.
-    pub(crate) fn group(&self) -> usize {
-        self.query / self.kv
-    }
-
-    /// Where the group of `kv_head` begins in row `row` of a `[N, H, E]` tensor, and how many elements it has.
-    pub(crate) fn group_range(&self, row: usize, kv_head: usize) -> Range<usize> {
-        let length = self.group() * self.dim;
-        let start = row * self.query * self.dim + kv_head * length;
-        start..start + length
-    }
-
-    /// Where `kv_head` begins in row `row` of a `[N, K, E]` tensor.
-    pub(crate) fn kv_range(&self, row: usize, kv_head: usize) -> Range<usize> {
-        let start = (row * self.kv + kv_head) * self.dim;
-        start..start + self.dim
-    }
-
-    /// The rows `rows` of one key/value head of a `[N, K, E]` tensor.
-    pub(crate) fn kv_rows<'a, T>(&self, data: &'a [T], rows: Range<usize>, kv_head: usize) -> Mat<'a, T> {
-        Mat::strided(&data[self.kv_range(rows.start, kv_head).start..], rows.len(), self.dim, self.kv * self.dim)
-    }
-
-    /// The group's rows of a `[N, H, E]` tensor, multiplied by `factor`: `[rows · G, E]`.
-    pub(crate) fn gather<T: Element>(&self, data: &[T], rows: Range<usize>, kv_head: usize, factor: T) -> Vec<T> {
-        let mut tile = Vec::with_capacity(rows.len() * self.group() * self.dim);
-        for row in rows {
-            tile.extend(data[self.group_range(row, kv_head)].iter().map(|&x| x * factor));
-        }
-        tile
-    }
-
-    /// The inverse of [`Heads::gather`].
-    pub(crate) fn scatter<T: Element>(&self, tile: &[T], data: &mut [T], rows: Range<usize>, kv_head: usize) {
-        let length = self.group() * self.dim;
-        for (tile, row) in tile.chunks_exact(length.max(1)).zip(rows) {
-            data[self.group_range(row, kv_head)].copy_from_slice(tile);
-        }
-    }
-}
 
 /// A tile of queries and what it has seen so far.
 pub(crate) struct QueryTile<T> {

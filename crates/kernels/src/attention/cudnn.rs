@@ -5,12 +5,10 @@ use std::ops::Range;
 
 use candle_core::{DType, Tensor};
 
-use super::attention::Packed;
-use super::call::{Address, Call, Stream, extent};
-use super::uploads::upload;
-use super::{DeviceError, call};
+use super::packed::Packed;
+use crate::attend::Heads;
+use crate::device::{Address, Call, DeviceError, Stream, extent, upload};
 use crate::error::{Error, Result};
-use crate::tile::Heads;
 
 /// The first version whose deterministic backward pass takes memory linear in the length of a document.
 const NEEDED: i64 = 92_500;
@@ -49,7 +47,7 @@ unsafe extern "C" {
 }
 
 /// Refuses where there is no cuDNN, or an old one.
-pub(crate) fn check() -> Result<(), DeviceError> {
+pub(super) fn check() -> Result<(), DeviceError> {
     #[expect(unsafe_code, reason = "a C function")]
     // SAFETY: it takes nothing and returns a number.
     let found = unsafe { cudnn_attention_version() };
@@ -128,7 +126,7 @@ fn run(call: &Call<'_>, args: Args) -> Result<()> {
         let reason = unsafe { CStr::from_ptr(cudnn_attention_reason()) };
         Err(Error::Launch { op: call.op, code, reason: reason.to_string_lossy().into_owned() })
     };
-    let stream: call::Stream = call.stream()?;
+    let stream = call.stream()?;
     let mut bytes = 0_i64;
     #[expect(unsafe_code, reason = "a C function")]
     // SAFETY: it reads the shapes of `args`, no address, and writes one integer.
@@ -142,7 +140,7 @@ fn run(call: &Call<'_>, args: Args) -> Result<()> {
     refused(unsafe { cudnn_attention_run(&raw const args, stream) })
 }
 
-pub(crate) fn forward(
+pub(super) fn forward(
     call: &Call<'_>,
     qkv: [&Tensor; 3],
     spans: &[Range<usize>],
@@ -157,7 +155,7 @@ pub(crate) fn forward(
     Ok((o, lse))
 }
 
-pub(crate) fn backward(
+pub(super) fn backward(
     call: &Call<'_>,
     qkv: [&Tensor; 3],
     saved: [&Tensor; 3],

@@ -1,15 +1,43 @@
 //! Launches of `attention.cu`, and the list of tiles it works through.
+//!
+//! Invariant: the argument structure equals the one of the same name in the `.cu` file, field for field; the tests launch
+//! every entry point with every field set to a value of its own.
 
 use std::ops::Range;
 
 use candle_core::{DType, Tensor};
 
-use super::call::{Address, Call, FLOATS, dtype_code, extent};
-use super::ffi;
-use super::uploads::upload;
-use crate::attention::{check_heads, check_spans};
-use crate::error::{Error, Result};
-use crate::tile::Heads;
+use super::packed::Packed;
+use crate::device::{Address, Call, FLOATS, Stream, dtype_code, extent, upload};
+use crate::error::Result;
+
+#[repr(C)]
+struct AttentionArgs {
+    q: Address,
+    k: Address,
+    v: Address,
+    d_o: Address,
+    o: Address,
+    dq: Address,
+    dk: Address,
+    dv: Address,
+    lse: Address,
+    delta: Address,
+    tiles: Address,
+    rows: i64,
+    heads: i64,
+    kv_heads: i64,
+    dim: i64,
+    tile_count: i64,
+    scale: f32,
+    dtype: i32,
+}
+
+#[expect(unsafe_code, reason = "declarations of C functions")]
+unsafe extern "C" {
+    fn attention_forward(args: *const AttentionArgs, stream: Stream) -> i32;
+    fn attention_backward(args: *const AttentionArgs, stream: Stream) -> i32;
+}
 
 /// Rows of a tile, as in the `.cu` file.
 const TILE_ROWS: usize = 64;
@@ -26,103 +54,12 @@ fn tiles(spans: &[Range<usize>]) -> Vec<u32> {
     tiles.into_iter().flatten().map(|value| u32::try_from(value).expect("a row has fewer than 2³² tokens")).collect()
 }
 
-/// The operands that every backend reads, checked, and the results that it writes.
-pub(super) struct Packed {
-    pub(super) q: Address,
-    pub(super) k: Address,
-    pub(super) v: Address,
-    pub(super) n: usize,
-    pub(super) heads: Heads,
-    dtype: DType,
-    /// Whether every row lies in a span; other rows are zero.
-    covered: bool,
-}
-
-impl Packed {
-    /// Refuses operands of other types than `dtypes`, and what no backend can take.
-    pub(super) fn open(
-        call: &Call<'_>,
-        [q, k, v]: [&Tensor; 3],
-        spans: &[Range<usize>],
-        dtypes: &[DType],
-    ) -> Result<Self> {
-        let [n, query, dim] = call.dims("q", q, "[N, H, E]")?;
-        let [_, kv, _] = call.dims("k", k, "[N, K, E]")?;
-        let (heads, dtype) = (check_heads(call.op, Heads { query, kv, dim })?, q.dtype());
-        check_spans(call.op, spans, n)?;
-        let q = call.read("q", q, dtypes)?;
-        let k = call.read_shaped("k", k, &[n, kv, dim], dtype)?;
-        let v = call.read_shaped("v", v, &[n, kv, dim], dtype)?;
-        check_dim(call.op, dim, dtype)?;
-        check_aligned(call.op, &[q, k, v])?;
-        let covered = spans.iter().map(ExactSizeIterator::len).sum::<usize>() == n;
-        Ok(Self { q, k, v, n, heads, dtype, covered })
-    }
-
-    fn queries(&self) -> [usize; 3] {
-        [self.n, self.heads.query, self.heads.dim]
-    }
-
-    /// What the backward pass also reads: d_o, o and lse.
-    pub(super) fn saved(&self, call: &Call<'_>, [d_o, o, lse]: [&Tensor; 3]) -> Result<[Address; 3]> {
-        let d_o = call.read_shaped("d_o", d_o, &self.queries(), self.dtype)?;
-        let o = call.read_shaped("o", o, &self.queries(), self.dtype)?;
-        check_aligned(call.op, &[d_o, o])?;
-        Ok([d_o, o, call.read_shaped("lse", lse, &self.queries()[..2], DType::F32)?])
-    }
-
-    /// o and lse.
-    pub(super) fn outputs(&self, call: &Call<'_>) -> Result<[(Tensor, Address); 2]> {
-        let queries = self.queries();
-        Ok([self.result(call, self.dtype, &queries)?, self.result(call, DType::F32, &queries[..2])?])
-    }
-
-    /// dq, dk and dv.
-    pub(super) fn gradients(&self, call: &Call<'_>) -> Result<[(Tensor, Address); 3]> {
-        let keys = [self.n, self.heads.kv, self.heads.dim];
-        let result = |shape| self.result(call, self.dtype, shape);
-        Ok([result(&self.queries())?, result(&keys)?, result(&keys)?])
-    }
-
-    fn result(&self, call: &Call<'_>, dtype: DType, shape: &[usize]) -> Result<(Tensor, Address)> {
-        let (tensor, address) = call.fresh(dtype, shape)?;
-        if !self.covered && tensor.elem_count() > 0 {
-            tensor.zero_set().map_err(Error::candle(call.op))?;
-        }
-        Ok((tensor, address))
-    }
-}
-
-/// Refuses heads too wide, or not made of groups of 16 bytes.
-pub(super) fn check_dim(op: &'static str, dim: usize, dtype: DType) -> Result<()> {
-    let group = 16 / dtype.size_in_bytes();
-    if dim > 128 || !dim.is_multiple_of(group) {
-        let message = format!("head dimension {dim} on the device: expected a multiple of {group}, at most 128");
-        return Err(Error::Argument { op, message });
-    }
-    Ok(())
-}
-
-/// Refuses addresses that 16-byte copies cannot take.
-pub(super) fn check_aligned(op: &'static str, addresses: &[Address]) -> Result<()> {
-    if addresses.iter().any(|address| !(address.0 as usize).is_multiple_of(16)) {
-        let message = "an operand on the device does not begin at a multiple of 16 bytes".to_owned();
-        return Err(Error::Argument { op, message });
-    }
-    Ok(())
-}
-
 /// The arguments that both passes share, and the list of tiles that they point into.
-fn arguments(
-    call: &Call<'_>,
-    packed: &Packed,
-    spans: &[Range<usize>],
-    scale: f64,
-) -> Result<(ffi::AttentionArgs, Tensor)> {
+fn arguments(call: &Call<'_>, packed: &Packed, spans: &[Range<usize>], scale: f64) -> Result<(AttentionArgs, Tensor)> {
     let list = tiles(spans);
     let tiles = upload(call.op, &list, call.device)?;
     let none = Address::NULL;
-    let args = ffi::AttentionArgs {
+    let args = AttentionArgs {
         q: packed.q,
         k: packed.k,
         v: packed.v,
@@ -145,7 +82,7 @@ fn arguments(
     Ok((args, tiles))
 }
 
-pub(crate) fn forward(
+pub(super) fn forward(
     call: &Call<'_>,
     qkv: [&Tensor; 3],
     spans: &[Range<usize>],
@@ -154,11 +91,11 @@ pub(crate) fn forward(
     let packed = Packed::open(call, qkv, spans, FLOATS)?;
     let (args, _tiles) = arguments(call, &packed, spans, scale)?;
     let [(o, o_at), (lse, lse_at)] = packed.outputs(call)?;
-    call.launch(ffi::attention_forward, &ffi::AttentionArgs { o: o_at, lse: lse_at, ..args })?;
+    call.launch(attention_forward, &AttentionArgs { o: o_at, lse: lse_at, ..args })?;
     Ok((o, lse))
 }
 
-pub(crate) fn backward(
+pub(super) fn backward(
     call: &Call<'_>,
     qkv: [&Tensor; 3],
     saved: [&Tensor; 3],
@@ -170,8 +107,8 @@ pub(crate) fn backward(
     let (args, _tiles) = arguments(call, &packed, spans, scale)?;
     let [(dq, dq_at), (dk, dk_at), (dv, dv_at)] = packed.gradients(call)?;
     let (_delta, delta) = call.fresh(DType::F32, &[packed.n, packed.heads.query])?;
-    let args = ffi::AttentionArgs { d_o, o, lse, delta, dq: dq_at, dk: dk_at, dv: dv_at, ..args };
-    call.launch(ffi::attention_backward, &args)?;
+    let args = AttentionArgs { d_o, o, lse, delta, dq: dq_at, dk: dk_at, dv: dv_at, ..args };
+    call.launch(attention_backward, &args)?;
     Ok((dq, dk, dv))
 }
 

@@ -1,36 +1,13 @@
-//! Memory of a device: how much there is, whether enough is free before it is taken, and what is said when it runs out.
-
-use std::fmt;
+//! Taking memory of a device: how much there is, whether enough is free before it is taken, and what is said when it runs out.
 
 use candle_core::{DType, Device, Shape, Tensor};
 
-use super::{DeviceError, parse};
+use super::error::DeviceError;
+use super::memory::Memory;
+use super::name::parse;
 #[cfg(feature = "cuda")]
-use super::{cuda, pool};
+use super::{gpu, pool};
 use crate::error::{Error, Result};
-
-/// Memory of a device, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// Held by nobody.
-    pub free_bytes: u64,
-    /// In all.
-    pub total_bytes: u64,
-}
-
-/// A number of bytes as people read it: `17.31 GiB`, below one GiB in MiB, below one MiB in bytes.
-pub(crate) struct Bytes(pub(crate) u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = |shift: u32| self.0 as f64 / 2.0_f64.powi(shift.cast_signed());
-        match self.0 {
-            0..0x10_0000 => write!(f, "{} bytes", self.0),
-            0x10_0000..0x4000_0000 => write!(f, "{:.2} MiB", units(20)),
-            _ => write!(f, "{:.2} GiB", units(30)),
-        }
-    }
-}
 
 /// The memory of the GPU of that name, which need not be open; `None` for the CPU.
 ///
@@ -40,7 +17,7 @@ pub fn memory(name: &str) -> Result<Option<Memory>, DeviceError> {
     match parse(name)? {
         None => Ok(None),
         #[cfg(feature = "cuda")]
-        Some(index) => cuda::memory(index).map(Some),
+        Some(index) => gpu::memory(index).map(Some),
         #[cfg(not(feature = "cuda"))]
         Some(_) => Err(DeviceError::NotBuilt { name: name.to_owned() }),
     }
@@ -147,15 +124,6 @@ mod tests {
         let refused = refuse_above(QUARTER, "cuda:0", "the cache", 3 << 30, "lower it").unwrap_err();
         assert_eq!(refused.to_string(), "the cache needs 3.00 GiB, but cuda:0 has 1.00 GiB free of 4.00 GiB; lower it");
         assert_eq!(refuse_above(QUARTER, "cuda:0", "the cache", 1 << 30, "lower it"), Ok(()));
-    }
-
-    #[test]
-    fn bytes_are_said_in_the_unit_that_shows_them() {
-        for (bytes, said) in
-            [(0, "0 bytes"), ((1 << 20) - 1, "1048575 bytes"), (3 << 19, "1.50 MiB"), (5 << 29, "2.50 GiB")]
-        {
-            assert_eq!(Bytes(bytes).to_string(), said);
-        }
     }
 
     #[test]

@@ -6,10 +6,11 @@
 //! Determinism: bit-equal over runs and thread counts; a row of y or dx does not depend on the other rows.
 //! Cost: 2·N·I·O floating-point operations each.
 
+#[cfg(recon_device)]
+mod device;
+
 use candle_core::Tensor;
 
-#[cfg(recon_device)]
-use crate::device::linear as device;
 use crate::element::for_element;
 use crate::error::Result;
 use crate::matmul::{Into, Mat, multiply_parallel, product};

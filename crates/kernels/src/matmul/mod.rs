@@ -5,7 +5,7 @@
 //! The `gemm` crate multiplies. Within one of its depth panels every element of the result is one chain of fused
 //! multiply-adds in ascending depth, whichever micro-kernel covers it and whichever thread runs it; but its choice of
 //! panels depends on `m` and `n`, and very small products go through other code with another order. Hence here:
-//! - the depth is cut into panels of at most [`PANEL`] as a function of `k` alone, and each is one call;
+//! - the depth is cut into panels of at most 512 as a function of `k` alone, and each is one call;
 //! - products too small for the general path are padded with rows of zeros until they take it;
 //! - products of few rows go through `thin`, which sums in the same order.
 //!
@@ -14,12 +14,15 @@
 
 use rayon::prelude::*;
 
+mod mat;
+mod thin;
+#[cfg(target_arch = "x86_64")]
+mod transposed;
+
 use crate::element::Element;
 use crate::fresh::Fresh;
-use crate::thin;
-
-/// Depth of one panel. `gemm` never cuts a depth of up to 512.
-const PANEL: usize = 512;
+use mat::panel_depth;
+pub(crate) use mat::{Into, Mat};
 
 /// `gemm` multiplies results of up to this many elements by dot products, in another order.
 const DOT_PRODUCT_ELEMENTS: usize = 16 * 16;
@@ -29,75 +32,6 @@ const PARALLEL_WORK: usize = 1 << 21;
 
 /// Columns that a task has at least where one row is split by columns: a few kilobytes of each row of `b`.
 const TASK_COLUMNS: usize = 512;
-
-/// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
-#[derive(Clone, Copy)]
-pub(crate) struct Mat<'a, T> {
-    pub(crate) data: &'a [T],
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
-    pub(crate) row_stride: usize,
-    pub(crate) column_stride: usize,
-}
-
-impl<'a, T> Mat<'a, T> {
-    /// A row-major matrix without gaps.
-    pub(crate) fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
-        Self::strided(data, rows, columns, columns)
-    }
-
-    /// A row-major matrix whose rows lie `row_stride` apart.
-    pub(crate) fn strided(data: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
-        Self { data, rows, columns, row_stride, column_stride: 1 }
-    }
-
-    /// The transpose.
-    pub(crate) fn t(self) -> Self {
-        Self {
-            data: self.data,
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-        }
-    }
-
-    /// Rows `start..start + rows`.
-    fn row_range(self, start: usize, rows: usize) -> Self {
-        debug_assert!(start + rows <= self.rows);
-        Self { data: &self.data[(start * self.row_stride).min(self.data.len())..], rows, ..self }
-    }
-
-    /// Columns `start..start + columns`.
-    fn column_range(self, start: usize, columns: usize) -> Self {
-        debug_assert!(start + columns <= self.columns);
-        Self { data: &self.data[(start * self.column_stride).min(self.data.len())..], columns, ..self }
-    }
-
-    /// The same, if its elements are f32.
-    pub(crate) fn narrow(&self) -> Option<Mat<'a, f32>>
-    where
-        T: Element,
-    {
-        let Self { data, rows, columns, row_stride, column_stride } = *self;
-        T::narrow(data).map(|data| Mat { data, rows, columns, row_stride, column_stride })
-    }
-
-    pub(crate) fn fits(&self) -> bool {
-        self.rows == 0
-            || self.columns == 0
-            || (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride < self.data.len()
-    }
-}
-
-/// What happens to the old value of the destination.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Into {
-    /// dst = a · b
-    Replace,
-    /// dst += a · b
-    Add,
-}
 
 /// dst (+)= a · b on this thread; `dst` is row-major `[a.rows, b.columns]` without gaps.
 pub(crate) fn multiply<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {
@@ -129,11 +63,6 @@ fn multiply_padded<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<
     result[..dst.len()].copy_from_slice(dst);
     panels(&mut result, into, Mat::new(&padded, rows, k), b);
     dst.copy_from_slice(&result[..dst.len()]);
-}
-
-/// The depth at which products of depth `k` are cut: a function of `k` alone.
-pub(crate) fn panel_depth(k: usize) -> usize {
-    k.div_ceil(k.div_ceil(PANEL).max(1)).max(1)
 }
 
 fn panels<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>) {

@@ -13,13 +13,13 @@
 
 use rayon::prelude::*;
 
-use crate::element::Element;
-use crate::matmul::{Into, Mat, panel_depth};
+use super::mat::{Into, Mat, panel_depth};
 #[cfg(target_arch = "x86_64")]
-use crate::transposed;
+use super::transposed;
+use crate::element::Element;
 
 /// The most rows this path takes.
-pub(crate) const ROWS: usize = 16;
+pub(super) const ROWS: usize = 16;
 
 /// Rows of `w` that are in flight together: enough independent chains to hide the latency of one.
 const CHAINS: usize = 8;
@@ -37,12 +37,12 @@ fn fuses() -> bool {
 
 /// Whether a product of these operands is for this path: few rows, and weights that lie along the depth. A single
 /// column is not: `gemm` sums it in another order, whatever the number of rows.
-pub(crate) fn takes<T>(a: &Mat<'_, T>, b: &Mat<'_, T>) -> bool {
+pub(super) fn takes<T>(a: &Mat<'_, T>, b: &Mat<'_, T>) -> bool {
     (1..=ROWS).contains(&a.rows) && b.row_stride == 1 && b.rows > 0 && b.columns > 1 && fuses()
 }
 
 /// dst (+)= a · b, where asked on all threads of the current pool; `dst` is row-major `[m, n]` without gaps.
-pub(crate) fn multiply<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>, parallel: bool) {
+pub(super) fn multiply<T: Element>(dst: &mut [T], into: Into, a: Mat<'_, T>, b: Mat<'_, T>, parallel: bool) {
     #[cfg(target_arch = "x86_64")]
     if let (Some(simd), Some(narrow_a), Some(narrow_b)) = (transposed::takes(&a), a.narrow(), b.narrow()) {
         let dst = T::narrow_mut(dst).expect("the type of `a`");

@@ -18,10 +18,10 @@ use pulp::x86::V4;
 use pulp::{Simd, cast};
 use rayon::prelude::*;
 
-use crate::matmul::{Into, Mat, panel_depth};
+use super::mat::{Into, Mat, panel_depth};
 
 /// The most rows this path takes: with more, the broadcasts of `thin` do as much work in each instruction.
-pub(crate) const ROWS: usize = 8;
+pub(super) const ROWS: usize = 8;
 
 /// Rows of `w` side by side in a register, and depths of one square.
 const LANES: usize = 16;
@@ -33,12 +33,12 @@ const TASK_WEIGHTS: usize = 1 << 17;
 type Group<const R: usize> = [[f32; LANES]; R];
 
 /// The instruction set, where a product of these operands, which `thin` takes, is for this path.
-pub(crate) fn takes<T>(a: &Mat<'_, T>) -> Option<V4> {
+pub(super) fn takes<T>(a: &Mat<'_, T>) -> Option<V4> {
     if a.rows <= ROWS && a.columns >= LANES { V4::try_new() } else { None }
 }
 
 /// dst (+)= a · b; `dst` is row-major `[m, n]` without gaps.
-pub(crate) fn multiply(simd: V4, dst: &mut [f32], into: Into, a: Mat<'_, f32>, b: Mat<'_, f32>, parallel: bool) {
+pub(super) fn multiply(simd: V4, dst: &mut [f32], into: Into, a: Mat<'_, f32>, b: Mat<'_, f32>, parallel: bool) {
     match a.rows {
         0..=1 if b.rows * b.columns < 2 * TASK_WEIGHTS => rows::<1, 2>(simd, dst, into, a, b, parallel),
         0..=1 => rows::<1, 1>(simd, dst, into, a, b, parallel),

@@ -5,16 +5,15 @@
 //! Accumulation: f64, over blocks of 65,536 elements, then the blocks in order.
 //! Determinism: bit-equal over runs and thread counts.
 
-use candle_core::Tensor;
-use rayon::prelude::*;
-
+mod cpu;
 #[cfg(recon_device)]
-use crate::device::elementwise as device;
-use crate::element::{Element, LANES, for_element, wide};
+mod device;
+
+use candle_core::Tensor;
+
+use crate::element::{Element, for_element};
 use crate::error::Result;
 use crate::operand::{Destination, Operand, write};
-
-const BLOCK: usize = 1 << 16;
 
 /// Σ tᵢ² over all elements.
 ///
@@ -39,28 +38,11 @@ pub fn sums_of_squares(tensors: &[&Tensor]) -> Result<Vec<f64>> {
             return Tensor::cat(&sums, 0).and_then(|sums| sums.to_vec1()).map_err(crate::error::Error::candle(OP));
         }
     }
-    tensors.iter().map(|t| on_cpu(t)).collect()
-}
-
-fn on_cpu(t: &Tensor) -> Result<f64> {
-    let t = Operand::open("norm::sum_of_squares", "t", t)?;
-    for_element!(t.dtype(), T => {
-        let blocks: Vec<f64> = t.slice::<T>()?.par_chunks(BLOCK).map(|block| wide!(squares(block))).collect();
-        Ok(blocks.into_iter().sum())
-    })
-}
-
-#[inline(always)]
-fn squares<T: Element>(block: &[T]) -> f64 {
-    let mut lanes = [0.0_f64; LANES];
-    let (full, rest) = block.as_chunks::<LANES>();
-    for chunk in full {
-        for i in 0..LANES {
-            let x = chunk[i].to_f64();
-            lanes[i] += x * x;
-        }
-    }
-    lanes.into_iter().sum::<f64>() + rest.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>()
+    let on_cpu = |t: &&Tensor| {
+        let t = Operand::open("norm::sum_of_squares", "t", t)?;
+        for_element!(t.dtype(), T => Ok(cpu::sum_of_squares(t.slice::<T>()?)))
+    };
+    tensors.iter().map(on_cpu).collect()
 }
 
 /// t = factor · t, in place.
@@ -73,8 +55,6 @@ pub fn scale(t: &Tensor, factor: f64) -> Result<()> {
     let dtype = Operand::open(OP, "t", t)?.dtype();
     for_element!(dtype, T => {
         let factor = T::rounded(factor);
-        write(OP, &Destination { name: "t", tensor: t, shape: t.dims() }, &[], |t: &mut [T]| {
-            t.par_chunks_mut(BLOCK).for_each(|block| wide!(block.iter_mut().for_each(|x| *x *= factor)));
-        })
+        write(OP, &Destination { name: "t", tensor: t, shape: t.dims() }, &[], |t: &mut [T]| cpu::scale(t, factor))
     })
 }

@@ -1,21 +1,62 @@
 //! Launches of `paged.cu`, and the lists of tiles it works through.
+//!
+//! Invariant: each argument structure equals the one of the same name in the `.cu` file, field for field; the tests
+//! launch every entry point with every field set to a value of its own.
 
 use candle_core::{DType, Tensor};
 
-use super::attention::{check_aligned, check_dim};
-use super::call::{Address, Call, FLOATS, dtype_code, extent};
-use super::ffi;
-use super::uploads::upload;
-use crate::attention::check_heads;
+use super::run::{PagedRun, check_runs};
+use crate::attend::Heads;
+use crate::attend::device::{check_aligned, check_dim};
+use crate::device::{Address, Call, FLOATS, Stream, dtype_code, extent, upload};
 use crate::error::{Error, Result};
-use crate::paged::{PagedRun, check_runs};
-use crate::tile::Heads;
+
+#[repr(C)]
+struct PagedWriteArgs {
+    k: Address,
+    v: Address,
+    slots: Address,
+    k_pages: Address,
+    v_pages: Address,
+    rows: i64,
+    width: i64,
+    slot_count: i64,
+    dtype: i32,
+}
+
+#[repr(C)]
+struct PagedAttentionArgs {
+    q: Address,
+    k_pages: Address,
+    v_pages: Address,
+    o: Address,
+    partial: Address,
+    tiles: Address,
+    page_table: Address,
+    heads: i64,
+    kv_heads: i64,
+    dim: i64,
+    page_slots: i64,
+    tile_count: i64,
+    splits: i64,
+    partial_rows: i64,
+    scale: f32,
+    is_short: i32,
+    dtype: i32,
+}
+
+#[expect(unsafe_code, reason = "declarations of C functions")]
+unsafe extern "C" {
+    fn paged_write(args: *const PagedWriteArgs, stream: Stream) -> i32;
+    fn paged_attention(args: *const PagedAttentionArgs, stream: Stream) -> i32;
+    fn paged_split_keys() -> i64;
+}
 
 /// (position, head) rows of a tile of a long and of a short run, as in the `.cu` file.
 const LONG_ROWS: usize = 64;
 const SHORT_ROWS: usize = 16;
 
-pub(crate) fn write(
+pub(super) fn write(
     call: &Call<'_>,
     [k, v, k_pages, v_pages]: [&Tensor; 4],
     slots: &[u32],
@@ -26,7 +67,7 @@ pub(crate) fn write(
     let k = call.read("k", k, FLOATS)?;
     let v = call.read_shaped("v", v, &[n, kv, dim], dtype)?;
     let slots = upload(call.op, slots, call.device)?;
-    let args = ffi::PagedWriteArgs {
+    let args = PagedWriteArgs {
         k,
         v,
         slots: call.read("slots", &slots, &[DType::U32])?,
@@ -37,7 +78,7 @@ pub(crate) fn write(
         slot_count: extent(pages_shape[0] * pages_shape[1]),
         dtype: dtype_code(dtype),
     };
-    call.launch(ffi::paged_write, &args)
+    call.launch(paged_write, &args)
 }
 
 /// Tiles of one kind: first row, positions, first position, place in the page table, first partial row.
@@ -60,7 +101,7 @@ impl Tiles {
     }
 }
 
-pub(crate) fn attention(
+pub(super) fn attention(
     call: &Call<'_>,
     [q, k_pages, v_pages]: [&Tensor; 3],
     runs: &[PagedRun],
@@ -68,7 +109,7 @@ pub(crate) fn attention(
 ) -> Result<Tensor> {
     let [n, query, dim] = call.dims("q", q, "[N, H, E]")?;
     let [pages, page_slots, kv, _] = call.dims("k_pages", k_pages, "[P, S, K, E]")?;
-    let (heads, dtype) = (check_heads(call.op, Heads { query, kv, dim })?, q.dtype());
+    let (heads, dtype) = (Heads::new(call.op, query, kv, dim)?, q.dtype());
     check_runs(call.op, runs, n, pages, page_slots)?;
     check_dim(call.op, dim, dtype)?;
     let group = heads.group();
@@ -92,7 +133,7 @@ pub(crate) fn attention(
     if runs.iter().map(|run| run.rows.len()).sum::<usize>() < n {
         o.zero_set().map_err(Error::candle(call.op))?;
     }
-    let args = ffi::PagedAttentionArgs {
+    let args = PagedAttentionArgs {
         q,
         k_pages,
         v_pages,
@@ -114,25 +155,25 @@ pub(crate) fn attention(
     launch(call, &args, &long)?;
     #[expect(unsafe_code, reason = "a C function")]
     // SAFETY: it returns a constant.
-    let split_keys = usize::try_from(unsafe { ffi::paged_split_keys() }).expect("a positive constant");
+    let split_keys = usize::try_from(unsafe { paged_split_keys() }).expect("a positive constant");
     let splits = short.positions.div_ceil(split_keys).max(1);
     if splits == 1 {
-        launch(call, &ffi::PagedAttentionArgs { is_short: 1, ..args }, &short)?;
+        launch(call, &PagedAttentionArgs { is_short: 1, ..args }, &short)?;
     } else {
         let (_partial, partial) = call.fresh(DType::F32, &[splits, short.partial_rows * query, dim + 2])?;
         let partial_rows = extent(short.partial_rows * query);
-        let args = ffi::PagedAttentionArgs { is_short: 1, splits: extent(splits), partial, partial_rows, ..args };
+        let args = PagedAttentionArgs { is_short: 1, splits: extent(splits), partial, partial_rows, ..args };
         launch(call, &args, &short)?;
     }
     Ok(o)
 }
 
-fn launch(call: &Call<'_>, args: &ffi::PagedAttentionArgs, tiles: &Tiles) -> Result<()> {
+fn launch(call: &Call<'_>, args: &PagedAttentionArgs, tiles: &Tiles) -> Result<()> {
     if tiles.list.is_empty() {
         return Ok(());
     }
     let list = upload(call.op, &tiles.list, call.device)?;
     let at = call.read("tiles", &list, &[DType::U32])?;
-    let args = ffi::PagedAttentionArgs { tiles: at, tile_count: extent(tiles.list.len() / 5), ..*args };
-    call.launch(ffi::paged_attention, &args)
+    let args = PagedAttentionArgs { tiles: at, tile_count: extent(tiles.list.len() / 5), ..*args };
+    call.launch(paged_attention, &args)
 }

@@ -6,30 +6,19 @@
 //! Accumulation and determinism: as `attention`, and a row's result is bit-equal whatever else is in the call: other
 //! runs, or the same run in one piece, in chunks or token by token.
 
-use std::ops::Range;
+mod cpu;
+#[cfg(recon_device)]
+mod device;
+mod run;
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
-use crate::attention::check_heads;
-#[cfg(recon_device)]
-use crate::device::paged as device;
+use crate::attend::Heads;
 use crate::element::{Element, for_element};
 use crate::error::{Error, Result};
-use crate::matmul::Mat;
 use crate::operand::{Destination, Operand, check_indices, fresh, write as write_tensor};
-use crate::tile::{Attended, Heads, KEY_BLOCK, KEY_GRAIN, QUERY_BLOCK, QueryTile};
-
-/// Consecutive tokens of one sequence within a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PagedRun {
-    /// The call's rows that hold the run.
-    pub rows: Range<usize>,
-    /// The position of its first token in its sequence.
-    pub first_position: usize,
-    /// The sequence's pages, from position 0; at least as many as the last position needs.
-    pub pages: Vec<u32>,
-}
+pub use run::PagedRun;
+use run::check_runs;
 
 /// Writes row i of k and v `[N, K, E]` to slot `slots[i]` of the pages `[P, S, K, E]`.
 ///
@@ -49,12 +38,8 @@ pub fn write(k: &Tensor, v: &Tensor, k_pages: &Tensor, v_pages: &Tensor, slots: 
     for_element!(k.dtype(), T => {
         for (name, tensor, source) in [("k_pages", k_pages, &k), ("v_pages", v_pages, &v)] {
             let rows = source.slice::<T>()?;
-            let length = kv * dim;
-            write_tensor(OP, &Destination { name, tensor, shape: &shape }, &[&k, &v], |pages: &mut [T]| {
-                for (&slot, row) in slots.iter().zip(rows.chunks_exact(length.max(1))) {
-                    pages[slot as usize * length..][..length].copy_from_slice(row);
-                }
-            })?;
+            let destination = Destination { name, tensor, shape: &shape };
+            write_tensor(OP, &destination, &[&k, &v], |pages: &mut [T]| cpu::write(rows, pages, slots, kv * dim))?;
         }
         Ok(())
     })
@@ -84,96 +69,10 @@ pub fn attention(q: &Tensor, k_pages: &Tensor, v_pages: &Tensor, runs: &[PagedRu
     let [pages, page_slots, kv, _] = k.dims("[P, S, K, E]")?;
     k.expect(&[pages, page_slots, kv, dim])?;
     v.expect(&[pages, page_slots, kv, dim])?;
-    let heads = check_heads(OP, Heads { query, kv, dim })?;
+    let heads = Heads::new(OP, query, kv, dim)?;
     check_runs(OP, runs, n, pages, page_slots)?;
     for_element!(q.dtype(), T => {
-        let cache = Cache { k: k.slice::<T>()?, v: v.slice::<T>()?, page_slots, heads };
-        let q = q.slice::<T>()?;
-        let tiles = tiles(runs, heads);
-        let done: Vec<Attended<T>> = tiles.par_iter().map(|tile| cache.attend(q, tile, T::rounded(scale))).collect();
-        let mut o = vec![T::ZERO; n * query * dim];
-        for (tile, attended) in tiles.iter().zip(&done) {
-            heads.scatter(&attended.o, &mut o, tile.rows(), tile.kv_head);
-        }
-        fresh(OP, o, &[n, query, dim])
+        let cache = cpu::Cache { k: k.slice::<T>()?, v: v.slice()?, page_slots, heads };
+        fresh(OP, cpu::attention(q.slice()?, &cache, runs, n, T::rounded(scale)), &[n, query, dim])
     })
-}
-
-pub(crate) fn check_runs(op: &'static str, runs: &[PagedRun], n: usize, pages: usize, page_slots: usize) -> Result<()> {
-    let mut taken = vec![false; n];
-    for PagedRun { rows, first_position, pages: held } in runs {
-        let free = rows.start <= rows.end && rows.end <= n && !taken[rows.clone()].contains(&true);
-        if !free {
-            let message = format!("run over rows {rows:?} is reversed, overlaps another or leaves the {n} rows");
-            return Err(Error::Argument { op, message });
-        }
-        taken[rows.clone()].fill(true);
-        let positions = first_position + rows.len();
-        if !rows.is_empty() && held.len() * page_slots < positions {
-            let message = format!("{} pages of {page_slots} do not hold {positions} positions", held.len());
-            return Err(Error::Argument { op, message });
-        }
-        check_indices(op, "runs.pages", held, pages)?;
-    }
-    Ok(())
-}
-
-/// One block of queries of one run and key/value head; `start` counts from the run's first row.
-struct Tile<'r> {
-    run: &'r PagedRun,
-    start: usize,
-    kv_head: usize,
-}
-
-impl Tile<'_> {
-    fn rows(&self) -> Range<usize> {
-        let start = self.run.rows.start + self.start;
-        start..self.run.rows.end.min(start + QUERY_BLOCK)
-    }
-
-    fn first_position(&self) -> usize {
-        self.run.first_position + self.start
-    }
-}
-
-/// All tiles, those that see most keys first.
-fn tiles(runs: &[PagedRun], heads: Heads) -> Vec<Tile<'_>> {
-    let mut tiles = Vec::new();
-    for run in runs {
-        for start in (0..run.rows.len()).step_by(QUERY_BLOCK) {
-            tiles.extend((0..heads.kv).map(|kv_head| Tile { run, start, kv_head }));
-        }
-    }
-    tiles.sort_by_key(|tile| std::cmp::Reverse(tile.first_position()));
-    tiles
-}
-
-struct Cache<'a, T> {
-    k: &'a [T],
-    v: &'a [T],
-    page_slots: usize,
-    heads: Heads,
-}
-
-impl<T: Element> Cache<'_, T> {
-    fn attend(&self, q: &[T], tile: &Tile<'_>, scale: T) -> Attended<T> {
-        let (rows, heads) = (tile.rows(), self.heads);
-        let positions = tile.first_position() + rows.len();
-        let mut state = QueryTile::new(heads.gather(q, rows, tile.kv_head, scale), heads, tile.first_position());
-        let (mut k, mut v) = (vec![T::ZERO; KEY_BLOCK * heads.dim], vec![T::ZERO; KEY_BLOCK * heads.dim]);
-        for first_key in (0..positions).step_by(KEY_BLOCK) {
-            let keys = (positions - first_key).min(KEY_BLOCK);
-            for (i, position) in (first_key..first_key + keys).enumerate() {
-                let page = tile.run.pages[position / self.page_slots] as usize;
-                let slot = heads.kv_range(page * self.page_slots + position % self.page_slots, tile.kv_head);
-                k[i * heads.dim..(i + 1) * heads.dim].copy_from_slice(&self.k[slot.clone()]);
-                v[i * heads.dim..(i + 1) * heads.dim].copy_from_slice(&self.v[slot]);
-            }
-            let padded = keys.next_multiple_of(KEY_GRAIN);
-            k[keys * heads.dim..padded * heads.dim].fill(T::ZERO);
-            v[keys * heads.dim..padded * heads.dim].fill(T::ZERO);
-            state.absorb(first_key, Mat::new(&k, padded, heads.dim), Mat::new(&v, padded, heads.dim));
-        }
-        state.finish()
-    }
 }

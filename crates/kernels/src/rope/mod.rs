@@ -7,17 +7,15 @@
 //! Determinism: elementwise.
 //! Source: Su et al., RoFormer, 2021; transformers' `rotate_half`.
 
-use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
-
+mod cpu;
 #[cfg(recon_device)]
-use crate::device::elementwise as device;
-use crate::element::{COMPUTED, Element, computed, for_element, wide};
-use crate::error::{Error, Result};
-use crate::fresh::Fresh;
-use crate::operand::{Operand, fresh};
+mod device;
 
-const BLOCK_ROWS: usize = 64;
+use candle_core::{DType, Device, Tensor};
+
+use crate::element::{COMPUTED, Element, computed, for_element};
+use crate::error::{Error, Result};
+use crate::operand::{Operand, fresh};
 
 /// Cosines and sines for every position a model may see.
 #[derive(Debug, Clone)]
@@ -84,33 +82,7 @@ fn rotate(op: &'static str, x: &Tensor, table: &Table, positions: &Tensor, inver
     positions.expect(&[n])?;
     let positions = positions.indices(max_positions)?;
     for_element!(x.dtype(), T => {
-        let (cos, sin) = (cos.slice::<T>()?, sin.slice::<T>()?);
-        let (x, row) = (x.slice::<T>()?, h * 2 * half);
-        let mut y = Fresh::new(n * row);
-        if row > 0 {
-            let blocks = y.blocks(BLOCK_ROWS * row).zip(x.par_chunks(BLOCK_ROWS * row));
-            blocks.zip(positions.par_chunks(BLOCK_ROWS)).for_each(|((y, x), positions)| {
-                wide!(rotate_rows(y, x, positions, cos, sin, half, if inverse { -T::ONE } else { T::ONE }));
-            });
-        }
-        fresh(op, y.finish(), &[n, h, 2 * half])
+        let table = [cos.slice::<T>()?, sin.slice()?];
+        fresh(op, cpu::rotate(x.slice()?, positions, table, [h, half], inverse), &[n, h, 2 * half])
     })
-}
-
-#[inline(always)]
-fn rotate_rows<T: Element>(y: &mut [T], x: &[T], positions: &[u32], cos: &[T], sin: &[T], half: usize, sign: T) {
-    let row = x.len() / positions.len();
-    for ((y, x), &position) in y.chunks_exact_mut(row).zip(x.chunks_exact(row)).zip(positions) {
-        let at = position as usize * half;
-        let (cos, sin) = (&cos[at..at + half], &sin[at..at + half]);
-        for (y, x) in y.chunks_exact_mut(2 * half).zip(x.chunks_exact(2 * half)) {
-            let ((ya, yb), (xa, xb)) = (y.split_at_mut(half), x.split_at(half));
-            let (ya, yb, xa, xb) = (&mut ya[..half], &mut yb[..half], &xa[..half], &xb[..half]);
-            for i in 0..half {
-                let s = sin[i] * sign;
-                ya[i] = xa[i] * cos[i] - xb[i] * s;
-                yb[i] = xb[i] * cos[i] + xa[i] * s;
-            }
-        }
-    }
 }
