@@ -1,6 +1,6 @@
-//! A sequence of tokens whose keys and values lie in pages: what a branch is made of.
+//! The first tokens of a document, whose keys and values lie in pages: what a branch is made of.
 //!
-//! Forking clones the list of pages. Extending writes behind the last token; if another sequence
+//! Forking clones the list of pages. Extending writes behind the last token; if another prefix
 //! has written there first, the one page concerned is copied and nothing else.
 //!
 //! Invariants: `pages` covers exactly `tokens` slots rounded up to a page, plus what was reserved
@@ -18,9 +18,9 @@ use recon_lm::BranchState;
 
 use crate::pool::{OutOfPages, Page, PagePool};
 
-/// Tokens in pages.
+/// A document up to some token, in pages.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Sequence {
+pub(crate) struct Prefix {
     pages: Vec<Arc<Page>>,
     tokens: usize,
     last: Option<Tensor>,
@@ -33,13 +33,13 @@ pub(crate) struct PageCopy {
     pub(crate) to: u32,
 }
 
-impl Sequence {
+impl Prefix {
     /// Tokens computed.
     pub(crate) fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// Hidden state `[1, D]` of the last token after the final norm; none in an empty sequence.
+    /// Hidden state `[1, D]` of the last token after the final norm; none in an empty prefix.
     pub(crate) fn last(&self) -> Option<&Tensor> {
         self.last.as_ref()
     }
@@ -55,20 +55,20 @@ impl Sequence {
         self.tokens == other.tokens && self.tokens > 0 && pages.all(|(a, b)| Arc::ptr_eq(a, b))
     }
 
-    /// Pages that [`Sequence::reserve`] would take for `fresh` more tokens.
+    /// Pages that [`Prefix::reserve`] would take for `fresh` more tokens.
     pub(crate) fn pages_needed(&self, pool: &PagePool, fresh: usize) -> usize {
         let covering = (self.tokens + fresh).div_ceil(pool.page_tokens());
         covering.saturating_sub(self.pages.len()) + usize::from(fresh > 0 && self.closed_page(pool).is_some())
     }
 
-    /// The last page, if it is filled in part and another sequence has written behind our tokens.
+    /// The last page, if it is filled in part and another prefix has written behind our tokens.
     fn closed_page(&self, pool: &PagePool) -> Option<&Arc<Page>> {
         let slots = self.tokens % pool.page_tokens();
         self.pages.last().filter(|page| slots != 0 && !page.is_open_at(slots))
     }
 
     /// Makes room for `fresh` more tokens, all or nothing. Must be followed by the copy it asks
-    /// for, the writing, and [`Sequence::advance`], or by dropping the sequence.
+    /// for, the writing, and [`Prefix::advance`], or by dropping the prefix.
     pub(crate) fn reserve(&mut self, pool: &PagePool, fresh: usize) -> Result<Option<PageCopy>, OutOfPages> {
         if fresh == 0 {
             return Ok(None);
@@ -100,7 +100,7 @@ impl Sequence {
     }
 
     /// The place after the first `tokens` tokens, whose last one has the hidden state `last`.
-    pub(crate) fn prefix(&self, pool: &PagePool, tokens: usize, last: Tensor) -> Self {
+    pub(crate) fn up_to(&self, pool: &PagePool, tokens: usize, last: Tensor) -> Self {
         debug_assert!((1..=self.tokens).contains(&tokens), "a prefix has tokens and is no longer than the whole");
         let pages = self.pages[..tokens.div_ceil(pool.page_tokens())].to_vec();
         Self { pages, tokens, last: Some(last) }
@@ -117,12 +117,12 @@ impl Sequence {
 pub(crate) struct EngineBranch {
     /// Which engine made it.
     pub(crate) engine: u64,
-    pub(crate) sequence: Sequence,
+    pub(crate) prefix: Prefix,
 }
 
 impl BranchState for EngineBranch {
     fn tokens(&self) -> usize {
-        self.sequence.tokens
+        self.prefix.tokens
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -148,27 +148,27 @@ mod tests {
             Self { pool: PagePool::new(pages, page_tokens), slots: vec![None; pages as usize * page_tokens] }
         }
 
-        fn slot(&self, sequence: &Sequence, position: usize) -> usize {
+        fn slot(&self, prefix: &Prefix, position: usize) -> usize {
             let page = self.pool.page_tokens();
-            sequence.pages[position / page].index() as usize * page + position % page
+            prefix.pages[position / page].index() as usize * page + position % page
         }
 
-        fn extend(&mut self, sequence: &mut Sequence, ids: &[u32]) -> Result<(), OutOfPages> {
+        fn extend(&mut self, prefix: &mut Prefix, ids: &[u32]) -> Result<(), OutOfPages> {
             let page = self.pool.page_tokens();
-            if let Some(copy) = sequence.reserve(&self.pool, ids.len())? {
+            if let Some(copy) = prefix.reserve(&self.pool, ids.len())? {
                 let from = copy.from.index() as usize * page;
                 self.slots.copy_within(from..from + page, copy.to as usize * page);
             }
-            for (position, &id) in sequence.next_positions(ids.len()).zip(ids) {
-                let slot = self.slot(sequence, position);
+            for (position, &id) in prefix.next_positions(ids.len()).zip(ids) {
+                let slot = self.slot(prefix, position);
                 self.slots[slot] = Some(id);
             }
-            sequence.advance(ids.len(), hidden());
+            prefix.advance(ids.len(), hidden());
             Ok(())
         }
 
-        fn read(&self, sequence: &Sequence) -> Vec<u32> {
-            (0..sequence.tokens).map(|at| self.slots[self.slot(sequence, at)].expect("written")).collect()
+        fn read(&self, prefix: &Prefix) -> Vec<u32> {
+            (0..prefix.tokens).map(|at| self.slots[self.slot(prefix, at)].expect("written")).collect()
         }
     }
 
@@ -198,16 +198,16 @@ mod tests {
         #[test]
         fn branches_never_see_each_other(ops in ops(), page_tokens in 1..6_usize) {
             let mut cache = Slots::new(16, page_tokens);
-            let mut branches: Vec<(Sequence, Vec<u32>)> = vec![(Sequence::default(), vec![])];
+            let mut branches: Vec<(Prefix, Vec<u32>)> = vec![(Prefix::default(), vec![])];
             let mut next_id = 0..;
             for op in ops {
                 let count = branches.len();
                 match op {
                     Op::Extend { branch, fresh } if count > 0 => {
-                        let (sequence, model) = &mut branches[branch % count];
+                        let (prefix, model) = &mut branches[branch % count];
                         let ids: Vec<u32> = next_id.by_ref().take(fresh).collect();
                         let free = cache.pool.free();
-                        match cache.extend(sequence, &ids) {
+                        match cache.extend(prefix, &ids) {
                             Ok(()) => model.extend(&ids),
                             Err(short) => {
                                 prop_assert!(short.asked > short.free && short.free == free);
@@ -217,19 +217,19 @@ mod tests {
                     }
                     Op::Fork { branch } if count > 0 => branches.push(branches[branch % count].clone()),
                     Op::Prefix { branch, tokens } if count > 0 => {
-                        let (sequence, model) = &branches[branch % count];
+                        let (prefix, model) = &branches[branch % count];
                         if let Some(tokens) = tokens.checked_rem(model.len()).map(|tokens| tokens + 1) {
-                            let prefix = sequence.prefix(&cache.pool, tokens, hidden());
-                            branches.push((prefix, model[..tokens].to_vec()));
+                            let shorter = prefix.up_to(&cache.pool, tokens, hidden());
+                            branches.push((shorter, model[..tokens].to_vec()));
                         }
                     }
                     Op::Drop { branch } if count > 0 => drop(branches.swap_remove(branch % count)),
-                    _ => branches.push((Sequence::default(), vec![])),
+                    _ => branches.push((Prefix::default(), vec![])),
                 }
-                for (sequence, model) in &branches {
-                    prop_assert_eq!(&cache.read(sequence), model);
+                for (prefix, model) in &branches {
+                    prop_assert_eq!(&cache.read(prefix), model);
                 }
-                let mut held: Vec<u32> = branches.iter().flat_map(|(sequence, _)| sequence.page_indices()).collect();
+                let mut held: Vec<u32> = branches.iter().flat_map(|(prefix, _)| prefix.page_indices()).collect();
                 held.sort_unstable();
                 held.dedup();
                 prop_assert_eq!(held.len() + cache.pool.free(), cache.pool.total());
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn only_a_contested_partial_page_is_copied() {
         let mut cache = Slots::new(8, 4);
-        let mut base = Sequence::default();
+        let mut base = Prefix::default();
         cache.extend(&mut base, &[1, 2, 3, 4, 5]).unwrap();
         let (mut first, mut second) = (base.clone(), base.clone());
         assert_eq!((first.pages_needed(&cache.pool, 1), cache.pool.free()), (0, 6));

@@ -1,14 +1,14 @@
 //! Schedules the jobs of one call: who computes which tokens in the next forward.
 //!
-//! A job is a [`Lane`]: the sequence it stands on and the ids still to be computed after it. A
-//! [`Wave`] is one forward over chunks of many lanes. Lanes share rows evenly; lanes that begin
-//! at the same place with the same ids compute them once. When pages run short, lanes wait; when
-//! nobody can move, the last one is set back to its start and runs again when the others are
-//! done; a lane that cannot move alone fails with `OutOfPages`.
+//! A job is a [`Sequence`]: the prefix it stands on and the ids still to be computed after it. A
+//! [`Batch`] is one forward over chunks of many sequences. Sequences share rows evenly; those that
+//! begin at the same place with the same ids compute them once. When pages run short, sequences
+//! wait; when nobody can move, the last one is set back to its start and runs again when the others
+//! are done; one that cannot move alone fails with `OutOfPages`.
 //!
-//! Invariants: a lane's numbers do not depend on the other lanes, on the chunks or on a setback,
-//! because every row of a forward is computed independently of its neighbours; a lane that has
-//! failed or closed holds no pages.
+//! Invariants: a sequence's numbers do not depend on the other sequences, on the chunks or on a
+//! setback, because every row of a forward is computed independently of its neighbours; a sequence
+//! that has failed or closed holds no pages.
 //!
 //! Legend: `N` rows of a forward, `D` model width.
 
@@ -20,21 +20,21 @@ use recon_lm::{Error, Result};
 use crate::core::{Core, Work};
 use crate::options::Stats;
 use crate::pool::OutOfPages;
-use crate::sequence::Sequence;
+use crate::prefix::Prefix;
 
 /// One job's tokens and how far they are computed.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct Sequence {
     /// Where a setback returns to.
-    start: Sequence,
+    start: Prefix,
     start_done: usize,
-    sequence: Sequence,
+    prefix: Prefix,
     ids: Vec<u32>,
     done: usize,
     /// Places in `ids` whose branch is asked for, ascending, and the branches so far.
     borders: Vec<usize>,
-    ends: Vec<Sequence>,
-    /// How many leading borders may be taken over from another lane.
+    ends: Vec<Prefix>,
+    /// How many leading borders may be taken over from another sequence.
     shareable: usize,
     chunk_tokens: usize,
     state: State,
@@ -54,11 +54,11 @@ enum State {
     Failed(Error),
 }
 
-impl Lane {
-    /// A lane that computes `ids` after `start`, at most `chunk_tokens` in one forward, and keeps
+impl Sequence {
+    /// A sequence that computes `ids` after `start`, at most `chunk_tokens` in one forward, and keeps
     /// the branch at each of `borders`; the first `shareable` of them depend on ids alone.
     pub(crate) fn new(
-        start: Sequence,
+        start: Prefix,
         ids: Vec<u32>,
         borders: Vec<usize>,
         shareable: usize,
@@ -67,26 +67,15 @@ impl Lane {
         debug_assert!(borders.is_sorted() && borders.last().is_none_or(|&last| last <= ids.len()));
         let empty_runs = borders.iter().take_while(|&&border| border == 0).count();
         let ends = vec![start.clone(); empty_runs];
-        let sequence = start.clone();
-        Self {
-            start,
-            start_done: 0,
-            sequence,
-            ids,
-            done: 0,
-            borders,
-            ends,
-            shareable,
-            chunk_tokens,
-            state: State::Live,
-        }
+        let prefix = start.clone();
+        Self { start, start_done: 0, prefix, ids, done: 0, borders, ends, shareable, chunk_tokens, state: State::Live }
     }
 
-    /// A lane that never runs.
+    /// A sequence that never runs.
     pub(crate) fn failed(error: Error) -> Self {
-        let mut lane = Self::new(Sequence::default(), Vec::new(), Vec::new(), 0, 1);
-        lane.state = State::Failed(error);
-        lane
+        let mut sequence = Self::new(Prefix::default(), Vec::new(), Vec::new(), 0, 1);
+        sequence.state = State::Failed(error);
+        sequence
     }
 
     /// The ids computed and to be computed.
@@ -99,33 +88,33 @@ impl Lane {
         self.ids.push(id);
     }
 
-    /// The place reached, if the lane has computed all it was asked for and goes on.
-    pub(crate) fn ready(&self) -> Option<&Sequence> {
-        (matches!(self.state, State::Live) && self.done == self.ids.len()).then_some(&self.sequence)
+    /// The place reached, if the sequence has computed all it was asked for and goes on.
+    pub(crate) fn ready(&self) -> Option<&Prefix> {
+        (matches!(self.state, State::Live) && self.done == self.ids.len()).then_some(&self.prefix)
     }
 
-    /// Gives up its pages; the lane is finished.
+    /// Gives up its pages; the sequence is finished.
     pub(crate) fn close(&mut self) {
         self.release(State::Closed);
     }
 
-    /// Ends the lane with an error.
+    /// Ends the sequence with an error.
     pub(crate) fn fail(&mut self, error: Error) {
         self.release(State::Failed(error));
     }
 
     fn release(&mut self, state: State) {
-        self.start = Sequence::default();
-        self.sequence = Sequence::default();
+        self.start = Prefix::default();
+        self.prefix = Prefix::default();
         self.ends.clear();
         self.state = state;
     }
 
     /// The branches at its borders and at its end, or its error.
-    pub(crate) fn finish(self) -> Result<(Vec<Sequence>, Sequence)> {
+    pub(crate) fn finish(self) -> Result<(Vec<Prefix>, Prefix)> {
         match self.state {
             State::Failed(error) => Err(error),
-            _ => Ok((self.ends, self.sequence)),
+            _ => Ok((self.ends, self.prefix)),
         }
     }
 
@@ -137,7 +126,7 @@ impl Lane {
     }
 
     fn set_back(&mut self) {
-        self.sequence = self.start.clone();
+        self.prefix = self.start.clone();
         self.done = self.start_done;
         let kept = self.borders.iter().take_while(|&&border| border <= self.start_done).count();
         self.ends.truncate(kept);
@@ -145,17 +134,17 @@ impl Lane {
     }
 
     /// Takes over what `leader` has computed up to its border number `ends`.
-    fn take_over(&mut self, ends: &[Sequence]) {
+    fn take_over(&mut self, ends: &[Prefix]) {
         self.ends = ends.to_vec();
         self.start = ends.last().expect("a shared border is one at least").clone();
         self.start_done = self.borders[ends.len() - 1];
-        self.sequence = self.start.clone();
+        self.prefix = self.start.clone();
         self.done = self.start_done;
         self.state = State::Live;
     }
 
     /// How many leading borders `self` can take over from `leader`.
-    fn shared_borders(&self, leader: &Lane) -> usize {
+    fn shared_borders(&self, leader: &Sequence) -> usize {
         if matches!(leader.state, State::Failed(_)) || !self.start.is_same_place(&leader.start) {
             return 0;
         }
@@ -167,11 +156,11 @@ impl Lane {
     }
 }
 
-/// Which tokens of which lane stand in which rows.
+/// Which tokens of which job's sequence stand in which rows.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    pub(crate) lane: usize,
-    /// Indices into the lane's ids.
+    pub(crate) job: usize,
+    /// Indices into the sequence's ids.
     pub(crate) ids: Range<usize>,
     /// The first one's row.
     pub(crate) first_row: usize,
@@ -181,50 +170,50 @@ pub(crate) struct Chunk {
 
 /// One forward and whose rows it holds.
 #[derive(Debug)]
-pub(crate) struct Wave {
+pub(crate) struct Batch {
     pub(crate) chunks: Vec<Chunk>,
     /// `[N, D]`, after the final norm.
     pub(crate) hidden: Tensor,
 }
 
-/// All lanes of one call, in the order of its jobs.
+/// All sequences of one call, in the order of its jobs.
 #[derive(Debug)]
-pub(crate) struct Lanes(Vec<Lane>);
+pub(crate) struct Sequences(Vec<Sequence>);
 
-impl Lanes {
-    /// Lanes ready to run.
-    pub(crate) fn new(mut lanes: Vec<Lane>) -> Self {
-        for follower in 1..lanes.len() {
-            let (before, lane) = (&lanes[..follower], &lanes[follower]);
-            if !matches!(lane.state, State::Live) {
+impl Sequences {
+    /// Sequences ready to run.
+    pub(crate) fn new(mut sequences: Vec<Sequence>) -> Self {
+        for follower in 1..sequences.len() {
+            let (before, sequence) = (&sequences[..follower], &sequences[follower]);
+            if !matches!(sequence.state, State::Live) {
                 continue;
             }
-            let shared = before.iter().map(|leader| lane.shared_borders(leader)).enumerate();
+            let shared = before.iter().map(|leader| sequence.shared_borders(leader)).enumerate();
             // Of equals the first: it will have computed its tokens soonest.
             if let Some((leader, ends)) = shared.rev().max_by_key(|(_, ends)| *ends).filter(|(_, ends)| *ends > 0) {
-                lanes[follower].state = State::Waiting { leader, ends };
+                sequences[follower].state = State::Waiting { leader, ends };
             }
         }
-        Self(lanes)
+        Self(sequences)
     }
 
-    /// The lanes.
-    pub(crate) fn lanes(&self) -> &[Lane] {
+    /// One for each job.
+    pub(crate) fn all(&self) -> &[Sequence] {
         &self.0
     }
 
-    /// One lane.
-    pub(crate) fn lane(&mut self, index: usize) -> &mut Lane {
+    /// The sequence of one job.
+    pub(crate) fn job(&mut self, index: usize) -> &mut Sequence {
         &mut self.0[index]
     }
 
-    /// Gives the lanes back.
-    pub(crate) fn into_lanes(self) -> Vec<Lane> {
+    /// Gives the sequences back.
+    pub(crate) fn into_all(self) -> Vec<Sequence> {
         self.0
     }
 
-    /// Computes the next chunks; none when no lane has anything left to compute.
-    pub(crate) fn wave(&mut self, core: &mut Core) -> Option<Wave> {
+    /// Computes the next chunks; none when no sequence has anything left to compute.
+    pub(crate) fn next_batch(&mut self, core: &mut Core) -> Option<Batch> {
         loop {
             let chunks = self.next_chunks(core)?;
             let computed = self.forward(core, &chunks).and_then(|hidden| {
@@ -234,27 +223,27 @@ impl Lanes {
             match computed {
                 Ok(hidden) => {
                     self.hand_over(&mut core.stats);
-                    return Some(Wave { chunks, hidden });
+                    return Some(Batch { chunks, hidden });
                 }
                 Err(error) => self.fail_all(core, &chunks, &error),
             }
         }
     }
 
-    /// The cache may be half-written for these lanes: none of them can go on.
+    /// The cache may be half-written for these sequences: none of them can go on.
     fn fail_all(&mut self, core: &mut Core, chunks: &[Chunk], error: &Error) {
         for chunk in chunks {
-            self.0[chunk.lane].fail(error.clone());
+            self.0[chunk.job].fail(error.clone());
         }
         self.hand_over(&mut core.stats);
     }
 
-    /// Chooses and reserves chunks until at least one lane can move.
+    /// Chooses and reserves chunks until at least one sequence can move.
     fn next_chunks(&mut self, core: &mut Core) -> Option<Vec<Chunk>> {
         loop {
             let wanting: Vec<usize> = (0..self.0.len()).filter(|&index| self.0[index].pending() > 0).collect();
             if wanting.is_empty() {
-                let parked = self.0.iter_mut().find(|lane| matches!(lane.state, State::Parked))?;
+                let parked = self.0.iter_mut().find(|sequence| matches!(sequence.state, State::Parked))?;
                 parked.state = State::Live;
                 continue;
             }
@@ -262,7 +251,7 @@ impl Lanes {
             if !chunks.is_empty() {
                 return Some(chunks);
             }
-            let last = *wanting.last().expect("a lane wants to move");
+            let last = *wanting.last().expect("a sequence wants to move");
             match shortage {
                 Some(_) if wanting.len() > 1 => {
                     self.0[last].set_back();
@@ -272,7 +261,7 @@ impl Lanes {
                     self.0[last].fail(shortage.into());
                     self.hand_over(&mut core.stats);
                 }
-                // Every lane that wanted to move has failed for another reason.
+                // Every sequence that wanted to move has failed for another reason.
                 None => self.hand_over(&mut core.stats),
             }
         }
@@ -283,11 +272,11 @@ impl Lanes {
             wanting.iter().map(|&index| self.0[index].pending().min(self.0[index].chunk_tokens)).collect();
         let (mut chunks, mut shortage, mut first_row) = (Vec::new(), None, 0);
         for (&index, fresh) in wanting.iter().zip(shares(&pending, core.prefill_tokens)) {
-            let lane = &mut self.0[index];
+            let sequence = &mut self.0[index];
             if fresh == 0 {
                 continue;
             }
-            let copied = match lane.sequence.reserve(&core.pool, fresh) {
+            let copied = match sequence.prefix.reserve(&core.pool, fresh) {
                 Ok(None) => Ok(()),
                 Ok(Some(copy)) => core.copy_page(&copy),
                 Err(short) => {
@@ -296,11 +285,11 @@ impl Lanes {
                 }
             };
             if let Err(error) = copied {
-                lane.fail(error);
+                sequence.fail(error);
                 continue;
             }
-            let before = lane.sequence.last().cloned();
-            chunks.push(Chunk { lane: index, ids: lane.done..lane.done + fresh, first_row, before });
+            let before = sequence.prefix.last().cloned();
+            chunks.push(Chunk { job: index, ids: sequence.done..sequence.done + fresh, first_row, before });
             first_row += fresh;
         }
         (chunks, shortage)
@@ -308,28 +297,30 @@ impl Lanes {
 
     fn forward(&self, core: &mut Core, chunks: &[Chunk]) -> Result<Tensor> {
         let work = chunks.iter().map(|chunk| {
-            let lane = &self.0[chunk.lane];
-            Work { ids: &lane.ids[chunk.ids.clone()], sequence: &lane.sequence }
+            let sequence = &self.0[chunk.job];
+            Work { ids: &sequence.ids[chunk.ids.clone()], prefix: &sequence.prefix }
         });
         core.forward(&work.collect::<Vec<_>>())
     }
 
-    /// Moves the lanes over what was computed and keeps the branches at their borders.
+    /// Moves the sequences over what was computed and keeps the branches at their borders.
     fn absorb(&mut self, core: &Core, chunks: &[Chunk], hidden: &Tensor) -> Result<()> {
         for chunk in chunks {
             let row = |id: usize| core.row(hidden, chunk.first_row + id - chunk.ids.start);
-            let lane = &mut self.0[chunk.lane];
-            lane.sequence.advance(chunk.ids.len(), row(chunk.ids.end - 1)?);
-            lane.done = chunk.ids.end;
-            let base = lane.sequence.tokens() - lane.done;
-            while let Some(&border) = lane.borders.get(lane.ends.len()).filter(|&&border| border <= lane.done) {
-                lane.ends.push(lane.sequence.prefix(&core.pool, base + border, row(border - 1)?));
+            let sequence = &mut self.0[chunk.job];
+            sequence.prefix.advance(chunk.ids.len(), row(chunk.ids.end - 1)?);
+            sequence.done = chunk.ids.end;
+            let base = sequence.prefix.tokens() - sequence.done;
+            while let Some(&border) =
+                sequence.borders.get(sequence.ends.len()).filter(|&&border| border <= sequence.done)
+            {
+                sequence.ends.push(sequence.prefix.up_to(&core.pool, base + border, row(border - 1)?));
             }
         }
         Ok(())
     }
 
-    /// Lets waiting lanes take over what their leaders have reached; frees them from a leader that failed.
+    /// Lets waiting sequences take over what their leaders have reached; frees them from a leader that failed.
     fn hand_over(&mut self, stats: &mut Stats) {
         for index in 0..self.0.len() {
             let State::Waiting { leader, ends } = self.0[index].state else { continue };
@@ -346,20 +337,20 @@ impl Lanes {
     }
 }
 
-/// Divides `rows` among lanes that want `pending` tokens each: even shares, what one does not
+/// Divides `rows` among sequences that want `pending` tokens each: even shares, what one does not
 /// need goes to the others, the remainder to the first.
 fn shares(pending: &[usize], rows: usize) -> Vec<usize> {
     let mut shares = vec![0; pending.len()];
     let mut left = rows;
     loop {
-        let hungry: Vec<usize> = (0..pending.len()).filter(|&lane| shares[lane] < pending[lane]).collect();
+        let hungry: Vec<usize> = (0..pending.len()).filter(|&sequence| shares[sequence] < pending[sequence]).collect();
         if hungry.is_empty() || left == 0 {
             return shares;
         }
         let even = left.div_ceil(hungry.len());
-        for lane in hungry {
-            let more = even.min(pending[lane] - shares[lane]).min(left);
-            shares[lane] += more;
+        for sequence in hungry {
+            let more = even.min(pending[sequence] - shares[sequence]).min(left);
+            shares[sequence] += more;
             left -= more;
         }
     }
