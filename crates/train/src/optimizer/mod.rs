@@ -1,103 +1,55 @@
-//! AdamW over flat units: gradient norm, clipping, one update a unit.
+//! What an optimizer is: what it keeps beside the parameters, and how it updates a range of them.
 //!
-//! A unit's parameters, gradient and moments are four flat buffers of one layout, matrices first
-//! (see [`recon_llama::UnitLayout`]), so decay is one narrow and sharding would be another.
-//! Invariants: units are visited in the order of the forward pass, norms are summed in f64 in
-//! that order; nothing is written unless every gradient is finite.
+//! A slot is one flat buffer that an optimizer keeps for every unit, with one element a parameter. From the list of its
+//! slots follow the bytes it takes a parameter (`memory`), what is allocated ([`Slots`]), and the names under which it
+//! goes into checkpoints (`checkpoint`); nothing else knows which optimizer it is. To add one is a file beside `adamw`
+//! and a line in [`of`].
+//!
+//! Invariant: an optimizer sees a [`Part`], a range of a unit's flat buffers, and no model, unit or rank. So a rank that
+//! holds a shard calls it as one that holds everything does; what concerns all parameters at once, the norm of the
+//! gradient, is summed outside (`update`).
+
+mod adamw;
+mod slots;
+mod update;
 
 use candle_core::{DType, Tensor};
-use recon_kernels::adamw::{self, AdamW, Weights};
-use recon_kernels::device::zeros;
-use recon_kernels::norm;
-use recon_llama::{Config, FlatParams, Unit};
+use recon_llama::Precision;
 
-use crate::{Error, Result, TrainOptions};
+use crate::{Result, TrainOptions};
+use adamw::AdamW;
+pub(crate) use slots::{Slots, computed};
+pub(crate) use update::{sum_of_squares, update};
 
-/// What the optimizer keeps: first and second moments, one flat buffer each for every unit, and
-/// f32 masters where the parameters are their rounded copy.
-pub(crate) struct Moments {
-    pub(crate) units: Vec<(Unit, [Tensor; 2])>,
-    pub(crate) masters: Option<FlatParams>,
+/// A flat buffer that an optimizer keeps beside the parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// The parameters in a wider type, of which those that the model computes with are the rounded copy. Begins as they
+    /// do, and stands in their place in checkpoints. At most one.
+    Master(DType),
+    /// Begins at zero; the name is the one in checkpoints.
+    Moment { name: &'static str, dtype: DType },
 }
 
-impl Moments {
-    /// All zeros, shaped like `params`.
-    pub(crate) fn zeros(config: &Config, params: &FlatParams) -> Result<Self> {
-        let zeros = |unit| -> Result<_> {
-            let like = params.unit(unit);
-            let moment = || zeros("moments", like.shape(), like.dtype(), like.device());
-            Ok((unit, [moment()?, moment()?]))
-        };
-        Ok(Self { units: config.units().into_iter().map(zeros).collect::<Result<_>>()?, masters: None })
-    }
-
-    /// All zeros beside `masters`.
-    pub(crate) fn beside(config: &Config, masters: FlatParams) -> Result<Self> {
-        let Self { units, .. } = Self::zeros(config, &masters)?;
-        Ok(Self { units, masters: Some(masters) })
-    }
-
-    /// The masters of `unit`.
-    pub(crate) fn master(&self, unit: Unit) -> Option<&Tensor> {
-        self.masters.as_ref().map(|masters| masters.unit(unit))
+impl Slot {
+    fn dtype(self) -> DType {
+        match self {
+            Self::Master(dtype) | Self::Moment { dtype, .. } => dtype,
+        }
     }
 }
 
-/// The norm of the whole gradient.
-///
-/// # Errors
-/// [`Error::Gradient`] names the first unit whose gradient is not finite.
-pub(crate) fn gradient_norm(params: &FlatParams, units: &[Unit], step: u64) -> Result<f64> {
-    let gradients: Vec<&Tensor> = units.iter().map(|unit| gradient(params, *unit)).collect();
-    let mut sum = 0.0;
-    for (&unit, squares) in units.iter().zip(norm::sums_of_squares(&gradients)?) {
-        if !squares.is_finite() {
-            return Err(Error::Gradient { step, unit });
-        }
-        sum += squares;
-    }
-    Ok(sum.sqrt())
-}
-
-/// Clips the gradient to `options.clip_norm` and updates parameters and moments.
-pub(crate) fn update(
-    params: &FlatParams,
-    moments: &Moments,
-    config: &Config,
-    options: &TrainOptions,
-    at: &StepAt,
-) -> Result<()> {
-    let mut place = 0;
-    let clip = options.clip_norm.map(|limit| limit / at.grad_norm).filter(|factor| *factor < 1.0);
-    for (unit, [m, v]) in &moments.units {
-        let (parameters, gradient) = (params.unit(*unit), gradient(params, *unit));
-        if let Some(factor) = clip {
-            norm::scale(gradient, factor)?;
-        }
-        let layout = config.layout(*unit);
-        let norms = layout.elements - layout.decayed_elements;
-        let [beta1, beta2] = options.betas;
-        for (start, elements, weight_decay) in
-            [(0, layout.decayed_elements, options.weight_decay), (layout.decayed_elements, norms, 0.0)]
-        {
-            if elements > 0 {
-                let part = |flat: &Tensor| flat.narrow(0, start, elements);
-                let coefficients = AdamW { lr: at.lr, beta1, beta2, eps: options.eps, weight_decay, step: at.step };
-                let master = moments.master(*unit).map(part).transpose()?;
-                let weights = match &master {
-                    Some(master) => Weights::Master(master),
-                    None if parameters.dtype() == DType::BF16 => {
-                        Weights::Stochastic { seed: options.seed, first: place + start as u64 }
-                    }
-                    None => Weights::Float,
-                };
-                let [p, g, m, v] = [parameters, gradient, m, v].map(part);
-                adamw::step_narrow(&p?, weights, &g?, &m?, &v?, &coefficients)?;
-            }
-        }
-        place += layout.elements as u64;
-    }
-    Ok(())
+/// A range of one unit's flat buffers.
+pub(crate) struct Part<'a> {
+    pub(crate) parameters: &'a Tensor,
+    /// Clipped, in f32 at least.
+    pub(crate) gradient: &'a Tensor,
+    /// In the order of [`Optimizer::slots`].
+    pub(crate) slots: &'a [Tensor],
+    /// Place of its first element in the whole model: what is random depends on the place, not on the range.
+    pub(crate) first: u64,
+    /// Whether these are matrices, which decay.
+    pub(crate) decays: bool,
 }
 
 /// What differs from step to step.
@@ -106,9 +58,30 @@ pub(crate) struct StepAt {
     /// The step, from 1.
     pub(crate) step: u64,
     pub(crate) lr: f64,
+    /// Norm of the whole gradient before clipping.
     pub(crate) grad_norm: f64,
 }
 
-fn gradient(params: &FlatParams, unit: Unit) -> &Tensor {
-    params.grad(unit).expect("parameters in training have gradients")
+/// A rule that updates parameters from their gradient and from what it keeps.
+pub(crate) trait Optimizer {
+    /// What it keeps, in the order in which checkpoints hold it.
+    fn slots(&self) -> &[Slot];
+
+    /// Updates the part's parameters and slots in place. An element's result depends on its own values and its place.
+    fn update(&self, part: &Part<'_>, at: &StepAt) -> Result<()>;
+
+    /// The type of the masters, where it keeps some.
+    fn master(&self) -> Option<DType> {
+        self.slots().iter().find_map(|slot| if let Slot::Master(dtype) = slot { Some(*dtype) } else { None })
+    }
+
+    /// Bytes of its slots for each parameter, masters included.
+    fn bytes_per_parameter(&self) -> u64 {
+        self.slots().iter().map(|slot| slot.dtype().size_in_bytes() as u64).sum()
+    }
+}
+
+/// The optimizer that `options` ask for, over parameters in `precision`.
+pub(crate) fn of(options: &TrainOptions, precision: Precision) -> Box<dyn Optimizer> {
+    Box::new(AdamW::new(options, precision))
 }
