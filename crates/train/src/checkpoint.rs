@@ -4,6 +4,7 @@
 //! position and the token counts. Every random choice of a run (fresh weights, order of rows) is
 //! a function of the seed and a counter, so there is no generator state to keep.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -13,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::optimizer::{Optimizer, Slots, computed};
-use crate::trainer::Trainer;
 use crate::{Error, Result, TrainOptions};
 
 /// Options that may change between a run and its resumption: they do not change any number, or, as
@@ -86,12 +86,16 @@ fn unit_name(unit: Unit) -> String {
 }
 
 /// Writes `directory/step-N`.
-pub(crate) fn save(directory: &Path, trainer: &Trainer, identity: Identity) -> Result<PathBuf> {
-    let saved = trainer.slots.saved(&trainer.params).into_iter();
-    let tensors: Vec<_> =
-        saved.map(|(unit, kind, tensor)| (format!("{kind}.{}", unit_name(unit)), tensor.clone())).collect();
-    let record = serde_json::to_value(trainer.progress(identity)).expect("progress is numbers and names");
-    Ok(state::save(directory, trainer.step, &record, &tensors, trainer.options.keep)?)
+pub(crate) fn save(
+    directory: &Path,
+    step: u64,
+    progress: &Progress,
+    tensors: &[(Unit, &str, &Tensor)],
+    keep: NonZeroUsize,
+) -> Result<PathBuf> {
+    let named = tensors.iter().map(|(unit, kind, tensor)| (format!("{kind}.{}", unit_name(*unit)), (*tensor).clone()));
+    let record = serde_json::to_value(progress).expect("progress is numbers and names");
+    Ok(state::save(directory, step, &record, &named.collect::<Vec<_>>(), keep)?)
 }
 
 /// A checkpoint's parameters, optimizer slots, step and progress.

@@ -9,7 +9,7 @@ use recon_kernels::device;
 use recon_llama::{Config, FlatParams, Llama, place};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{Identity, restore, save};
+use crate::checkpoint::{Identity, restore};
 use crate::export::keep_companions;
 use crate::metrics::MetricsFile;
 use crate::optimizer;
@@ -124,7 +124,7 @@ pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observe
     keep_companions(&plan.model, &out.join("model"))?;
     let mut log = Log::open(out, trainer.step)?;
     let save_now = |trainer: &Trainer, observer: &mut dyn Observer| -> Result<PathBuf> {
-        let checkpoint = save(&checkpoints, trainer, identity.clone())?;
+        let checkpoint = trainer.save(&checkpoints, identity.clone())?;
         observer.saved(&checkpoint);
         Ok(checkpoint)
     };

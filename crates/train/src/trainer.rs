@@ -1,12 +1,13 @@
 //! One optimizer step: gradients of the whole step, then the update.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::DType;
 use recon_kernels::device;
 use recon_llama::{FlatParams, Llama, Loss, Unit};
 
-use crate::checkpoint::{Identity, Progress, Restored};
+use crate::checkpoint::{self, Identity, Progress, Restored};
 use crate::data::{balance, join};
 use crate::metrics::peak_bytes;
 use crate::optimizer::{self, Optimizer, Slots, StepAt};
@@ -14,19 +15,19 @@ use crate::{Error, Result, RowSource, Schedule, StepMetrics, TrainOptions};
 
 /// A model in training.
 pub(crate) struct Trainer<'a> {
-    pub(crate) model: &'a Llama,
-    pub(crate) params: FlatParams,
-    pub(crate) optimizer: Box<dyn Optimizer>,
-    pub(crate) slots: Slots,
-    pub(crate) options: &'a TrainOptions,
-    pub(crate) schedule: Schedule,
-    pub(crate) units: Vec<Unit>,
+    model: &'a Llama,
+    params: FlatParams,
+    optimizer: Box<dyn Optimizer>,
+    slots: Slots,
+    options: &'a TrainOptions,
+    schedule: Schedule,
+    units: Vec<Unit>,
     /// Steps done.
     pub(crate) step: u64,
     /// Tokens inside documents so far.
-    pub(crate) tokens: u64,
+    tokens: u64,
     /// Trained tokens so far.
-    pub(crate) trained_tokens: u64,
+    trained_tokens: u64,
 }
 
 impl<'a> Trainer<'a> {
@@ -71,10 +72,11 @@ impl<'a> Trainer<'a> {
         Ok(Self { model, params, optimizer, slots, options, schedule, units, step: 0, tokens: 0, trained_tokens: 0 })
     }
 
-    /// What a checkpoint keeps besides the tensors.
-    pub(crate) fn progress(&self, identity: Identity) -> Progress {
+    /// Writes a checkpoint below `directory`.
+    pub(crate) fn save(&self, directory: &Path, identity: Identity) -> Result<PathBuf> {
         let (position, tokens, trained_tokens) = (self.position(), self.tokens, self.trained_tokens);
-        Progress { identity, position, tokens, trained_tokens }
+        let progress = Progress { identity, position, tokens, trained_tokens };
+        checkpoint::save(directory, self.step, &progress, &self.slots.saved(&self.params), self.options.keep)
     }
 
     /// Rows consumed so far.

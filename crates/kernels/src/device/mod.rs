@@ -25,7 +25,7 @@ mod error;
 mod gpu;
 #[cfg(recon_device)]
 pub(crate) mod matmul;
-mod memory;
+pub(crate) mod memory;
 mod name;
 #[cfg(feature = "cuda")]
 mod pool;
@@ -40,7 +40,6 @@ pub(crate) use call::{Call, FLOATS, dtype_code, extent};
 #[cfg(feature = "emulated")]
 pub use emulated::{Order, emulate};
 pub use error::DeviceError;
-pub(crate) use memory::Bytes;
 pub use memory::Memory;
 pub use name::parse;
 #[cfg(recon_device)]
