@@ -37,6 +37,7 @@ mod error;
 mod fresh;
 pub mod linear;
 mod matmul;
+mod memory;
 pub mod norm;
 mod operand;
 pub mod paged;

@@ -3,11 +3,11 @@
 use candle_core::{DType, Device, Shape, Tensor};
 
 use super::error::DeviceError;
-use super::memory::Memory;
 use super::name::parse;
 #[cfg(feature = "cuda")]
 use super::{gpu, pool};
 use crate::error::{Error, Result};
+use crate::memory::Memory;
 
 /// The memory of the GPU of that name, which need not be open; `None` for the CPU.
 ///

@@ -1,6 +1,6 @@
 //! Why a device cannot be used, and what to do about it.
 
-use super::memory::{Bytes, Memory};
+use crate::memory::{Bytes, Memory};
 
 /// Why a device cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

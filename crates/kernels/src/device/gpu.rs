@@ -10,8 +10,8 @@ use candle_core::cuda_backend::cudarc::driver::{CudaContext, result, sys};
 use candle_core::{CudaDevice, Device};
 
 use super::error::DeviceError;
-use super::memory::Memory;
 use super::pool::Pool;
+use crate::memory::Memory;
 
 static DEVICES: OnceLock<Mutex<HashMap<usize, Device>>> = OnceLock::new();
 

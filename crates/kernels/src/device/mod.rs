@@ -25,13 +25,13 @@ mod error;
 mod gpu;
 #[cfg(recon_device)]
 pub(crate) mod matmul;
-pub(crate) mod memory;
 mod name;
 #[cfg(feature = "cuda")]
 mod pool;
 #[cfg(recon_device)]
 mod uploads;
 
+pub use crate::memory::Memory;
 #[cfg(recon_device)]
 pub(crate) use address::{Address, Stream};
 pub use allocation::{allocated, memory, peak_bytes, require, restart_peak, zeros};
@@ -40,7 +40,6 @@ pub(crate) use call::{Call, FLOATS, dtype_code, extent};
 #[cfg(feature = "emulated")]
 pub use emulated::{Order, emulate};
 pub use error::DeviceError;
-pub use memory::Memory;
 pub use name::parse;
 #[cfg(recon_device)]
 pub(crate) use uploads::upload;
