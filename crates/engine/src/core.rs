@@ -9,8 +9,7 @@ use recon_lm::{Branch, Error, Result};
 
 use crate::options::Stats;
 use crate::pool::PagePool;
-use crate::score::pick_rows;
-use crate::sequence::{EngineBranch, PageCopy, Sequence};
+use crate::prefix::{EngineBranch, PageCopy, Prefix};
 
 /// The model with its cache.
 pub(crate) struct Core {
@@ -29,10 +28,10 @@ pub(crate) struct Core {
     pub(crate) stats: Stats,
 }
 
-/// Tokens for one forward and the sequence they follow, in which they are reserved.
+/// Tokens for one forward and the prefix they follow, in which they are reserved.
 pub(crate) struct Work<'a> {
     pub(crate) ids: &'a [u32],
-    pub(crate) sequence: &'a Sequence,
+    pub(crate) prefix: &'a Prefix,
 }
 
 /// What the model says when it fails, as the seam's error.
@@ -48,18 +47,18 @@ pub(crate) fn failed(error: impl std::error::Error) -> Error {
 
 impl Core {
     /// The place of a branch made by this engine.
-    pub(crate) fn place(&self, branch: &Branch) -> Result<Sequence> {
+    pub(crate) fn place(&self, branch: &Branch) -> Result<Prefix> {
         let ours = branch.state::<EngineBranch>().filter(|state| state.engine == self.id);
-        ours.map(|state| state.sequence.clone()).ok_or(Error::ForeignBranch)
+        ours.map(|state| state.prefix.clone()).ok_or(Error::ForeignBranch)
     }
 
-    /// A branch at `sequence`.
-    pub(crate) fn branch(&self, sequence: Sequence) -> Branch {
-        Branch::new(EngineBranch { engine: self.id, sequence })
+    /// A branch at `prefix`.
+    pub(crate) fn branch(&self, prefix: Prefix) -> Branch {
+        Branch::new(EngineBranch { engine: self.id, prefix })
     }
 
     /// Refuses ids outside the vocabulary, documents without a token and documents too long.
-    pub(crate) fn check_ids(&self, start: &Sequence, ids: &[u32]) -> Result<()> {
+    pub(crate) fn check_ids(&self, start: &Prefix, ids: &[u32]) -> Result<()> {
         let (asked, limit) = (start.tokens() + ids.len(), self.context_tokens);
         if asked == 0 {
             return Err(Error::EmptyContext);
@@ -77,11 +76,11 @@ impl Core {
     /// order of `work`.
     pub(crate) fn forward(&mut self, work: &[Work<'_>]) -> Result<Tensor> {
         let (mut ids, mut positions, mut runs) = (Vec::new(), Vec::new(), Vec::new());
-        for Work { ids: fresh, sequence } in work {
+        for Work { ids: fresh, prefix } in work {
             let rows = ids.len()..ids.len() + fresh.len();
             ids.extend_from_slice(fresh);
-            positions.extend(sequence.next_positions(fresh.len()).map(|position| position as u32));
-            runs.push(PagedRun { rows, first_position: sequence.tokens(), pages: sequence.page_indices() });
+            positions.extend(prefix.next_positions(fresh.len()).map(|position| position as u32));
+            runs.push(PagedRun { rows, first_position: prefix.tokens(), pages: prefix.page_indices() });
         }
         self.stats.forwards += 1;
         self.stats.fresh_tokens += ids.len() as u64;
@@ -129,7 +128,7 @@ impl Core {
     /// were computed.
     pub(crate) fn draw<'a>(
         &self,
-        places: impl Iterator<Item = &'a Sequence>,
+        places: impl Iterator<Item = &'a Prefix>,
         masks: &Masks,
         draws: &[Draw],
     ) -> Result<Vec<Option<u32>>> {
@@ -142,4 +141,11 @@ impl Core {
         let logits = logits.to_dtype(candle_core::DType::F32).map_err(failed)?;
         sampling::draw(&logits, Some(masks), draws).map_err(failed)
     }
+}
+
+/// Concatenates `[·, D]` parts and picks `rows` of them.
+fn pick_rows(parts: &[Tensor], rows: Vec<u32>) -> candle_core::Result<Tensor> {
+    let all = if parts.len() == 1 { parts[0].clone() } else { Tensor::cat(parts, 0)? };
+    let count = rows.len();
+    all.index_select(&Tensor::from_vec(rows, count, all.device())?, 0)
 }

@@ -12,10 +12,10 @@ use recon_schema::trajectory::ModelRef;
 use recon_text::Tokenizer;
 
 use crate::core::Core;
-use crate::lanes::{Lane, Lanes};
 use crate::options::{EngineOptions, Stats};
 use crate::pool::PagePool;
-use crate::sequence::Sequence;
+use crate::prefix::Prefix;
+use crate::sequences::{Sequence, Sequences};
 use crate::{Error, Result, generate, score};
 
 static ENGINES: AtomicU64 = AtomicU64::new(0);
@@ -136,7 +136,7 @@ impl Engine {
     }
 
     fn with_core<T>(&self, call: impl FnOnce(&mut Core) -> T) -> T {
-        // A call that panicked has dropped its lanes and with them its pages; nothing half-done is
+        // A call that panicked has dropped its sequences and with them its pages; nothing half-done is
         // readable, since branches are made only after their forward.
         let mut core = self.core.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         call(&mut core)
@@ -171,14 +171,14 @@ fn context_tokens(positions: usize, options: &EngineOptions) -> Result<usize> {
 fn extend(core: &mut Core, at: Option<&Branch>, ids: &[u32]) -> recon_lm::Result<Branch> {
     let start = match at {
         Some(branch) => core.place(branch)?,
-        None => Sequence::default(),
+        None => Prefix::default(),
     };
     core.check_ids(&start, ids)?;
     core.stats.reused_tokens += start.tokens() as u64;
-    let mut lanes = Lanes::new(vec![Lane::new(start, ids.to_vec(), Vec::new(), 0, core.prefill_tokens)]);
-    while lanes.wave(core).is_some() {}
-    let lane = lanes.into_lanes().pop().expect("one lane was given");
-    lane.finish().map(|(_, end)| core.branch(end))
+    let mut sequences = Sequences::new(vec![Sequence::new(start, ids.to_vec(), Vec::new(), 0, core.prefill_tokens)]);
+    while sequences.next_batch(core).is_some() {}
+    let sequence = sequences.into_all().pop().expect("one sequence was given");
+    sequence.finish().map(|(_, end)| core.branch(end))
 }
 
 impl Scorer for Engine {

@@ -15,8 +15,8 @@ use recon_text::Tokenizer;
 
 use crate::conversation::conversation;
 use crate::core::{Core, failed};
-use crate::lanes::{Lane, Lanes};
-use crate::sequence::Sequence;
+use crate::prefix::Prefix;
+use crate::sequences::{Sequence, Sequences};
 
 /// One job's text so far.
 #[derive(Debug)]
@@ -30,46 +30,46 @@ struct Draft {
 
 /// Generates every job; one result each, in order.
 pub(crate) fn generate(core: &mut Core, tokenizer: &Tokenizer, jobs: &[GenJob<'_>]) -> Vec<Result<Generation>> {
-    let (lanes, mut drafts): (Vec<Lane>, Vec<Draft>) = jobs
+    let (sequences, mut drafts): (Vec<Sequence>, Vec<Draft>) = jobs
         .iter()
         .map(|job| {
             let draft = Draft { stream: job.key.stream(), ids: Vec::new(), room: 0, finish: None };
             match prepare(core, tokenizer, job) {
-                Ok((lane, room)) => (lane, Draft { room, ..draft }),
-                Err(error) => (Lane::failed(error), draft),
+                Ok((sequence, room)) => (sequence, Draft { room, ..draft }),
+                Err(error) => (Sequence::failed(error), draft),
             }
         })
         .unzip();
-    let mut lanes = Lanes::new(lanes);
+    let mut sequences = Sequences::new(sequences);
     let allowed = match Allowed::new(core, jobs) {
         Ok(allowed) => allowed,
         Err(error) => return jobs.iter().map(|_| Err(error.clone())).collect(),
     };
     loop {
-        let ready: Vec<usize> = (0..jobs.len()).filter(|&job| lanes.lanes()[job].ready().is_some()).collect();
-        if let Err(error) = draw(core, &mut lanes, &ready, jobs, &allowed, &mut drafts) {
+        let ready: Vec<usize> = (0..jobs.len()).filter(|&job| sequences.all()[job].ready().is_some()).collect();
+        if let Err(error) = draw(core, &mut sequences, &ready, jobs, &allowed, &mut drafts) {
             for &job in ready.iter().filter(|&&job| drafts[job].finish.is_none()) {
-                lanes.lane(job).fail(error.clone());
+                sequences.job(job).fail(error.clone());
             }
         }
-        if lanes.wave(core).is_none() {
+        if sequences.next_batch(core).is_none() {
             break;
         }
     }
-    lanes.into_lanes().into_iter().zip(drafts).map(|(lane, draft)| report(tokenizer, lane, draft)).collect()
+    sequences.into_all().into_iter().zip(drafts).map(|(sequence, draft)| report(tokenizer, sequence, draft)).collect()
 }
 
-fn prepare(core: &mut Core, tokenizer: &Tokenizer, job: &GenJob<'_>) -> Result<(Lane, usize)> {
+fn prepare(core: &mut Core, tokenizer: &Tokenizer, job: &GenJob<'_>) -> Result<(Sequence, usize)> {
     check(&job.sampling)?;
     let (start, prompt) = match job.prompt {
         Prompt::Branch { at, hint } => (core.place(at)?, hint.to_vec()),
-        Prompt::Messages(messages) => (Sequence::default(), conversation(tokenizer, messages)),
+        Prompt::Messages(messages) => (Prefix::default(), conversation(tokenizer, messages)),
     };
     core.check_ids(&start, &prompt)?;
     let left = core.context_tokens - start.tokens() - prompt.len();
     core.stats.reused_tokens += start.tokens() as u64;
     let borders = vec![prompt.len()];
-    Ok((Lane::new(start, prompt, borders, 1, core.prefill_tokens), left.min(job.sampling.max_new_tokens)))
+    Ok((Sequence::new(start, prompt, borders, 1, core.prefill_tokens), left.min(job.sampling.max_new_tokens)))
 }
 
 fn distribution(sampling: &Sampling) -> Draw {
@@ -117,10 +117,10 @@ impl Allowed {
     }
 }
 
-/// Draws one token for each lane in `ready`.
+/// Draws one token for each sequence in `ready`.
 fn draw(
     core: &mut Core,
-    lanes: &mut Lanes,
+    sequences: &mut Sequences,
     ready: &[usize],
     jobs: &[GenJob<'_>],
     allowed: &Allowed,
@@ -130,7 +130,7 @@ fn draw(
     let (full, drawing): (Vec<usize>, Vec<usize>) = ready.iter().copied().partition(full);
     for job in full {
         drafts[job].finish = Some(Finish::Length);
-        lanes.lane(job).close();
+        sequences.job(job).close();
     }
     let choice = |&job: &usize| Draw {
         uniform: drafts[job].stream.uniform(drafts[job].ids.len() as u64),
@@ -138,7 +138,7 @@ fn draw(
         ..distribution(&jobs[job].sampling)
     };
     let draws: Vec<Draw> = drawing.iter().map(choice).collect();
-    let places = drawing.iter().filter_map(|&job| lanes.lanes()[job].ready());
+    let places = drawing.iter().filter_map(|&job| sequences.all()[job].ready());
     let ids = core.draw(places, &allowed.masks, &draws)?;
     for (job, id) in drawing.into_iter().zip(ids) {
         let draft = &mut drafts[job];
@@ -150,24 +150,24 @@ fn draw(
                 if draft.ids.len() == draft.room {
                     draft.finish = Some(Finish::Length);
                 } else {
-                    lanes.lane(job).push(id);
+                    sequences.job(job).push(id);
                 }
             }
             None => {
                 let message = "no token can be drawn: the logits are not finite, or allow no token";
-                lanes.lane(job).fail(Error::Engine(message.into()));
+                sequences.job(job).fail(Error::Engine(message.into()));
             }
         }
         if draft.finish.is_some() {
-            lanes.lane(job).close();
+            sequences.job(job).close();
         }
     }
     Ok(())
 }
 
-fn report(tokenizer: &Tokenizer, lane: Lane, draft: Draft) -> Result<Generation> {
-    lane.finish()?;
+fn report(tokenizer: &Tokenizer, sequence: Sequence, draft: Draft) -> Result<Generation> {
+    sequence.finish()?;
     let Draft { ids, finish, .. } = draft;
-    let finish = finish.expect("a lane that has not failed ran until its text was finished");
+    let finish = finish.expect("a sequence that has not failed ran until its text was finished");
     Ok(Generation { text: tokenizer.decode(&ids), ids, finish })
 }

@@ -1,10 +1,10 @@
 //! Serves `lm` from `llama`: ragged batches over paged keys and values, scoring, generation.
 //!
-//! A call brings jobs; each becomes a *lane* (`lanes`), and every forward carries chunks of many
-//! lanes (`core`). Keys and values lie in pages (`pool`) that branches share (`sequence`), so a
-//! context is computed once, however many candidates are scored and written after it. The head
-//! runs only where a likelihood is asked (`score`) or a token is drawn (`generate`), and tokens are
-//! drawn where the logits are.
+//! A call brings jobs; each becomes a *sequence* (`sequences`), and every forward is a *batch* of
+//! chunks of many sequences (`core`). Keys and values lie in pages (`pool`) that branches share
+//! (`prefix`), so a context is computed once, however many candidates are scored and written after
+//! it. The head runs only where a likelihood is asked (`score`) or a token is drawn (`generate`),
+//! and tokens are drawn where the logits are.
 //!
 //! Invariants: the likelihood of a token given what stands before it is the same to the bit
 //! whether it is computed in one job or many, in whatever chunks, or after a branch (on the CPU);
@@ -15,12 +15,12 @@ mod conversation;
 mod core;
 mod engine;
 mod generate;
-mod lanes;
 mod open;
 mod options;
 mod pool;
+mod prefix;
 mod score;
-mod sequence;
+mod sequences;
 
 pub use engine::{CachePages, Engine};
 pub use options::{EngineOptions, Stats};

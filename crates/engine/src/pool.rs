@@ -5,7 +5,7 @@
 //!
 //! Invariants: a page index is either in the free list or in exactly one live [`Page`]; slots
 //! below `written` never change, so a page can be shared without looking; slots above it belong
-//! to the one sequence that ends exactly there, whoever extends first. All claims are made under
+//! to the one prefix that ends exactly there, whoever extends first. All claims are made under
 //! the engine's lock; pages may come back at any time from any thread.
 //!
 //! Source of the idea: PagedAttention (Kwon et al. 2023, arXiv 2309.06180).
@@ -89,12 +89,12 @@ impl Page {
         self.index
     }
 
-    /// Whether a sequence that fills `slots` of it may write behind them.
+    /// Whether a prefix that fills `slots` of it may write behind them.
     pub(crate) fn is_open_at(&self, slots: usize) -> bool {
         self.written.load(Ordering::Relaxed) == slots
     }
 
-    /// Takes the slots below `slots` for the sequence that asked [`Page::is_open_at`].
+    /// Takes the slots below `slots` for the prefix that asked [`Page::is_open_at`].
     pub(crate) fn claim(&self, slots: usize) {
         let before = self.written.swap(slots, Ordering::Relaxed);
         debug_assert!(before <= slots, "slots {before}.. are written already");

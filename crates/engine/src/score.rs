@@ -9,38 +9,38 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
 use recon_lm::{Branch, Error, Result, ScoreJob, Scored};
 
 use crate::core::Core;
-use crate::lanes::{Chunk, Lane, Lanes, Wave};
+use crate::sequences::{Batch, Chunk, Sequence, Sequences};
 
 /// What one job has scored so far.
 #[derive(Debug, Default)]
 struct Tally {
     nats: f64,
     logprobs: Vec<f32>,
-    /// Ids of the lane already judged.
+    /// Ids of the sequence already judged.
     judged: usize,
     refused: bool,
 }
 
 /// Scores every job; one result each, in order.
 pub(crate) fn score(core: &mut Core, jobs: &[ScoreJob<'_>]) -> Vec<Result<Scored>> {
-    let mut lanes = Lanes::new(jobs.iter().map(|job| lane(core, job).unwrap_or_else(Lane::failed)).collect());
+    let mut sequences =
+        Sequences::new(jobs.iter().map(|job| sequence(core, job).unwrap_or_else(Sequence::failed)).collect());
     let scored: Vec<Vec<Range<usize>>> = jobs.iter().map(scored_ranges).collect();
     let mut tallies: Vec<Tally> = jobs.iter().map(|_| Tally::default()).collect();
-    while let Some(wave) = lanes.wave(core) {
-        if let Err(error) = judge(core, &mut lanes, &wave, jobs, &scored, &mut tallies) {
-            for chunk in &wave.chunks {
-                lanes.lane(chunk.lane).fail(error.clone());
+    while let Some(batch) = sequences.next_batch(core) {
+        if let Err(error) = judge(core, &mut sequences, &batch, jobs, &scored, &mut tallies) {
+            for chunk in &batch.chunks {
+                sequences.job(chunk.job).fail(error.clone());
             }
         }
     }
-    lanes.into_lanes().into_iter().zip(tallies).map(|(lane, tally)| report(core, lane, tally)).collect()
+    sequences.into_all().into_iter().zip(tallies).map(|(sequence, tally)| report(core, sequence, tally)).collect()
 }
 
-fn lane(core: &mut Core, job: &ScoreJob<'_>) -> Result<Lane> {
+fn sequence(core: &mut Core, job: &ScoreJob<'_>) -> Result<Sequence> {
     let start = core.place(job.at)?;
     let ids = job.runs.iter().flat_map(|run| run.ids).copied().collect::<Vec<_>>();
     core.check_ids(&start, &ids)?;
@@ -55,7 +55,7 @@ fn lane(core: &mut Core, job: &ScoreJob<'_>) -> Result<Lane> {
         None => core.prefill_tokens,
     };
     core.stats.reused_tokens += start.tokens() as u64;
-    Ok(Lane::new(start, ids, borders.collect(), unscored, chunk_tokens))
+    Ok(Sequence::new(start, ids, borders.collect(), unscored, chunk_tokens))
 }
 
 /// Which of a job's ids are scored.
@@ -73,48 +73,48 @@ fn scored_ids<'a>(chunk: &'a Chunk, scored: &'a [Range<usize>]) -> impl Iterator
     scored.iter().flat_map(|range| range.start.max(chunk.ids.start)..range.end.min(chunk.ids.end))
 }
 
-/// Adds the wave's log-probabilities to the tallies and closes the lanes that are refused.
+/// Adds the batch's log-probabilities to the tallies and closes the sequences that are refused.
 fn judge(
     core: &mut Core,
-    lanes: &mut Lanes,
-    wave: &Wave,
+    sequences: &mut Sequences,
+    batch: &Batch,
     jobs: &[ScoreJob<'_>],
     scored: &[Vec<Range<usize>>],
     tallies: &mut [Tally],
 ) -> Result<()> {
-    let logprobs = log_probs(core, lanes, wave, scored)?;
+    let logprobs = log_probs(core, sequences, batch, scored)?;
     let mut logprobs = logprobs.into_iter();
-    for chunk in &wave.chunks {
-        let tally = &mut tallies[chunk.lane];
+    for chunk in &batch.chunks {
+        let tally = &mut tallies[chunk.job];
         if chunk.ids.start < tally.judged {
-            // The lane was set back: nothing before its start is scored.
+            // The sequence was set back: nothing before its start is scored.
             *tally = Tally::default();
         }
         tally.judged = chunk.ids.end;
-        let count = scored_ids(chunk, &scored[chunk.lane]).count();
+        let count = scored_ids(chunk, &scored[chunk.job]).count();
         for logprob in logprobs.by_ref().take(count) {
             if tally.refused {
                 continue;
             }
             tally.nats -= f64::from(logprob);
             tally.logprobs.push(logprob);
-            tally.refused = jobs[chunk.lane].refuse_above_nats.is_some_and(|bound| tally.nats > bound);
+            tally.refused = jobs[chunk.job].refuse_above_nats.is_some_and(|bound| tally.nats > bound);
         }
         if tally.refused {
-            lanes.lane(chunk.lane).close();
+            sequences.job(chunk.job).close();
             core.stats.refused_jobs += 1;
         }
     }
     Ok(())
 }
 
-/// Log-probability of every scored token of the wave, in the order of its chunks.
-fn log_probs(core: &mut Core, lanes: &Lanes, wave: &Wave, scored: &[Vec<Range<usize>>]) -> Result<Vec<f32>> {
-    let (mut rows, mut targets, mut parts) = (Vec::new(), Vec::new(), vec![wave.hidden.clone()]);
-    let mut extra_row = wave.hidden.dims()[0];
-    for chunk in &wave.chunks {
-        for id in scored_ids(chunk, &scored[chunk.lane]) {
-            targets.push(lanes.lanes()[chunk.lane].ids()[id]);
+/// Log-probability of every scored token of the batch, in the order of its chunks.
+fn log_probs(core: &mut Core, sequences: &Sequences, batch: &Batch, scored: &[Vec<Range<usize>>]) -> Result<Vec<f32>> {
+    let (mut rows, mut targets, mut parts) = (Vec::new(), Vec::new(), vec![batch.hidden.clone()]);
+    let mut extra_row = batch.hidden.dims()[0];
+    for chunk in &batch.chunks {
+        for id in scored_ids(chunk, &scored[chunk.job]) {
+            targets.push(sequences.all()[chunk.job].ids()[id]);
             if id > chunk.ids.start {
                 rows.push((chunk.first_row + id - chunk.ids.start - 1) as u32);
                 continue;
@@ -128,19 +128,12 @@ fn log_probs(core: &mut Core, lanes: &Lanes, wave: &Wave, scored: &[Vec<Range<us
     core.log_probs(&parts, rows, &targets)
 }
 
-fn report(core: &Core, lane: Lane, tally: Tally) -> Result<Scored> {
-    let (ends, _) = lane.finish()?;
+fn report(core: &Core, sequence: Sequence, tally: Tally) -> Result<Scored> {
+    let (ends, _) = sequence.finish()?;
     let Tally { nats, logprobs, refused, .. } = tally;
     if refused {
         return Ok(Scored::Refused { nats_at_least: nats, tokens_seen: logprobs.len() });
     }
     let ends: Vec<Branch> = ends.into_iter().map(|end| core.branch(end)).collect();
     Ok(Scored::Full { nats, logprobs, ends })
-}
-
-/// Concatenates `[·, D]` parts and picks `rows` of them.
-pub(crate) fn pick_rows(parts: &[Tensor], rows: Vec<u32>) -> candle_core::Result<Tensor> {
-    let all = if parts.len() == 1 { parts[0].clone() } else { Tensor::cat(parts, 0)? };
-    let count = rows.len();
-    all.index_select(&Tensor::from_vec(rows, count, all.device())?, 0)
 }

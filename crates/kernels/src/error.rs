@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, DeviceLocation};
 
-use crate::device::{Bytes, Memory};
+use crate::memory::{Bytes, Memory};
 
 /// A refused or failed kernel call.
 #[derive(Debug, thiserror::Error)]

@@ -27,6 +27,7 @@ macro_rules! on_device {
 }
 
 pub mod adamw;
+mod attend;
 pub mod attention;
 pub mod cross_entropy;
 pub mod device;
@@ -36,6 +37,7 @@ mod error;
 mod fresh;
 pub mod linear;
 mod matmul;
+mod memory;
 pub mod norm;
 mod operand;
 pub mod paged;
@@ -43,9 +45,5 @@ pub mod rms_norm;
 pub mod rope;
 pub mod sampling;
 pub mod swiglu;
-mod thin;
-mod tile;
-#[cfg(target_arch = "x86_64")]
-mod transposed;
 
 pub use error::{Error, Result};

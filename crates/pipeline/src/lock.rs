@@ -55,6 +55,11 @@ impl Lock {
         if is_ours(directory)? { Self::take(directory) } else { Ok(Self { _file: None }) }
     }
 
+    /// The same lock on a directory that may have been made anew since it was taken.
+    pub(crate) fn renewed(self, directory: &Path) -> Outcome<Self> {
+        if directory.join(RESULTS_MARK).exists() { Ok(self) } else { Self::take(directory) }
+    }
+
     /// As [`Lock::take`], together with other workers.
     pub(crate) fn take_together(directory: &Path) -> Outcome<Self> {
         Self::open(directory, Mode::Together)

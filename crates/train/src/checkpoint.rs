@@ -1,9 +1,10 @@
 //! What a run keeps so that it can go on bit for bit, and how a checkpoint of another run is told.
 //!
-//! Tensors: `parameters.UNIT`, `m.UNIT`, `v.UNIT`, flat. Record: the run's identity, the row
+//! Tensors: `parameters.UNIT` and what the optimizer keeps (of AdamW `m.UNIT` and `v.UNIT`), flat. Record: the run's identity, the row
 //! position and the token counts. Every random choice of a run (fresh weights, order of rows) is
 //! a function of the seed and a counter, so there is no generator state to keep.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -12,8 +13,7 @@ use recon_llama::{Config, FlatParams, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::optimizer::Moments;
-use crate::trainer::Trainer;
+use crate::optimizer::{Optimizer, Slots, computed};
 use crate::{Error, Result, TrainOptions};
 
 /// Options that may change between a run and its resumption: they do not change any number, or, as
@@ -86,25 +86,24 @@ fn unit_name(unit: Unit) -> String {
 }
 
 /// Writes `directory/step-N`.
-pub(crate) fn save(directory: &Path, trainer: &Trainer, identity: Identity) -> Result<PathBuf> {
-    let mut tensors = Vec::new();
-    for (unit, [m, v]) in &trainer.moments.units {
-        // Masters where there are any: the parameters are their rounded copy.
-        let parameters = trainer.moments.master(*unit).unwrap_or_else(|| trainer.params.unit(*unit));
-        for (kind, tensor) in [("parameters", parameters), ("m", m), ("v", v)] {
-            tensors.push((format!("{kind}.{}", unit_name(*unit)), tensor.clone()));
-        }
-    }
-    let record = serde_json::to_value(trainer.progress(identity)).expect("progress is numbers and names");
-    Ok(state::save(directory, trainer.step, &record, &tensors, trainer.options.keep)?)
+pub(crate) fn save(
+    directory: &Path,
+    step: u64,
+    progress: &Progress,
+    tensors: &[(Unit, &str, &Tensor)],
+    keep: NonZeroUsize,
+) -> Result<PathBuf> {
+    let named = tensors.iter().map(|(unit, kind, tensor)| (format!("{kind}.{}", unit_name(*unit)), (*tensor).clone()));
+    let record = serde_json::to_value(progress).expect("progress is numbers and names");
+    Ok(state::save(directory, step, &record, &named.collect::<Vec<_>>(), keep)?)
 }
 
-/// A checkpoint's parameters, moments, step and progress.
+/// A checkpoint's parameters, optimizer slots, step and progress.
 pub(crate) struct Restored {
     pub(crate) step: u64,
     pub(crate) progress: Progress,
     pub(crate) params: FlatParams,
-    pub(crate) moments: Moments,
+    pub(crate) slots: Slots,
 }
 
 /// The newest complete checkpoint below `directory`; `None` where there is none.
@@ -115,25 +114,20 @@ pub(crate) fn restore(
     directory: &Path,
     config: &Config,
     (device, dtype): (&Device, DType),
-    masters: bool,
+    optimizer: &dyn Optimizer,
     identity: &Identity,
 ) -> Result<Option<Restored>> {
     let Some(path) = state::latest(directory)? else { return Ok(None) };
     let mut state = state::load(&path)?;
     let progress = progress(&state, &path)?;
     identity.must_equal(&progress.identity, &path)?;
-    let kept = parameters(&mut state, &path, config, (device, if masters { DType::F32 } else { dtype }))?;
-    let moment_dtype = kept.unit(Unit::Embed).dtype();
-    let mut units = Vec::new();
-    for unit in config.units() {
-        let mut moment = |kind| -> Result<Tensor> {
-            let moment = flat(&mut state, &path, kind, unit, config.layout(unit).elements)?;
-            Ok(moment.to_device(device)?.to_dtype(moment_dtype)?)
-        };
-        units.push((unit, [moment("m")?, moment("v")?]));
-    }
-    let (params, masters) = if masters { (kept.to_dtype(dtype)?, Some(kept)) } else { (kept, None) };
-    Ok(Some(Restored { step: state.step, progress, params, moments: Moments { units, masters } }))
+    let kept = parameters(&mut state, &path, config, (device, optimizer.master().unwrap_or(dtype)))?;
+    let slots = Slots::new(optimizer, config, &kept, |unit, name, dtype| {
+        let moment = flat(&mut state, &path, name, unit, config.layout(unit).elements)?;
+        Ok(moment.to_device(device)?.to_dtype(dtype)?)
+    })?;
+    let params = computed(optimizer, kept, dtype)?;
+    Ok(Some(Restored { step: state.step, progress, params, slots }))
 }
 
 pub(crate) fn progress(state: &State, path: &Path) -> Result<Progress> {

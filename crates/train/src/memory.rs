@@ -8,7 +8,7 @@
 use recon_llama::{ActivationPolicy, Config, Precision};
 use serde::Serialize;
 
-use crate::TrainOptions;
+use crate::{TrainOptions, optimizer};
 
 const F32_BYTES: u64 = 4;
 /// Logits that exist at once: the chunk of `recon_kernels::cross_entropy`, on the CPU and on a GPU.
@@ -50,10 +50,11 @@ impl MemoryPlan {
         let chunk = HEAD_CHUNK_ELEMENTS[usize::from(options.device != "cpu")];
         let logits = chunk.max(128 * config.vocab_size as u64).min(rows * config.vocab_size as u64);
         let head_bytes = logits * F32_BYTES + 2 * rows * config.hidden_size as u64 * bytes;
-        let masters = options.has_masters(precision);
-        let parameters_bytes = elements * (bytes + if masters { F32_BYTES } else { 0 });
+        let optimizer = optimizer::of(options, precision);
+        let master_bytes = optimizer.master().map_or(0, |dtype| dtype.size_in_bytes() as u64);
+        let parameters_bytes = elements * (bytes + master_bytes);
         let gradients_bytes = elements * F32_BYTES;
-        let moments_bytes = 2 * elements * if masters { F32_BYTES } else { bytes };
+        let moments_bytes = elements * (optimizer.bytes_per_parameter() - master_bytes);
         let total_bytes = parameters_bytes + gradients_bytes + moments_bytes + activations_bytes + head_bytes;
         Self { parameters_bytes, gradients_bytes, moments_bytes, activations_bytes, head_bytes, total_bytes }
     }

@@ -170,11 +170,6 @@ impl TrainOptions {
         Ok(place::precision(&self.device, self.precision)?)
     }
 
-    /// Whether f32 masters stand behind the parameters of a model in this type.
-    pub(crate) fn has_masters(&self, precision: Precision) -> bool {
-        precision == Precision::Bf16 && self.optimizer_state == OptimizerState::Masters
-    }
-
     /// Refuses what cannot be meant.
     pub fn validate(&self) -> Result<()> {
         let wrong = |key, problem: String| Err(Error::Option { key, problem });

@@ -9,9 +9,10 @@ use recon_kernels::device;
 use recon_llama::{Config, FlatParams, Llama, place};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{Identity, restore, save};
+use crate::checkpoint::{Identity, restore};
 use crate::export::keep_companions;
 use crate::metrics::MetricsFile;
+use crate::optimizer;
 use crate::tensorboard::EventFile;
 use crate::trainer::Trainer;
 use crate::{Error, Init, MemoryPlan, Observer, PackedRows, Result, RowSource, SavePolicy, StepMetrics, TrainOptions};
@@ -108,22 +109,22 @@ pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observe
         "use `train.activations = \"block_inputs\"`, `train.optimizer_state = \"stochastic\"`, or shorter rows";
     device::require(&options.device, "the run", memory.total_bytes, change).map_err(recon_llama::Error::from)?;
     let (device, precision) = place::open(&options.device, options.precision)?;
-    let (dtype, masters) = (precision.dtype(), options.has_masters(precision));
+    let (dtype, optimizer) = (precision.dtype(), optimizer::of(options, precision));
     options.attention.check().map_err(recon_llama::Error::from)?;
     let model = Llama::new(config.clone(), &device, dtype)?.with_attention(options.attention);
     let restored =
-        if plan.resume { restore(&checkpoints, &config, (&device, dtype), masters, &identity)? } else { None };
+        if plan.resume { restore(&checkpoints, &config, (&device, dtype), &*optimizer, &identity)? } else { None };
     let mut trainer = match restored {
-        Some(restored) => Trainer::resumed(&model, options, steps, restored)?,
+        Some(restored) => Trainer::resumed(&model, options, optimizer, steps, restored)?,
         None => {
-            let first = initial(plan, &config, &device, if masters { DType::F32 } else { dtype })?;
-            Trainer::fresh(&model, options, steps, first, masters.then_some(dtype))?
+            let first = initial(plan, &config, &device, optimizer.master().unwrap_or(dtype))?;
+            Trainer::fresh(&model, options, optimizer, steps, first, dtype)?
         }
     };
     keep_companions(&plan.model, &out.join("model"))?;
     let mut log = Log::open(out, trainer.step)?;
     let save_now = |trainer: &Trainer, observer: &mut dyn Observer| -> Result<PathBuf> {
-        let checkpoint = save(&checkpoints, trainer, identity.clone())?;
+        let checkpoint = trainer.save(&checkpoints, identity.clone())?;
         observer.saved(&checkpoint);
         Ok(checkpoint)
     };

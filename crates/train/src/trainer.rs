@@ -1,75 +1,82 @@
 //! One optimizer step: gradients of the whole step, then the update.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::DType;
 use recon_kernels::device;
 use recon_llama::{FlatParams, Llama, Loss, Unit};
 
-use crate::checkpoint::{Identity, Progress, Restored};
+use crate::checkpoint::{self, Identity, Progress, Restored};
 use crate::data::{balance, join};
 use crate::metrics::peak_bytes;
-use crate::optimizer::{Moments, StepAt, gradient_norm, update};
+use crate::optimizer::{self, Optimizer, Slots, StepAt};
 use crate::{Error, Result, RowSource, Schedule, StepMetrics, TrainOptions};
 
 /// A model in training.
 pub(crate) struct Trainer<'a> {
-    pub(crate) model: &'a Llama,
-    pub(crate) params: FlatParams,
-    pub(crate) moments: Moments,
-    pub(crate) options: &'a TrainOptions,
-    pub(crate) schedule: Schedule,
-    pub(crate) units: Vec<Unit>,
+    model: &'a Llama,
+    params: FlatParams,
+    optimizer: Box<dyn Optimizer>,
+    slots: Slots,
+    options: &'a TrainOptions,
+    schedule: Schedule,
+    units: Vec<Unit>,
     /// Steps done.
     pub(crate) step: u64,
     /// Tokens inside documents so far.
-    pub(crate) tokens: u64,
+    tokens: u64,
     /// Trained tokens so far.
-    pub(crate) trained_tokens: u64,
+    trained_tokens: u64,
 }
 
 impl<'a> Trainer<'a> {
-    /// Training from `initial`, without gradients so far; with masters, `initial` are these.
+    /// Training from `initial`, without gradients so far, of a model that computes in `dtype`; where the optimizer keeps
+    /// masters, `initial` are these.
     pub(crate) fn fresh(
         model: &'a Llama,
         options: &'a TrainOptions,
+        optimizer: Box<dyn Optimizer>,
         steps: u64,
         initial: FlatParams,
-        masters: Option<DType>,
+        dtype: DType,
     ) -> Result<Self> {
-        let (params, moments) = match masters {
-            Some(dtype) => (initial.to_dtype(dtype)?, Moments::beside(model.config(), initial)?),
-            None => {
-                let moments = Moments::zeros(model.config(), &initial)?;
-                (initial, moments)
-            }
-        };
-        Self::new(model, options, steps, params, moments)
+        let slots = Slots::zeros(&*optimizer, model.config(), &initial)?;
+        let params = optimizer::computed(&*optimizer, initial, dtype)?;
+        Self::new(model, options, optimizer, steps, params, slots)
     }
 
     /// Training that goes on where `restored` was saved.
-    pub(crate) fn resumed(model: &'a Llama, options: &'a TrainOptions, steps: u64, restored: Restored) -> Result<Self> {
-        let Restored { step, progress, params, moments } = restored;
-        let trainer = Self::new(model, options, steps, params, moments)?;
+    pub(crate) fn resumed(
+        model: &'a Llama,
+        options: &'a TrainOptions,
+        optimizer: Box<dyn Optimizer>,
+        steps: u64,
+        restored: Restored,
+    ) -> Result<Self> {
+        let Restored { step, progress, params, slots } = restored;
+        let trainer = Self::new(model, options, optimizer, steps, params, slots)?;
         Ok(Self { step, tokens: progress.tokens, trained_tokens: progress.trained_tokens, ..trainer })
     }
 
     fn new(
         model: &'a Llama,
         options: &'a TrainOptions,
+        optimizer: Box<dyn Optimizer>,
         steps: u64,
         params: FlatParams,
-        moments: Moments,
+        slots: Slots,
     ) -> Result<Self> {
         let schedule = Schedule::new(options, steps);
         let (params, units) = (params.with_grads()?, model.config().units());
-        Ok(Self { model, params, moments, options, schedule, units, step: 0, tokens: 0, trained_tokens: 0 })
+        Ok(Self { model, params, optimizer, slots, options, schedule, units, step: 0, tokens: 0, trained_tokens: 0 })
     }
 
-    /// What a checkpoint keeps besides the tensors.
-    pub(crate) fn progress(&self, identity: Identity) -> Progress {
+    /// Writes a checkpoint below `directory`.
+    pub(crate) fn save(&self, directory: &Path, identity: Identity) -> Result<PathBuf> {
         let (position, tokens, trained_tokens) = (self.position(), self.tokens, self.trained_tokens);
-        Progress { identity, position, tokens, trained_tokens }
+        let progress = Progress { identity, position, tokens, trained_tokens };
+        checkpoint::save(directory, self.step, &progress, &self.slots.saved(&self.params), self.options.keep)
     }
 
     /// Rows consumed so far.
@@ -80,7 +87,7 @@ impl<'a> Trainer<'a> {
     /// Trains on the next rows of `rows`.
     ///
     /// # Errors
-    /// [`Error::Loss`] and [`Error::Gradient`] leave parameters, moments and counts as they were.
+    /// [`Error::Loss`] and [`Error::Gradient`] leave parameters, slots and counts as they were.
     pub(crate) fn step(&mut self, rows: &dyn RowSource) -> Result<StepMetrics> {
         let started = Instant::now();
         let step = self.step + 1;
@@ -105,9 +112,10 @@ impl<'a> Trainer<'a> {
         if !loss_nats.is_finite() {
             return Err(Error::Loss { step, loss_nats });
         }
-        let grad_norm = gradient_norm(&self.params, &self.units, step)?;
-        let lr = self.schedule.lr(step);
-        update(&self.params, &self.moments, self.model.config(), self.options, &StepAt { step, lr, grad_norm })?;
+        let grad_norm = optimizer::sum_of_squares(&self.params, &self.units, step)?.sqrt();
+        let (lr, config) = (self.schedule.lr(step), self.model.config());
+        let at = StepAt { step, lr, grad_norm };
+        optimizer::update(&*self.optimizer, &self.params, &self.slots, config, self.options.clip_norm, &at)?;
         self.step = step;
         self.tokens += tokens;
         self.trained_tokens += trained;

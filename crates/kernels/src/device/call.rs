@@ -4,36 +4,19 @@
 //! was asked for; a tensor to be written overlaps none that is read or also written.
 
 use std::cell::RefCell;
-use std::ffi::c_void;
 use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::place;
+use super::address::{Address, Stream};
+#[cfg(feature = "cuda")]
+use super::cuda as place;
+#[cfg(feature = "emulated")]
+use super::emulated as place;
 use crate::error::{Error, Result};
 
-/// An address on the device, as C takes it.
-#[repr(transparent)]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Address(pub(super) *mut c_void);
-
-impl Address {
-    pub(crate) const NULL: Self = Self(std::ptr::null_mut());
-
-    /// So many bytes behind it, in the same tensor.
-    #[cfg(feature = "cudnn")]
-    pub(super) fn plus(self, bytes: usize) -> Self {
-        Self(self.0.wrapping_byte_add(bytes))
-    }
-}
-
-/// A stream, as C takes it.
-#[repr(transparent)]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stream(pub(super) *mut c_void);
-
 /// An entry point of `kernels/*.cu`.
-pub(super) type Entry<A> = unsafe extern "C" fn(*const A, Stream) -> i32;
+type Entry<A> = unsafe extern "C" fn(*const A, Stream) -> i32;
 
 /// The types kernels compute in.
 pub(crate) const FLOATS: &[DType] = &[DType::F32, DType::BF16];
@@ -118,8 +101,13 @@ impl<'t> Call<'t> {
     /// A new tensor whose every element the operation will write, and its address.
     pub(crate) fn fresh(&self, dtype: DType, shape: &[usize]) -> Result<(Tensor, Address)> {
         let tensor = place::alloc(self.op, self.device, dtype, shape)?;
-        let address = place::address_mut(self.op, &tensor)?;
+        let address = self.within(&tensor)?;
         Ok((tensor, address))
+    }
+
+    /// The address of a tensor that [`Call::fresh`] gave, or of a part of it.
+    pub(crate) fn within(&self, tensor: &Tensor) -> Result<Address> {
+        place::address_mut(self.op, tensor)
     }
 
     /// The tensor's shape as exactly `R` extents.
@@ -141,22 +129,22 @@ impl<'t> Call<'t> {
     }
 
     /// The stream everything on the device runs on.
-    pub(super) fn stream(&self) -> Result<Stream> {
+    pub(crate) fn stream(&self) -> Result<Stream> {
         place::stream(self.op, self.device)
     }
 
     /// Calls an entry point whose arguments hold addresses from this call.
-    pub(super) fn launch<A>(&self, entry: Entry<A>, arguments: &A) -> Result<()> {
+    pub(crate) fn launch<A>(&self, entry: Entry<A>, arguments: &A) -> Result<()> {
         let stream = self.stream()?;
         #[expect(unsafe_code, reason = "entry points are C functions")]
-        // SAFETY: `arguments` is the structure this entry point declares (ffi.rs mirrors the .cu file, and the tests
-        // run every one of them); its addresses come from `read`, `write` and `fresh`, which checked device, type,
+        // SAFETY: `arguments` is the structure this entry point declares (each `device.rs` mirrors its .cu file, and the
+        // tests run every one of them); its addresses come from `read`, `write` and `fresh`, which checked device, type,
         // shape and overlap; the allocator frees in stream order, so they outlive the launch.
         let status = unsafe { entry(arguments, stream) };
         self.status(status)
     }
 
-    pub(super) fn status(&self, status: i32) -> Result<()> {
+    pub(crate) fn status(&self, status: i32) -> Result<()> {
         match status {
             0 => Ok(()),
             code => Err(Error::Launch { op: self.op, code, reason: place::reason(code) }),

@@ -7,7 +7,7 @@ use std::ffi::c_void;
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Storage, Tensor};
 
-use super::call::{Address, Stream};
+use super::address::{Address, Stream};
 use crate::error::{Error, Result};
 
 thread_local! {

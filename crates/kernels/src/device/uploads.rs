@@ -17,7 +17,7 @@ thread_local! {
 }
 
 /// `list` as a u32 tensor on `device`; never empty, since devices refuse that.
-pub(super) fn upload(op: &'static str, list: &[u32], device: &Device) -> Result<Tensor> {
+pub(crate) fn upload(op: &'static str, list: &[u32], device: &Device) -> Result<Tensor> {
     let list = if list.is_empty() { &[0] } else { list };
     LISTS.with_borrow_mut(|lists| {
         let held = lists.iter().position(|(held, at)| held == list && at.device().same_device(device));

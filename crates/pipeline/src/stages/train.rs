@@ -49,9 +49,13 @@ pub(crate) fn run(
 ) -> Outcome<Finished<TrainFacts>> {
     let key = Key::new(NAME, &["train"], &Plan { train, model }).input("rows", pack.digest()).input("model", sha256);
     let stage = Stage::new(root, key).keep_leftovers();
+    if let Some(finished) = stage.completed()? {
+        return Ok(finished);
+    }
     // `recon-train` on the same folder would write between our files.
-    let _lock = if stage.completed()?.is_none() { Some(Lock::take_stage(stage.directory())?) } else { None };
+    let lock = Lock::take_stage(stage.directory())?;
     stage.run(|directory| {
+        let _lock = lock.renewed(directory)?;
         let plan = TrainPlan {
             model: files.clone(),
             overrides: model.overrides(),

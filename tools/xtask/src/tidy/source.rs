@@ -10,9 +10,9 @@ const SCRIPT_LINES_MAX: usize = 60;
 const GOLDEN_BYTES_MAX: u64 = 4 << 20;
 const NANO_BYTES_MAX: u64 = 12_000_000;
 
-/// Modules of `kernels` that are no operation of their own and so need no test of their name.
+/// Files and folders of `kernels` that are no operation of their own and so need no test of their name.
 const KERNEL_SUPPORT: &[&str] =
-    &["lib", "element", "error", "fresh", "matmul", "operand", "thin", "tile", "transposed"];
+    &["lib", "attend", "device", "element", "error", "fresh", "matmul", "memory", "operand"];
 
 fn violation(rule: &'static str, place: impl Into<String>, message: impl Into<String>) -> Violation {
     Violation { rule, place: place.into(), message: message.into() }
@@ -56,7 +56,7 @@ pub(super) fn names(tree: &Tree) -> Vec<Violation> {
     named.map(|(path, _)| violation("names", path, "name the module after what it does")).collect()
 }
 
-/// `kernels/x.cu` ↔ `crates/kernels/src/x.rs` ↔ `crates/kernels/tests/x.rs`.
+/// `kernels/x.cu` ↔ `crates/kernels/src/x/{mod,device}.rs` ↔ `crates/kernels/tests/x.rs`; an operation is a folder.
 pub(super) fn kernel_pairs(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut need = |of: &str, path: String| {
@@ -65,12 +65,15 @@ pub(super) fn kernel_pairs(tree: &Tree) -> Vec<Violation> {
         }
     };
     for path in tree.files.keys() {
-        let operation = path.strip_prefix("crates/kernels/src/").and_then(|it| it.strip_suffix(".rs"));
+        let module = path.strip_prefix("crates/kernels/src/").and_then(|it| it.strip_suffix(".rs"));
+        let operation = module.map(|it| it.strip_suffix("/mod").unwrap_or(it));
         if let Some(name) = operation.filter(|name| !KERNEL_SUPPORT.contains(name) && !name.contains('/')) {
+            need(path, format!("crates/kernels/src/{name}/mod.rs"));
             need(path, format!("crates/kernels/tests/{name}.rs"));
         }
         if let Some(name) = path.strip_prefix("kernels/").and_then(|it| it.strip_suffix(".cu")) {
-            need(path, format!("crates/kernels/src/{name}.rs"));
+            need(path, format!("crates/kernels/src/{name}/mod.rs"));
+            need(path, format!("crates/kernels/src/{name}/device.rs"));
             need(path, format!("crates/kernels/tests/{name}.rs"));
         }
     }

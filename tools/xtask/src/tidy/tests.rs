@@ -63,7 +63,8 @@ fn a_tidy_tree_breaks_nothing() {
         ("crates/graph/src/lib.rs", "//! Reads.\n".into()),
         ("crates/kernels/Cargo.toml", manifest(&["candle-core"])),
         ("crates/kernels/src/lib.rs", "//! Kernels.\n".into()),
-        ("crates/kernels/src/rope.rs", "//! Rotates.\n".into()),
+        ("crates/kernels/src/rope/mod.rs", "//! Rotates.\n".into()),
+        ("crates/kernels/src/rope/device.rs", "//! Launches.\n".into()),
         ("crates/kernels/tests/rope.rs", "//! Checks.\n".into()),
         ("kernels/rope.cu", "// rope\n".into()),
     ];
@@ -180,7 +181,9 @@ fn empty_names_are_refused() {
 
 #[test]
 fn a_kernel_without_its_pair_is_refused() {
-    assert_eq!(broken(&[("crates/kernels/src/rope.rs", "//! Rotates.\n".into())]), ["kernel-pairs"]);
+    assert_eq!(broken(&[("crates/kernels/src/rope/mod.rs", "//! Rotates.\n".into())]), ["kernel-pairs"]);
+    let tested = ("crates/kernels/tests/rope.rs", "//! Checks.\n".into());
+    assert_eq!(broken(&[("crates/kernels/src/rope.rs", "//! Rotates.\n".into()), tested]), ["kernel-pairs"]);
     assert_eq!(broken(&[("kernels/rope.cu", String::new())]), ["kernel-pairs"]);
 }
 

@@ -1,0 +1,75 @@
+//! The slots of every unit: allocated or read, and given to checkpoints by their names.
+
+use candle_core::{DType, Tensor};
+use recon_kernels::device::zeros;
+use recon_llama::{Config, FlatParams, Unit};
+
+use super::{Optimizer, Slot};
+use crate::Result;
+
+/// The name of the parameters in checkpoints; of their masters, where there are any.
+const PARAMETERS: &str = "parameters";
+
+/// What an optimizer keeps for every unit, in the order of the forward pass.
+pub(crate) struct Slots {
+    kinds: Vec<Slot>,
+    units: Vec<(Unit, Vec<Tensor>)>,
+}
+
+impl Slots {
+    /// At the beginning of a run from `initial`, which are the masters where there are any.
+    pub(crate) fn zeros(optimizer: &dyn Optimizer, config: &Config, initial: &FlatParams) -> Result<Self> {
+        Self::new(optimizer, config, initial, |unit, _, dtype| {
+            let like = initial.unit(unit);
+            Ok(zeros("moments", like.shape(), dtype, like.device())?)
+        })
+    }
+
+    /// With moments from `moment`, which is asked for a unit, a name and a type.
+    pub(crate) fn new(
+        optimizer: &dyn Optimizer,
+        config: &Config,
+        initial: &FlatParams,
+        mut moment: impl FnMut(Unit, &'static str, DType) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let kinds = optimizer.slots().to_vec();
+        let mut of_unit = |unit| -> Result<_> {
+            let slot = |kind: &Slot| match *kind {
+                Slot::Master(_) => Ok(initial.unit(unit).clone()),
+                Slot::Moment { name, dtype } => moment(unit, name, dtype),
+            };
+            Ok((unit, kinds.iter().map(slot).collect::<Result<_>>()?))
+        };
+        let units = config.units().into_iter().map(&mut of_unit).collect::<Result<_>>()?;
+        Ok(Self { kinds, units })
+    }
+
+    /// Every unit with its slots.
+    pub(super) fn units(&self) -> &[(Unit, Vec<Tensor>)] {
+        &self.units
+    }
+
+    /// All that a checkpoint holds of a model that trains `params`: the unit, what it is, its flat elements.
+    pub(crate) fn saved<'a>(&'a self, params: &'a FlatParams) -> Vec<(Unit, &'static str, &'a Tensor)> {
+        let of_unit = |(unit, slots): &'a (Unit, Vec<Tensor>)| {
+            let mut saved = vec![(*unit, PARAMETERS, params.unit(*unit))];
+            for (kind, slot) in self.kinds.iter().zip(slots) {
+                match *kind {
+                    // The parameters are its rounded copy.
+                    Slot::Master(_) => saved[0].2 = slot,
+                    Slot::Moment { name, .. } => saved.push((*unit, name, slot)),
+                }
+            }
+            saved
+        };
+        self.units.iter().flat_map(of_unit).collect()
+    }
+}
+
+/// `initial` as the model computes with it: in `dtype`, where the optimizer keeps masters in another.
+pub(crate) fn computed(optimizer: &dyn Optimizer, initial: FlatParams, dtype: DType) -> Result<FlatParams> {
+    match optimizer.master() {
+        Some(_) => Ok(initial.to_dtype(dtype)?),
+        None => Ok(initial),
+    }
+}
