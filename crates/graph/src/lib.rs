@@ -21,7 +21,9 @@ pub mod outline;
 pub mod output;
 
 pub use assemble::build;
-pub use read::{Intake, RESULTS_MARK, ReadOptions, TopFolder, public_url, read_directory, repository_name};
+pub use read::{
+    Intake, RESULTS_MARK, ReadOptions, TopFolder, is_licence_file, public_url, read_directory, repository_name,
+};
 pub use repository::{Original, Repository, SkippedFile};
 
 /// The name of the language a file of this path is written in; none for other text.

@@ -24,6 +24,9 @@ pub struct Repository {
     pub skipped: BTreeMap<String, SkippedFile>,
     /// Of files whose text is not the original any more: what the original was, what was replaced.
     pub redacted: BTreeMap<String, Original>,
+    /// Texts of licence files that are skipped because they are not UTF-8, read as Latin-1: good
+    /// enough to know a licence by, never shown.
+    pub undecoded_licences: BTreeMap<String, String>,
     /// What was noticed while reading, sorted.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -62,6 +65,7 @@ impl Repository {
             files: BTreeMap::new(),
             skipped: BTreeMap::new(),
             redacted: BTreeMap::new(),
+            undecoded_licences: BTreeMap::new(),
             diagnostics: Vec::new(),
         };
         for (path, text) in files {
@@ -94,6 +98,7 @@ impl Repository {
         self.files.retain(|path, _| keep(path));
         self.skipped.retain(|path, _| keep(path));
         self.redacted.retain(|path, _| !removed.contains(path));
+        self.undecoded_licences.retain(|path, _| !removed.contains(path));
         self.diagnostics.retain(|diagnostic| !removed.contains(&diagnostic.path));
         removed.sort_unstable();
         removed

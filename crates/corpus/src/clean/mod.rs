@@ -11,6 +11,7 @@
 //! Sources: OpenCoder (arXiv 2411.04905, appendix on filters), The Stack v2 (arXiv 2402.19173,
 //! section 3), the classes of github-linguist (generated, vendored).
 
+mod banner;
 mod encoded;
 mod generated;
 mod licence;
@@ -170,14 +171,61 @@ fn redact(repository: &mut Repository, path: &str, spans: Vec<Redaction>, report
     repository.redact(path, spans);
 }
 
+/// Whether a file of this name says what a package is and needs. Imports are resolved by it, so
+/// no rule of content refuses it.
+fn is_manifest(name: &str) -> bool {
+    const NAMES: [&str; 30] = [
+        "Cargo.toml",
+        "package.json",
+        "deno.json",
+        "deno.jsonc",
+        "jsconfig.json",
+        "composer.json",
+        "pyproject.toml",
+        "setup.py",
+        "setup.cfg",
+        "Pipfile",
+        "go.mod",
+        "go.work",
+        "pom.xml",
+        "build.gradle",
+        "build.gradle.kts",
+        "settings.gradle",
+        "settings.gradle.kts",
+        "build.sbt",
+        "build.xml",
+        "CMakeLists.txt",
+        "meson.build",
+        "configure.ac",
+        "Makefile.am",
+        "Gemfile",
+        "Package.swift",
+        "mix.exs",
+        "pubspec.yaml",
+        "Directory.Build.props",
+        "Directory.Packages.props",
+        "lerna.json",
+    ];
+    let ending = |ending: &str| name.len() > ending.len() && name.ends_with(ending);
+    NAMES.contains(&name)
+        || [".gemspec", ".csproj", ".fsproj", ".vbproj", ".sln", ".cabal", ".podspec", ".nuspec"]
+            .into_iter()
+            .any(ending)
+        || name.starts_with("tsconfig") && name.ends_with(".json")
+        || name.starts_with("requirements") && name.ends_with(".txt")
+}
+
 fn judge(path: &str, text: &str, options: &CleanOptions) -> Verdict {
+    let by_content = || {
+        let data = options.encoded_data.then(|| encoded::refuse(text)).flatten();
+        data.or_else(|| shape::refuse(path, text, &options.shape))
+    };
     let refusal = options
         .vendored
         .then(|| vendored::refuse(path))
         .flatten()
         .or_else(|| options.generated.then(|| generated::refuse(path, text)).flatten())
-        .or_else(|| options.encoded_data.then(|| encoded::refuse(text)).flatten())
-        .or_else(|| shape::refuse(path, text, &options.shape));
+        .or_else(|| (!is_manifest(path.rsplit('/').next().unwrap_or(path))).then(by_content).flatten());
     if let Some(refusal) = refusal {
         return Verdict::Drop(refusal);
     }

@@ -14,12 +14,15 @@ use content_inspector::ContentType;
 use recon_schema::Sha256;
 use recon_schema::graph::{Diagnostic, RepositoryRef, SkipReason};
 
+use super::manifest::is_licence_name;
 use super::{ReadOptions, manifest};
 use crate::languages;
 use crate::repository::{Repository, SkippedFile};
 
 /// Diagnostics kept one by one; of those beyond only the number is told.
 const MAX_DIAGNOSTICS: usize = 10_000;
+/// Licences kept that are not UTF-8.
+const MAX_UNDECODED: usize = 16;
 /// Longest path taken, in bytes; file systems stop earlier.
 const MAX_PATH_BYTES: usize = 4_096;
 
@@ -53,6 +56,8 @@ pub struct Intake {
     unlisted: u64,
     diagnostics: Vec<Diagnostic>,
     untold: BTreeMap<String, u64>,
+    /// Licences that are not UTF-8, read as Latin-1.
+    undecoded_licences: BTreeMap<String, String>,
     /// Paths met twice with different content: neither is taken.
     ambiguous: BTreeSet<String>,
 }
@@ -70,6 +75,7 @@ impl Intake {
             unlisted: 0,
             diagnostics: Vec::new(),
             untold: BTreeMap::new(),
+            undecoded_licences: BTreeMap::new(),
             ambiguous: BTreeSet::new(),
         }
     }
@@ -124,6 +130,7 @@ impl Intake {
             Err(error) => {
                 let message = format!("not UTF-8 from byte {}", error.utf8_error().valid_up_to());
                 self.note(&path, "not_utf8", &message);
+                self.keep_licence(&path, error.as_bytes());
                 self.list(path, record(SkipReason::NotUtf8));
             }
             // What the first block did not show.
@@ -171,7 +178,9 @@ impl Intake {
         diagnostics.sort();
         let licence = reference.licence.clone().or_else(|| manifest::licence(&files));
         let reference = RepositoryRef { licence, ..reference };
-        Repository { reference, files, skipped: self.skipped, redacted: BTreeMap::new(), diagnostics }
+        let undecoded_licences = self.undecoded_licences;
+        let redacted = BTreeMap::new();
+        Repository { reference, files, skipped: self.skipped, redacted, undecoded_licences, diagnostics }
     }
 
     /// The folder that holds everything, if there is one.
@@ -189,6 +198,8 @@ impl Intake {
         self.kept = kept.into_iter().map(|((late, path), kept)| ((late, shorter(path)), kept)).collect();
         let skipped = std::mem::take(&mut self.skipped);
         self.skipped = skipped.into_iter().map(|(path, file)| (shorter(path), file)).collect();
+        let licences = std::mem::take(&mut self.undecoded_licences);
+        self.undecoded_licences = licences.into_iter().map(|(path, text)| (shorter(path), text)).collect();
         for diagnostic in &mut self.diagnostics {
             // A refused name may be shorter than the folder, or lie outside it.
             if let Some(rest) = diagnostic.path.get(cut..).filter(|_| diagnostic.rule != "unsafe_path") {
@@ -232,6 +243,20 @@ impl Intake {
             self.kept_bytes -= file.text.len() as u64;
             self.over_budget(key.1.clone(), &file);
             self.full_from = Some(key);
+        }
+    }
+
+    /// Keeps what may be the repository's licence, read as Latin-1, whose bytes are the numbers of
+    /// its characters.
+    fn keep_licence(&mut self, path: &str, content: &[u8]) {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        // Below the folder of an archive that is taken off, or in `LICENSES/`.
+        if path.matches('/').count() > 2 || !is_licence_name(name) {
+            return;
+        }
+        self.undecoded_licences.insert(path.into(), content.iter().map(|byte| char::from(*byte)).collect());
+        while self.undecoded_licences.len() > MAX_UNDECODED {
+            self.undecoded_licences.pop_last();
         }
     }
 
@@ -362,6 +387,19 @@ mod tests {
         assert_eq!(repository.files.keys().collect::<Vec<_>>(), ["b.py"]);
         let repeated = read(&ReadOptions::default(), &[("a.py", "x"), ("a.py", "x")]);
         assert!(repeated.files.contains_key("a.py") && repeated.diagnostics.is_empty());
+    }
+
+    #[test]
+    fn a_licence_in_latin_1_is_kept_to_be_known_by() {
+        let mut intake = Intake::new(&ReadOptions::default());
+        for name in ["top/LICENSE", "top/notes.txt", "top/a.py"] {
+            let path = intake.path(name.as_bytes()).expect("an ordinary name");
+            intake.take(path, b"Copyright \xa9 a person\n".to_vec());
+        }
+        let repository = intake.finish(reference(), TopFolder::Strip);
+        assert_eq!(repository.skipped["LICENSE"].reason, SkipReason::NotUtf8);
+        let kept: Vec<_> = repository.undecoded_licences.into_iter().collect();
+        assert_eq!(kept, [("LICENSE".to_owned(), "Copyright \u{a9} a person\n".to_owned())]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod git;
 mod intake;
+mod licence_names;
 mod manifest;
 
 use std::fs::{self, File};
@@ -21,6 +22,7 @@ use crate::{Error, Result, languages};
 
 pub use git::{public_url, repository_name};
 pub use intake::{Intake, TopFolder};
+pub use manifest::is_licence_file;
 
 /// A folder with a file of this name holds results of this program, which are no part of the repository they lie in.
 pub const RESULTS_MARK: &str = ".recon.lock";
