@@ -117,6 +117,8 @@ pub enum SkipReason {
     Duplicate,
     /// It shares text with a benchmark.
     Contaminated,
+    /// Its path holds a secret; the path it is listed under does not.
+    Secret,
 }
 
 impl SkipReason {
@@ -137,6 +139,7 @@ impl SkipReason {
             Self::EncodedData => "encoded_data",
             Self::Duplicate => "duplicate",
             Self::Contaminated => "contaminated",
+            Self::Secret => "secret",
         }
     }
 }

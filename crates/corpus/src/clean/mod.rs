@@ -11,11 +11,13 @@
 //! Sources: OpenCoder (arXiv 2411.04905, appendix on filters), The Stack v2 (arXiv 2402.19173,
 //! section 3), the classes of github-linguist (generated, vendored).
 
+mod assigned;
 mod banner;
 mod encoded;
 mod generated;
 mod licence;
 mod personal;
+mod random;
 mod secrets;
 mod shape;
 mod vendored;
@@ -136,7 +138,10 @@ pub fn clean(repository: &mut Repository, options: &CleanOptions) -> CleanReport
         .map(|(path, verdict)| (path.clone(), verdict))
         .collect();
     let mut report = CleanReport { refused: licence::check(repository, &options.licences), ..CleanReport::default() };
-    for (path, verdict) in todo {
+    if options.secrets {
+        hide_paths(repository, &mut report);
+    }
+    for (path, verdict) in todo.into_iter().filter(|(path, _)| shown_path(path).is_none() || !options.secrets) {
         match verdict {
             Verdict::Keep => {}
             Verdict::Drop(refusal) => drop_file(repository, path, refusal, &mut report),
@@ -144,6 +149,7 @@ pub fn clean(repository: &mut Repository, options: &CleanOptions) -> CleanReport
         }
     }
     repository.diagnostics.sort();
+    report.dropped.sort_by(|a, b| a.path.cmp(&b.path));
     report
 }
 
@@ -229,15 +235,57 @@ fn judge(path: &str, text: &str, options: &CleanOptions) -> Verdict {
     if let Some(refusal) = refusal {
         return Verdict::Drop(refusal);
     }
-    let found = find(text, options);
+    let found = find(path, text, options);
     if found.is_empty() { Verdict::Keep } else { Verdict::Redact(found) }
 }
 
-/// What is to be replaced in `text`, in order, without overlap.
-fn find(text: &str, options: &CleanOptions) -> Vec<Redaction> {
+/// Takes every file out whose path holds a secret; its record keeps its place under a path without it.
+fn hide_paths(repository: &mut Repository, report: &mut CleanReport) {
+    let paths: Vec<String> = repository.files.keys().chain(repository.skipped.keys()).cloned().collect();
+    for path in paths {
+        let Some(shown) = shown_path(&path) else { continue };
+        repository.skip(&path, SkipReason::Secret);
+        let Some(mut file) = repository.skipped.remove(&path) else { continue };
+        file.reason = SkipReason::Secret;
+        // Two secrets of one kind in one place are told apart by their number.
+        let numbers = (2..).map(|number| format!("{shown}.{number}"));
+        let free = |shown: &String| !repository.skipped.contains_key(shown);
+        let shown = std::iter::once(shown.clone()).chain(numbers).find(free).expect("numbers do not end");
+        repository.undecoded_licences.remove(&path);
+        repository.diagnostics.retain(|diagnostic| diagnostic.path != path);
+        let message = "the path holds a secret, which is not shown".into();
+        repository.diagnostics.push(Diagnostic { path: shown.clone(), rule: SECRET_PATH.into(), message });
+        report.dropped.push(DroppedFile { path: shown.clone(), rule: SECRET_PATH.into(), bytes: file.bytes });
+        repository.skipped.insert(shown, file);
+    }
+}
+
+/// The rule that takes out a file whose path holds a secret.
+const SECRET_PATH: &str = "secret_path";
+
+/// `path` with placeholders for its secrets, if it holds any.
+fn shown_path(path: &str) -> Option<String> {
+    let mut found = Vec::new();
+    secrets::find_in_path(path, &mut found);
+    let spans = without_overlap(found);
+    if spans.is_empty() {
+        return None;
+    }
+    let (mut shown, mut kept) = (String::new(), 0);
+    for span in spans {
+        shown.push_str(&path[kept..span.start as usize]);
+        shown.push_str(&span.replacement);
+        kept = span.end as usize;
+    }
+    shown.push_str(&path[kept..]);
+    Some(shown)
+}
+
+/// What is to be replaced in the text of the file at `path`, in order, without overlap.
+fn find(path: &str, text: &str, options: &CleanOptions) -> Vec<Redaction> {
     let mut found = Vec::new();
     if options.secrets {
-        secrets::find(text, &mut found);
+        secrets::find(path, text, &mut found);
     }
     personal::find(text, &options.personal, &mut found);
     without_overlap(found)
@@ -275,5 +323,7 @@ fn without_overlap(mut found: Vec<Span>) -> Vec<Redaction> {
     spans
 }
 
+#[cfg(test)]
+mod planted;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ fn found(text: &str) -> Vec<(String, String)> {
         personal: PersonalOptions { ip_addresses: true, ..PersonalOptions::default() },
         ..CleanOptions::default()
     };
-    let spans = find(text, &options);
+    let spans = find("a.txt", text, &options);
     spans.into_iter().map(|it| (it.rule, text[it.start as usize..it.end as usize].to_owned())).collect()
 }
 

@@ -166,7 +166,7 @@ pub(super) fn expression(text: &str) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut name: Vec<&str> = Vec::new();
     let mut after_with = false;
-    let mut operand = |name: &mut Vec<&str>, after_with: bool, parts: &mut Vec<String>| {
+    let operand = |name: &mut Vec<&str>, after_with: bool, parts: &mut Vec<String>| {
         if name.is_empty() {
             return Some(());
         }
