@@ -129,9 +129,37 @@ fn planted_secrets_are_found_wherever_they_stand() {
 }
 
 const WORDS: &[&str] = &[
-    "user", "account", "service", "database", "primary", "token", "refresh", "session", "manager", "default", "config",
-    "production", "staging", "client", "request", "handler", "validation", "required", "internal", "provider", "rotate",
-    "kubernetes", "cluster", "backend", "frontend", "storage", "region", "vault", "github", "postgres", "workflow",
+    "user",
+    "account",
+    "service",
+    "database",
+    "primary",
+    "token",
+    "refresh",
+    "session",
+    "manager",
+    "default",
+    "config",
+    "production",
+    "staging",
+    "client",
+    "request",
+    "handler",
+    "validation",
+    "required",
+    "internal",
+    "provider",
+    "rotate",
+    "kubernetes",
+    "cluster",
+    "backend",
+    "frontend",
+    "storage",
+    "region",
+    "vault",
+    "github",
+    "postgres",
+    "workflow",
 ];
 
 fn alike(draw: &mut Draw) -> String {
@@ -171,7 +199,9 @@ fn values_that_are_written_to_be_read_are_kept() {
     for at in 0..1_200 {
         shown += 1;
         let (frame, value) = match at % 6 {
-            0 => (("package-lock.json", "\"integrity\": \"sha512-", "\"\n"), format!("{}==", draw.text(BASE64, 86, 86))),
+            0 => {
+                (("package-lock.json", "\"integrity\": \"sha512-", "\"\n"), format!("{}==", draw.text(BASE64, 86, 86)))
+            }
             1 => (("Cargo.lock", "checksum = \"", "\"\n"), draw.text(HEX, 64, 64)),
             2 => (("config.yaml", "secretName: ", "\n"), format!("{}-{}", draw.of(WORDS), draw.text(LOWER, 10, 10))),
             3 => (("app.py", "password_hash = '", "'\n"), draw.text(HEX, 64, 64)),
