@@ -267,7 +267,7 @@ const SECRET_PATH: &str = "secret_path";
 fn shown_path(path: &str) -> Option<String> {
     let mut found = Vec::new();
     secrets::find_in_path(path, &mut found);
-    let spans = without_overlap(found);
+    let spans = without_overlap(path, found);
     if spans.is_empty() {
         return None;
     }
@@ -288,7 +288,7 @@ fn find(path: &str, text: &str, options: &CleanOptions) -> Vec<Redaction> {
         secrets::find(path, text, &mut found);
     }
     personal::find(text, &options.personal, &mut found);
-    without_overlap(found)
+    without_overlap(text, found)
 }
 
 /// A span of bytes that a rule wants replaced.
@@ -307,18 +307,30 @@ impl Span {
 }
 
 /// What stands in place of a span. The angle brackets keep it from being found again.
-fn placeholder(rule: &str) -> String {
-    format!("<redacted:{rule}>")
+///
+/// Two different values of one rule in one file get different numbers, equal ones the same: a
+/// redaction never makes two keys of a map, or two names that are compared, equal.
+fn placeholder(rule: &str, number: usize) -> String {
+    if number == 1 { format!("<redacted:{rule}>") } else { format!("<redacted:{rule}:{number}>") }
 }
 
-fn without_overlap(mut found: Vec<Span>) -> Vec<Redaction> {
+/// The spans in order; of two that overlap the first, and the longer where they begin together.
+fn without_overlap(text: &str, mut found: Vec<Span>) -> Vec<Redaction> {
     found.sort_unstable();
     let mut spans: Vec<Redaction> = Vec::new();
+    let mut numbers: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut used: BTreeMap<&str, usize> = BTreeMap::new();
     for Span { start, end, rule } in found {
-        let (start, end) = (start as u64, end.0 as u64);
-        if spans.last().is_none_or(|last| last.end <= start) {
-            spans.push(Redaction { start, end, rule: rule.into(), replacement: placeholder(rule) });
+        if spans.last().is_some_and(|last| last.end > start as u64) {
+            continue;
         }
+        let number = *numbers.entry((rule, &text[start..end.0])).or_insert_with(|| {
+            let count = used.entry(rule).or_default();
+            *count += 1;
+            *count
+        });
+        let (start, end, replacement) = (start as u64, end.0 as u64, placeholder(rule, number));
+        spans.push(Redaction { start, end, rule: rule.into(), replacement });
     }
     spans
 }

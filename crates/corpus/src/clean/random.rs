@@ -197,7 +197,7 @@ fn is_base64_of_size(value: &[u8]) -> bool {
 }
 
 /// A name with an algorithm among its parts.
-fn is_algorithm(value: &[u8]) -> bool {
+pub(super) fn is_algorithm(value: &[u8]) -> bool {
     let lower = value.to_ascii_lowercase();
     let mut parts = lower.split(|byte| !byte.is_ascii_alphanumeric());
     parts.any(|part| ALGORITHMS.iter().any(|name| part.starts_with(name.as_bytes())))

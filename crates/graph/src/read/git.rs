@@ -92,11 +92,12 @@ pub fn public_url(url: &str) -> Option<String> {
         return Some(format!("{scheme}://{}", without_query(rest)));
     }
     // The short form of ssh, user@host:path; a colon after a slash is part of a local path.
-    let (host, path) = url.split_once(':')?;
+    let head = url.split('/').next().unwrap_or(url);
+    let (host, path) = url[head.rfind('@').map_or(0, |at| at + 1)..].split_once(':')?;
     if host.contains('/') || host.len() < 2 {
         return None;
     }
-    Some(format!("{}:{}", host.rsplit('@').next().unwrap_or(host), without_query(path)))
+    Some(format!("{host}:{}", without_query(path)))
 }
 
 /// Host and path, without what stands before the `@`. A password may hold `/`, `?` and `#`
@@ -127,6 +128,7 @@ mod tests {
             assert_eq!(repository_name(written), Some("b"), "{written}");
         }
         assert_eq!(public_url("https://host.org:8443/a/b@2").as_deref(), Some("https://host.org:8443/a/b@2"));
+        assert_eq!(public_url("me:S@host.org:a/b.git").as_deref(), Some("host.org:a/b.git"));
         assert_eq!(public_url("host.org:a/b.git?token=S").as_deref(), Some("host.org:a/b.git"));
         assert_eq!(public_url("git@host.org:a/b.git").as_deref(), Some("host.org:a/b.git"));
         assert_eq!(public_url("/home/me/b"), None);

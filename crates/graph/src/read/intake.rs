@@ -135,6 +135,10 @@ impl Intake {
             }
             // What the first block did not show.
             Ok(text) if text.contains('\0') => self.list(path, record(SkipReason::Binary)),
+            Ok(text) if is_lfs_pointer(&text) => {
+                self.note(&path, "git_lfs", "a pointer of Git LFS; what it names is not here");
+                self.list(path, record(SkipReason::EncodedData));
+            }
             Ok(text) => self.keep(path, Kept { text, sha256 }),
         }
     }
@@ -293,6 +297,13 @@ impl Intake {
     }
 }
 
+/// Whether a text stands for a file that Git LFS keeps elsewhere (specification of pointers, version 1).
+fn is_lfs_pointer(text: &str) -> bool {
+    text.len() < 1024
+        && text.strip_prefix("version ").is_some_and(|rest| rest.starts_with("https://git-lfs.github.com/spec/"))
+        && text.contains("\noid sha256:")
+}
+
 fn rank(path: &str) -> Rank {
     (languages::of_path(path).is_none(), path.to_owned())
 }
@@ -387,6 +398,18 @@ mod tests {
         assert_eq!(repository.files.keys().collect::<Vec<_>>(), ["b.py"]);
         let repeated = read(&ReadOptions::default(), &[("a.py", "x"), ("a.py", "x")]);
         assert!(repeated.files.contains_key("a.py") && repeated.diagnostics.is_empty());
+    }
+
+    #[test]
+    fn a_pointer_of_git_lfs_is_data_that_is_elsewhere() {
+        let oid = "0".repeat(64);
+        let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
+        let prose = format!("{pointer}{}", "and how they are read\n".repeat(60));
+        let files = [("model.py", pointer.as_str()), ("lfs.md", prose.as_str()), ("a.md", "version https://git-lfs\n")];
+        let repository = read(&ReadOptions::default(), &files);
+        assert_eq!(repository.skipped["model.py"].reason, SkipReason::EncodedData);
+        assert_eq!(repository.diagnostics[0].rule, "git_lfs");
+        assert_eq!(repository.files.keys().collect::<Vec<_>>(), ["a.md", "lfs.md"], "texts about pointers are none");
     }
 
     #[test]

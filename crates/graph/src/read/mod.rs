@@ -86,6 +86,8 @@ fn meet(root: &Path, intake: &mut Intake) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     let walk = ignore::WalkBuilder::new(root)
         .require_git(false)
+        // `.ignore` is a convention of search tools, which git does not know.
+        .ignore(false)
         .git_global(false)
         .parents(false)
         .follow_links(false)
