@@ -22,6 +22,12 @@ pub(crate) fn inspect(root: &Path) -> Checkout {
     Checkout { commit: head(&git_dir, &common), remote }
 }
 
+/// The regular files that the checkout at `root` tracks; none where there is no index.
+pub(crate) fn tracked(root: &Path) -> Vec<String> {
+    let bytes = git_directory(root).and_then(|git_dir| fs::read(git_dir.join("index")).ok());
+    bytes.map_or_else(Vec::new, |bytes| super::index::tracked(&bytes, 20))
+}
+
 /// The last component of a remote URL, without `.git`, query and fragment.
 pub fn repository_name(remote: &str) -> Option<&str> {
     let path = without_query(remote).trim_end_matches('/');

@@ -187,6 +187,11 @@ impl Intake {
         Repository { reference, files, skipped: self.skipped, redacted, undecoded_licences, diagnostics }
     }
 
+    /// Whether a file of this path was taken or listed.
+    pub fn holds(&self, path: &str) -> bool {
+        self.kept.contains_key(&rank(path)) || self.skipped.contains_key(path)
+    }
+
     /// The folder that holds everything, if there is one.
     pub fn top_folder(&self) -> Option<&str> {
         let mut paths = self.kept.keys().map(|(_, path)| path.as_str()).chain(self.skipped.keys().map(String::as_str));
