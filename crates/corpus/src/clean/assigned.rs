@@ -84,19 +84,22 @@ pub(super) fn value(bytes: &[u8], after_word: usize, bare: bool) -> Option<Value
     }
     let blanks = |at: usize| rest[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     let mut at = name;
-    at += rest[at..].iter().take_while(|byte| matches!(byte, b'"' | b'\'' | b']' | b' ' | b'\t')).count();
+    at += rest[at..].iter().take_while(|byte| matches!(byte, b'"' | b'\'' | b'\\' | b']' | b' ' | b'\t')).count();
     let operator = rest.get(at).copied().unwrap_or_default();
     if !matches!(operator, b'=' | b':') {
         let separated = bare && blanks(name) > 0 && at == name + blanks(name) && is_docker(bytes, after_word);
         return separated.then(|| unquoted(bytes, after_word + at)).flatten();
     }
     if operator == b':'
-        && let Some(equals) = memchr::memchr(b'=', &rest[at..])
+        && let Some(equals) = rest[at..].iter().position(|byte| matches!(byte, b'=' | b'"' | b'\'' | b'`'))
+        && rest[at + equals] == b'='
         && matches!(rest.get(at + equals + 1 + blanks(at + equals + 1)), Some(b'"' | b'\'' | b'`'))
     {
         at += equals;
     }
-    at += rest[at..].iter().take_while(|byte| matches!(byte, b'=' | b':' | b'>')).count();
+    // `:=`, `=>`, and `==` of a comparison; a bare value may itself begin with `=`.
+    at += if matches!(rest.get(at..at + 2), Some(b":=" | b"=>")) { 2 } else { 1 };
+    at += usize::from(matches!(rest.get(at..at + 3), Some([b'=', b' ', _] | [b'=', b'"' | b'\'', _])));
     at += blanks(at);
     // `b"…"`, `r'…'`, and the quote of a text within a text: `\"…\"`.
     let prefix = usize::from(matches!(rest.get(at..at + 2), Some([b'b' | b'r' | b'\\', b'"' | b'\''])));

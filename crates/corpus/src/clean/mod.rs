@@ -292,7 +292,7 @@ fn find(path: &str, text: &str, options: &CleanOptions) -> Vec<Redaction> {
 }
 
 /// A span of bytes that a rule wants replaced.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: usize,
     /// The longer of two spans with one start comes first.
@@ -316,7 +316,8 @@ fn placeholder(rule: &str, number: usize) -> String {
 
 /// The spans in order; of two that overlap the first, and the longer where they begin together.
 fn without_overlap(text: &str, mut found: Vec<Span>) -> Vec<Redaction> {
-    found.sort_unstable();
+    // An issuer's mark says more than a name before it.
+    found.sort_unstable_by_key(|span| (span.start, span.end, span.rule == "assigned_secret", span.rule));
     let mut spans: Vec<Redaction> = Vec::new();
     let mut numbers: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut used: BTreeMap<&str, usize> = BTreeMap::new();

@@ -68,15 +68,14 @@ const PLACEHOLDERS: &[&str] = &[
     "sample",
     "replace",
     "insert",
-    "12345678",
-    "abcdef",
-    "fedcba",
     "password",
     "secret",
-    "0000000",
     "notreal",
     "not_real",
 ];
+
+/// Keys pressed in a row. An issuer's number may hold them, a password that is worth hiding does not.
+const ROWS: &[&str] = &["12345678", "abcdef", "fedcba", "0000000"];
 
 /// How algorithms, hashes and protocols begin.
 const ALGORITHMS: &[&str] = &[
@@ -126,7 +125,9 @@ pub(super) fn looks_random(value: &[u8]) -> bool {
     let (upper, lower) = (counts(u8::is_ascii_uppercase), counts(u8::is_ascii_lowercase));
     let kinds = usize::from(digits > 0) + usize::from(upper > 0) + usize::from(lower > 0);
     let long = value.len() >= MIN_BYTES_OF_ANY_KIND || value.len() >= MIN_BYTES && kinds == 3;
-    if !long || letters < 3 || !of_one_piece(value) || is_placeholder(value) || is_place(value) || is_algorithm(value) {
+    let holds = |word: &&str| value.windows(word.len()).any(|it| it.eq_ignore_ascii_case(word.as_bytes()));
+    let typed = is_placeholder(value) || ROWS.iter().any(holds);
+    if !long || letters < 3 || typed || !of_one_piece(value) || is_place(value) || is_algorithm(value) {
         return false;
     }
     let bits = bits_a_byte(value);
