@@ -131,7 +131,7 @@ fn unquoted(bytes: &[u8], start: usize) -> Option<Value> {
                 b'"' | b'\'' | b'`' | b';' | b',' | b'&' | b'|' | b'<' | b'>' | b'\\' | b')' | b']' | b'}'
             )
     };
-    let end = line.iter().position(|byte| ends(byte)).unwrap_or(line.len());
+    let end = line.iter().position(ends).unwrap_or(line.len());
     // A call or a template goes on behind what ended it.
     (end > 0 && !matches!(line.get(end), Some(b'<' | b')' | b']' | b'}'))).then_some(Value { start, end: start + end })
 }

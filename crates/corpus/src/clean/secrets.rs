@@ -299,7 +299,7 @@ fn url_password(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
 
 /// Words in use as the password of an example, with or without digits behind them.
 fn is_example(password: &[u8]) -> bool {
-    const EXAMPLES: [&str; 24] = [
+    const EXAMPLES: [&str; 23] = [
         "password",
         "pass",
         "passw",
@@ -323,7 +323,6 @@ fn is_example(password: &[u8]) -> bool {
         "mypass",
         "my-password",
         "userpass",
-        "hunter",
     ];
     let lower = password.to_ascii_lowercase();
     let word = lower.trim_ascii_end();
