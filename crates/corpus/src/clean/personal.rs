@@ -123,7 +123,7 @@ fn email(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 /// Names that a maker gave to an algorithm or a message of a protocol, in the form RFC 4251 asks for:
 /// `aes256-gcm@openssh.com`. People of those domains have plain names, without digit or dash.
 fn is_extension(user: &[u8], host: &str) -> bool {
-    const MAKERS: [&str; 7] = [
+    const MAKERS: [&str; 8] = [
         "openssh.com",
         "libssh.org",
         "ssh.com",
@@ -131,8 +131,9 @@ fn is_extension(user: &[u8], host: &str) -> bool {
         "lysator.liu.se",
         "putty.projects.tartarus.org",
         "matt.ucc.asn.au",
+        "lag.net",
     ];
-    const MESSAGES: [&str; 15] = [
+    const MESSAGES: [&str; 16] = [
         "keepalive",
         "statvfs",
         "fstatvfs",
@@ -148,6 +149,7 @@ fn is_extension(user: &[u8], host: &str) -> bool {
         "nonamelen",
         "publickey",
         "subsystem",
+        "etm",
     ];
     let made = MAKERS.iter().any(|maker| host.eq_ignore_ascii_case(maker));
     let marked = user.iter().any(|byte| byte.is_ascii_digit() || *byte == b'-');
