@@ -30,7 +30,8 @@ pub(crate) fn tracked(root: &Path) -> Vec<String> {
 
 /// The last component of a remote URL, without `.git`, query and fragment.
 pub fn repository_name(remote: &str) -> Option<&str> {
-    let path = without_query(remote).trim_end_matches('/');
+    let path = remote.split_once("://").map_or(remote, |(_, rest)| without_user(rest));
+    let path = without_query(path).trim_end_matches('/');
     let name = path.rsplit(['/', ':']).next()?;
     Some(name.strip_suffix(".git").unwrap_or(name)).filter(|name| !name.is_empty())
 }
