@@ -2,6 +2,8 @@
 //!
 //! Benchmarks → the hashes of every run of `run_words` words in them → a file is refused when it
 //! holds at least `min_shared_runs` of those. Letters' case counts; layout and punctuation do not.
+//! Runs in the texts of licences, and in the comment of a licence that opens a file, are everybody's
+//! and do not count.
 //!
 //! A benchmark is a file or a folder of files: of JSON Lines and JSON every text value counts by
 //! itself, of any other file the whole. Source: n-gram overlap as in Llama 3 (arXiv 2407.21783,
@@ -80,6 +82,9 @@ impl Benchmarks {
         for path in &options.benchmarks {
             benchmarks.add(path)?;
         }
+        if !benchmarks.runs.is_empty() {
+            benchmarks.forget_licences();
+        }
         if !options.benchmarks.is_empty() && benchmarks.runs.is_empty() {
             let path = options.benchmarks[0].clone();
             return Err(Error::NoBenchmark { path, run_words: options.run_words });
@@ -128,6 +133,7 @@ impl Benchmarks {
 
     /// A text with fewer words than a run says too little to be recognised by.
     fn add_text(&mut self, text: &str) {
+        let text = without_licence(text);
         if crate::words::words(text).nth(self.options.run_words - 1).is_none() {
             return;
         }
@@ -136,6 +142,18 @@ impl Benchmarks {
             let bit = hash as usize % FILTER_BITS;
             self.filter[bit / 64] |= 1 << (bit % 64);
         });
+    }
+
+    /// Takes the runs out that stand in a licence of the SPDX list; the notices that a licence asks
+    /// for stand in its text.
+    fn forget_licences(&mut self) {
+        for licence in spdx::identifiers::LICENSES.iter().filter_map(|licence| spdx::license_id(licence.name)) {
+            if licence.is_osi_approved() {
+                for_each_run(licence.text(), self.options.run_words, |hash| {
+                    self.runs.remove(&hash);
+                });
+            }
+        }
     }
 
     /// Runs known.
@@ -154,7 +172,7 @@ impl Benchmarks {
             return None;
         }
         let mut shared = HashSet::<u64, BuildHasherDefault<Identity>>::default();
-        for_each_run(text, self.options.run_words, |hash| {
+        for_each_run(without_licence(text), self.options.run_words, |hash| {
             let bit = hash as usize % FILTER_BITS;
             if self.filter[bit / 64] >> (bit % 64) & 1 == 1 && self.runs.contains(&hash) {
                 shared.insert(hash);
@@ -165,6 +183,31 @@ impl Benchmarks {
             Refusal::new("benchmark", SkipReason::Contaminated, message)
         })
     }
+}
+
+/// A text without the comment that opens it, if that speaks of a licence or of rights.
+fn without_licence(text: &str) -> &str {
+    const MARKS: [&str; 6] = ["//", "#", "*", "--", ";", "%"];
+    const BLOCKS: [(&str, &str); 3] = [("/*", "*/"), ("\"\"\"", "\"\"\""), ("<!--", "-->")];
+    let (mut end, mut closed_by, mut any) = (0, None, false);
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        if let Some(close) = closed_by {
+            closed_by = (!trimmed.contains(close)).then_some(close);
+        } else if let Some((open, close)) = BLOCKS.iter().find(|(open, _)| trimmed.starts_with(open)) {
+            closed_by = (!trimmed[open.len()..].contains(close)).then_some(*close);
+        } else if trimmed.is_empty() && any
+            || !trimmed.is_empty() && !MARKS.iter().any(|mark| trimmed.starts_with(mark))
+        {
+            break;
+        }
+        any |= !trimmed.is_empty();
+        end += line.len();
+    }
+    let head = text[..end].to_ascii_lowercase();
+    let speaks = ["licen", "copyright", "all rights reserved"].iter().any(|word| head.contains(word));
+    // A comment that never closes is no comment.
+    if speaks && closed_by.is_none() { &text[end..] } else { text }
 }
 
 #[cfg(test)]
@@ -192,6 +235,24 @@ mod tests {
                 .refuse("one two three four five six seven eight nine ten eleven")
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_shared_licence_is_no_contamination() {
+        let folder = tempfile::tempdir().unwrap();
+        let notice = "Copyright 2019 A Company whose lawyers wrote ten words and more of their own here\n";
+        let task = "def has_close_elements(numbers, threshold): for index, elem in enumerate(numbers): return True";
+        let apache = "Licensed under the Apache License, Version 2.0 (the \"License\"); you may not use this file except \
+                      in compliance with the License.";
+        fs::write(folder.path().join("a.py"), format!("# {notice}# All of its terms.\n\n{task}\n# {apache}\n"))
+            .unwrap();
+        let options = ContaminationOptions { benchmarks: vec![folder.path().into()], ..Default::default() };
+        let benchmarks = Benchmarks::read(&options).unwrap();
+        assert!(benchmarks.refuse(&format!("# {notice}\nx = 1\n")).is_none(), "the leading comment");
+        assert!(benchmarks.refuse(&format!("/*\n * {notice} */\nint x;\n")).is_none(), "in another language");
+        assert!(benchmarks.refuse(&format!("x = 1\ny = `{apache}`\n")).is_none(), "a known text, anywhere");
+        assert!(benchmarks.refuse(&format!("# {notice}\n{task}\n")).is_some(), "what follows the comment counts");
+        assert!(benchmarks.refuse(&format!("# {task}\n")).is_some(), "a comment about anything else counts");
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub mod source;
 use std::path::PathBuf;
 
 pub use clean::{CleanOptions, CleanReport, clean};
-pub use read::{Intake, RESULTS_MARK, ReadOptions, TopFolder, public_url, read_directory, repository_name};
+pub use read::{
+    Intake, RESULTS_MARK, ReadOptions, TopFolder, is_licence_file, public_url, read_directory, repository_name,
+};
 pub use repository::{Original, Repository, SkippedFile};
 pub use source::{Source, SourceOptions};
 

@@ -28,6 +28,9 @@ pub struct Repository {
     pub skipped: BTreeMap<String, SkippedFile>,
     /// Of files whose text is not the original any more: what the original was, what was replaced.
     pub redacted: BTreeMap<String, Original>,
+    /// Texts of licence files that are skipped because they are not UTF-8, read as Latin-1: good
+    /// enough to know a licence by, never shown.
+    pub undecoded_licences: BTreeMap<String, String>,
     /// What was noticed while reading, sorted.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -67,6 +70,7 @@ impl Repository {
             untrained: BTreeMap::new(),
             skipped: BTreeMap::new(),
             redacted: BTreeMap::new(),
+            undecoded_licences: BTreeMap::new(),
             diagnostics: Vec::new(),
         };
         for (path, text) in files {
@@ -90,6 +94,16 @@ impl Repository {
         if self.files.contains_key(path) {
             self.untrained.entry(path.into()).or_insert(reason);
         }
+    }
+
+    /// Takes a file's content away: only that it exists is known from here on.
+    pub(crate) fn skip(&mut self, path: &str, reason: SkipReason) {
+        let Some((bytes, sha256)) = self.original(path) else { return };
+        let Some(text) = self.files.remove(path) else { return };
+        self.untrained.remove(path);
+        self.redacted.remove(path);
+        let lines = text.lines().count() as u64;
+        self.skipped.insert(path.into(), SkippedFile { bytes, lines, sha256: Some(sha256), reason });
     }
 
     /// Whether the file of this path was read and is trained on.

@@ -119,6 +119,8 @@ pub enum SkipReason {
     Contaminated,
     /// It is kept to measure models on.
     HeldOut,
+    /// Its path holds a secret; the path it is listed under does not.
+    Secret,
 }
 
 impl SkipReason {
@@ -140,6 +142,7 @@ impl SkipReason {
             Self::Duplicate => "duplicate",
             Self::Contaminated => "contaminated",
             Self::HeldOut => "held_out",
+            Self::Secret => "secret",
         }
     }
 }

@@ -63,8 +63,11 @@ impl RepositoryAccount {
     pub(super) fn of(repository: &Repository, report: CleanReport, met: Count) -> Self {
         let CleanReport { refused, dropped, redacted } = report;
         let mut unread: BTreeMap<String, u64> = BTreeMap::new();
-        for file in repository.skipped.values() {
-            *unread.entry(file.reason.name().into()).or_default() += 1;
+        for (path, file) in &repository.skipped {
+            // What is listed under another path than its own was dropped for it.
+            if dropped.binary_search_by(|it| it.path.as_str().cmp(path)).is_err() {
+                *unread.entry(file.reason.name().into()).or_default() += 1;
+            }
         }
         let mut kept = Count::default();
         repository.kept().for_each(|(_, text)| kept.add(Count { files: 1, bytes: text.len() as u64 }));

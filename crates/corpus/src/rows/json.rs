@@ -80,7 +80,10 @@ impl<R: BufRead> Iterator for Lines<R> {
             if self.buffer.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let mut parser = serde_json::Deserializer::from_slice(&self.buffer);
+            // Some writers open the file with the byte-order mark of UTF-8.
+            let text = if self.line == 1 { self.buffer.strip_prefix(b"\xef\xbb\xbf") } else { None };
+            let text = text.unwrap_or(&self.buffer);
+            let mut parser = serde_json::Deserializer::from_slice(text);
             let row = Columns(&self.names).deserialize(&mut parser).and_then(|row| parser.end().map(|()| row));
             return Some(row.map_err(|error| self.fault("row_malformed", error.to_string())));
         }

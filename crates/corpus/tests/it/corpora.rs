@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archives::{gzip, tar_of, zstd};
+use parquet::basic::{BrotliLevel, Compression};
 use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use recon_corpus::rows::{ColumnNames, Columns};
@@ -39,6 +41,10 @@ pub(crate) fn json(rows: &[Row]) -> Vec<u8> {
 }
 
 pub(crate) fn parquet(path: &Path, rows: &[Row], names: [&str; 4]) {
+    compressed_parquet(path, rows, names, Compression::UNCOMPRESSED);
+}
+
+fn compressed_parquet(path: &Path, rows: &[Row], names: [&str; 4], compression: Compression) {
     let [repository, file, content, licence] = names;
     let schema = format!(
         "message row {{ required binary {repository} (UTF8); required int64 size; optional binary {file} (UTF8); \
@@ -46,7 +52,8 @@ pub(crate) fn parquet(path: &Path, rows: &[Row], names: [&str; 4]) {
          optional group {licence} (LIST) {{ repeated group list {{ optional binary element (UTF8); }} }} }}"
     );
     let schema = Arc::new(parse_message_type(&schema).unwrap());
-    let mut writer = SerializedFileWriter::new(fs::File::create(path).unwrap(), schema, Arc::default()).unwrap();
+    let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
+    let mut writer = SerializedFileWriter::new(fs::File::create(path).unwrap(), schema, properties).unwrap();
     for rows in rows.chunks(7) {
         let mut group = writer.next_row_group().unwrap();
         let texts =
@@ -145,6 +152,7 @@ fn shards_of_every_form_hold_the_same_repositories() {
         ("a.jsonl", text.clone()),
         ("a.jsonl.gz", gzip(&text)),
         ("a.jsonl.zst", zstd(&text)),
+        ("mark.jsonl", [b"\xef\xbb\xbf", text.as_slice()].concat()),
         ("folder/x/a.jsonl", text),
     ] {
         let path = work.path().join(name);
@@ -173,6 +181,11 @@ fn shards_of_every_form_hold_the_same_repositories() {
     parquet(&path, &rows, ["r", "p", "c", "l"]);
     let corpus = CorpusOptions { columns: Columns::Named(named), ..CorpusOptions::default() };
     assert_eq!(by_name(&run_with(&[path], &corpus).unwrap()), expected, "any names");
+    for compression in [Compression::LZ4_RAW, Compression::LZ4, Compression::BROTLI(BrotliLevel::default())] {
+        let path = work.path().join(format!("{}.parquet", compression.to_string().replace(['(', ')'], "")));
+        compressed_parquet(&path, &rows, ["r", "p", "c", "l"], compression);
+        assert_eq!(by_name(&run_with(&[path], &corpus).unwrap()), expected, "{compression}");
+    }
 }
 
 #[test]

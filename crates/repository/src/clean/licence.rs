@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use crate::read::is_licence_file;
 use crate::Repository;
 use recon_schema::graph::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -39,12 +40,20 @@ const MAX_TEXT_BYTES: usize = 256 << 10;
 /// Most licence files looked at.
 const MAX_FILES: usize = 8;
 
+/// Licences made from others by few words: without these words, in lower case, a text is the other's.
+/// (Apache-2.0 without its appendix is liker to Pixar's variant, which has none either.)
+const VARIANTS: &[(&str, &str, &str)] = &[("Pixar", "modified apache", "Apache-2.0")];
+
 static STORE: LazyLock<Store> = LazyLock::new(|| Store::load_inline().expect("the texts are part of this program"));
 
 /// Fills in the repository's licence; returns the rule that refuses it, if one does.
 pub(super) fn check(repository: &mut Repository, options: &LicenceOptions) -> Option<String> {
-    if repository.reference.licence.is_none() {
-        repository.reference.licence = from_texts(repository);
+    // What is declared in words of one's own says less than a text that is known.
+    let declared = repository.reference.licence.as_deref();
+    if declared.is_none_or(|licence| Expression::parse_mode(licence, ParseMode::LAX).is_err())
+        && let Some(licence) = from_texts(repository)
+    {
+        repository.reference.licence = Some(licence);
     }
     let allowed = options.allow.as_ref()?;
     let Some(licence) = repository.reference.licence.clone() else {
@@ -63,22 +72,25 @@ pub(super) fn check(repository: &mut Repository, options: &LicenceOptions) -> Op
 /// The licences whose texts stand at the root, joined by AND: which of several may be chosen is
 /// nothing a text says.
 fn from_texts(repository: &Repository) -> Option<String> {
-    let files = repository.files.iter().filter(|(path, text)| is_licence_file(path) && text.len() <= MAX_TEXT_BYTES);
-    let names: BTreeSet<&str> = files.take(MAX_FILES).filter_map(|(_, text)| recognise(text)).collect();
+    let files = repository.files.iter().chain(&repository.undecoded_licences);
+    let files = files.filter(|(path, text)| is_licence_file(path) && text.len() <= MAX_TEXT_BYTES);
+    let mut names: BTreeSet<&str> = files.take(MAX_FILES).filter_map(|(_, text)| recognise(text)).collect();
+    // The Lesser licence of 2007 is the General one and permissions beside it: both texts are given.
+    if names.iter().any(|name| name.starts_with("LGPL-3.0")) {
+        names.retain(|name| !name.starts_with("GPL-3.0"));
+    }
     let names: Vec<&str> = names.into_iter().collect();
     (!names.is_empty()).then(|| names.join(" AND "))
 }
 
-fn is_licence_file(path: &str) -> bool {
-    let name = path.strip_prefix("LICENSES/").unwrap_or(path);
-    let upper = name.to_ascii_uppercase();
-    !name.contains('/')
-        && (path != name || ["LICENSE", "LICENCE", "COPYING", "UNLICENSE"].iter().any(|it| upper.starts_with(it)))
-}
-
 fn recognise(text: &str) -> Option<&'static str> {
     let likest = STORE.analyze(&TextData::new(text));
-    (likest.score >= CONFIDENCE).then_some(likest.name)
+    if likest.score < CONFIDENCE {
+        return None;
+    }
+    let variant = VARIANTS.iter().find(|(name, ..)| *name == likest.name);
+    let original = variant.filter(|(_, words, _)| !text.to_ascii_lowercase().contains(words));
+    Some(original.map_or(likest.name, |(.., original)| original))
 }
 
 #[cfg(test)]

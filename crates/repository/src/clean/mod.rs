@@ -12,10 +12,13 @@
 //! Sources: OpenCoder (arXiv 2411.04905, appendix on filters), The Stack v2 (arXiv 2402.19173,
 //! section 3), the classes of github-linguist (generated, vendored).
 
+mod assigned;
+mod banner;
 mod encoded;
 mod generated;
 mod licence;
 mod personal;
+mod random;
 mod secrets;
 mod shape;
 mod vendored;
@@ -136,7 +139,10 @@ pub fn clean(repository: &mut Repository, options: &CleanOptions) -> CleanReport
     let verdicts = kept.into_par_iter().map(|(path, text)| (path.to_owned(), judge(path, text, options)));
     let todo: Vec<(String, Verdict)> = verdicts.filter(|(_, verdict)| !matches!(verdict, Verdict::Keep)).collect();
     let mut report = CleanReport { refused: licence::check(repository, &options.licences), ..CleanReport::default() };
-    for (path, verdict) in todo {
+    if options.secrets {
+        hide_paths(repository, &mut report);
+    }
+    for (path, verdict) in todo.into_iter().filter(|(path, _)| shown_path(path).is_none() || !options.secrets) {
         match verdict {
             Verdict::Keep => {}
             Verdict::Drop(refusal) => drop_file(repository, path, refusal, &mut report),
@@ -144,6 +150,7 @@ pub fn clean(repository: &mut Repository, options: &CleanOptions) -> CleanReport
         }
     }
     repository.diagnostics.sort();
+    report.dropped.sort_by(|a, b| a.path.cmp(&b.path));
     report
 }
 
@@ -171,33 +178,122 @@ fn redact(repository: &mut Repository, path: &str, spans: Vec<Redaction>, report
     repository.redact(path, spans);
 }
 
+/// Whether a file of this name says what a package is and needs. Imports are resolved by it, so
+/// no rule of content refuses it.
+fn is_manifest(name: &str) -> bool {
+    const NAMES: [&str; 30] = [
+        "Cargo.toml",
+        "package.json",
+        "deno.json",
+        "deno.jsonc",
+        "jsconfig.json",
+        "composer.json",
+        "pyproject.toml",
+        "setup.py",
+        "setup.cfg",
+        "Pipfile",
+        "go.mod",
+        "go.work",
+        "pom.xml",
+        "build.gradle",
+        "build.gradle.kts",
+        "settings.gradle",
+        "settings.gradle.kts",
+        "build.sbt",
+        "build.xml",
+        "CMakeLists.txt",
+        "meson.build",
+        "configure.ac",
+        "Makefile.am",
+        "Gemfile",
+        "Package.swift",
+        "mix.exs",
+        "pubspec.yaml",
+        "Directory.Build.props",
+        "Directory.Packages.props",
+        "lerna.json",
+    ];
+    let ending = |ending: &str| name.len() > ending.len() && name.ends_with(ending);
+    NAMES.contains(&name)
+        || [".gemspec", ".csproj", ".fsproj", ".vbproj", ".sln", ".cabal", ".podspec", ".nuspec"]
+            .into_iter()
+            .any(ending)
+        || name.starts_with("tsconfig") && name.ends_with(".json")
+        || name.starts_with("requirements") && name.ends_with(".txt")
+}
+
 fn judge(path: &str, text: &str, options: &CleanOptions) -> Verdict {
+    let by_content = || {
+        let data = options.encoded_data.then(|| encoded::refuse(text)).flatten();
+        data.or_else(|| shape::refuse(path, text, &options.shape))
+    };
     let refusal = options
         .vendored
         .then(|| vendored::refuse(path))
         .flatten()
         .or_else(|| options.generated.then(|| generated::refuse(path, text)).flatten())
-        .or_else(|| options.encoded_data.then(|| encoded::refuse(text)).flatten())
-        .or_else(|| shape::refuse(path, text, &options.shape));
+        .or_else(|| (!is_manifest(path.rsplit('/').next().unwrap_or(path))).then(by_content).flatten());
     if let Some(refusal) = refusal {
         return Verdict::Drop(refusal);
     }
-    let found = find(text, options);
+    let found = find(path, text, options);
     if found.is_empty() { Verdict::Keep } else { Verdict::Redact(found) }
 }
 
-/// What is to be replaced in `text`, in order, without overlap.
-fn find(text: &str, options: &CleanOptions) -> Vec<Redaction> {
+/// Takes every file out whose path holds a secret; its record keeps its place under a path without it.
+fn hide_paths(repository: &mut Repository, report: &mut CleanReport) {
+    let paths: Vec<String> = repository.files.keys().chain(repository.skipped.keys()).cloned().collect();
+    for path in paths {
+        let Some(shown) = shown_path(&path) else { continue };
+        repository.skip(&path, SkipReason::Secret);
+        let Some(mut file) = repository.skipped.remove(&path) else { continue };
+        file.reason = SkipReason::Secret;
+        // Two secrets of one kind in one place are told apart by their number.
+        let numbers = (2..).map(|number| format!("{shown}.{number}"));
+        let free = |shown: &String| !repository.skipped.contains_key(shown);
+        let shown = std::iter::once(shown.clone()).chain(numbers).find(free).expect("numbers do not end");
+        repository.undecoded_licences.remove(&path);
+        repository.diagnostics.retain(|diagnostic| diagnostic.path != path);
+        let message = "the path holds a secret, which is not shown".into();
+        repository.diagnostics.push(Diagnostic { path: shown.clone(), rule: SECRET_PATH.into(), message });
+        report.dropped.push(DroppedFile { path: shown.clone(), rule: SECRET_PATH.into(), bytes: file.bytes });
+        repository.skipped.insert(shown, file);
+    }
+}
+
+/// The rule that takes out a file whose path holds a secret.
+const SECRET_PATH: &str = "secret_path";
+
+/// `path` with placeholders for its secrets, if it holds any.
+fn shown_path(path: &str) -> Option<String> {
+    let mut found = Vec::new();
+    secrets::find_in_path(path, &mut found);
+    let spans = without_overlap(path, found);
+    if spans.is_empty() {
+        return None;
+    }
+    let (mut shown, mut kept) = (String::new(), 0);
+    for span in spans {
+        shown.push_str(&path[kept..span.start as usize]);
+        shown.push_str(&span.replacement);
+        kept = span.end as usize;
+    }
+    shown.push_str(&path[kept..]);
+    Some(shown)
+}
+
+/// What is to be replaced in the text of the file at `path`, in order, without overlap.
+fn find(path: &str, text: &str, options: &CleanOptions) -> Vec<Redaction> {
     let mut found = Vec::new();
     if options.secrets {
-        secrets::find(text, &mut found);
+        secrets::find(path, text, &mut found);
     }
     personal::find(text, &options.personal, &mut found);
-    without_overlap(found)
+    without_overlap(text, found)
 }
 
 /// A span of bytes that a rule wants replaced.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: usize,
     /// The longer of two spans with one start comes first.
@@ -212,21 +308,36 @@ impl Span {
 }
 
 /// What stands in place of a span. The angle brackets keep it from being found again.
-fn placeholder(rule: &str) -> String {
-    format!("<redacted:{rule}>")
+///
+/// Two different values of one rule in one file get different numbers, equal ones the same: a
+/// redaction never makes two keys of a map, or two names that are compared, equal.
+fn placeholder(rule: &str, number: usize) -> String {
+    if number == 1 { format!("<redacted:{rule}>") } else { format!("<redacted:{rule}:{number}>") }
 }
 
-fn without_overlap(mut found: Vec<Span>) -> Vec<Redaction> {
-    found.sort_unstable();
+/// The spans in order; of two that overlap the first, and the longer where they begin together.
+fn without_overlap(text: &str, mut found: Vec<Span>) -> Vec<Redaction> {
+    // An issuer's mark says more than a name before it.
+    found.sort_unstable_by_key(|span| (span.start, span.end, span.rule == "assigned_secret", span.rule));
     let mut spans: Vec<Redaction> = Vec::new();
+    let mut numbers: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut used: BTreeMap<&str, usize> = BTreeMap::new();
     for Span { start, end, rule } in found {
-        let (start, end) = (start as u64, end.0 as u64);
-        if spans.last().is_none_or(|last| last.end <= start) {
-            spans.push(Redaction { start, end, rule: rule.into(), replacement: placeholder(rule) });
+        if spans.last().is_some_and(|last| last.end > start as u64) {
+            continue;
         }
+        let number = *numbers.entry((rule, &text[start..end.0])).or_insert_with(|| {
+            let count = used.entry(rule).or_default();
+            *count += 1;
+            *count
+        });
+        let (start, end, replacement) = (start as u64, end.0 as u64, placeholder(rule, number));
+        spans.push(Redaction { start, end, rule: rule.into(), replacement });
     }
     spans
 }
 
+#[cfg(test)]
+mod planted;
 #[cfg(test)]
 mod tests;

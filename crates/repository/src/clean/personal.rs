@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::Span;
+use super::random::is_algorithm;
 
 /// Which kinds are replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +116,44 @@ fn email(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let service =
         user == b"git" || user == b"svn" || user == b"hg" || start > 0 && matches!(bytes[start - 1], b'/' | b':');
     let usable = !user.is_empty() && local <= 64 && known && well_formed && !called && !service;
+    let usable = usable && !is_extension(user, host);
     (usable && !is_reserved(host, rest)).then_some((start, end))
+}
+
+/// Names that a maker gave to an algorithm or a message of a protocol, in the form RFC 4251 asks for:
+/// `aes256-gcm@openssh.com`. People of those domains have plain names, without digit or dash.
+fn is_extension(user: &[u8], host: &str) -> bool {
+    const MAKERS: [&str; 8] = [
+        "openssh.com",
+        "libssh.org",
+        "ssh.com",
+        "tinyssh.org",
+        "lysator.liu.se",
+        "putty.projects.tartarus.org",
+        "matt.ucc.asn.au",
+        "lag.net",
+    ];
+    const MESSAGES: [&str; 16] = [
+        "keepalive",
+        "statvfs",
+        "fstatvfs",
+        "fsync",
+        "hardlink",
+        "lsetstat",
+        "limits",
+        "eow",
+        "tun",
+        "zlib",
+        "signed",
+        "none",
+        "nonamelen",
+        "publickey",
+        "subsystem",
+        "etm",
+    ];
+    let made = MAKERS.iter().any(|maker| host.eq_ignore_ascii_case(maker));
+    let marked = user.iter().any(|byte| byte.is_ascii_digit() || *byte == b'-');
+    is_algorithm(user) || made && (marked || MESSAGES.iter().any(|name| user == name.as_bytes()))
 }
 
 /// Domains that belong to nobody (RFC 2606, RFC 6761) and answers nobody reads.

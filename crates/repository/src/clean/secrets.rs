@@ -2,14 +2,15 @@
 //!
 //! One automaton looks for all marks at once; a found mark is then held to the full form of its
 //! token (alphabet, length, what may stand beside it), so that a word that begins like a token is
-//! not one. Passwords have no form: they are taken from URLs and from assignments whose value
-//! looks random.
+//! not one. Passwords have no form: they are taken from URLs and from assignments ([`assigned`])
+//! whose value looks random ([`super::random`]).
 
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::Span;
+use super::random::{is_placeholder, looks_random};
+use super::{Span, assigned};
 
 /// Letters a token is made of.
 #[derive(Clone, Copy)]
@@ -127,17 +128,21 @@ const MARKS: &[(&str, &str, Form)] = &[
     ("access_token", "assigned_secret", AssignedRandom),
     ("private_token", "assigned_secret", AssignedRandom),
     ("credential", "assigned_secret", AssignedRandom),
+    ("passphrase", "assigned_secret", AssignedRandom),
+    ("authtoken", "assigned_secret", AssignedRandom),
+    ("token", "assigned_secret", AssignedRandom),
+    ("pwd", "assigned_secret", AssignedRandom),
+    ("accesskey", "assigned_secret", AssignedRandom),
+    ("private_key", "assigned_secret", AssignedRandom),
+    ("encryption_key", "assigned_secret", AssignedRandom),
+    ("signing_key", "assigned_secret", AssignedRandom),
+    ("auth_key", "assigned_secret", AssignedRandom),
 ];
 
-/// Longest stretch between the name and the value of an assignment.
-const MAX_ASSIGNMENT_GAP: usize = 24;
 /// Longest `user:password` looked at.
 const MAX_URL_USER: usize = 256;
 /// Longest private key.
 const MAX_KEY_BYTES: usize = 32 << 10;
-/// Bits a byte from which a value looks random; English words have about 3.
-const MIN_RANDOM_BITS: f64 = 3.5;
-
 static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let marks = MARKS.iter().map(|(mark, ..)| mark);
     let builder =
@@ -145,28 +150,23 @@ static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
     builder.expect("a short list of short patterns")
 });
 
-/// Adds every secret in `text` to `found`.
-pub(super) fn find(text: &str, found: &mut Vec<Span>) {
+/// Adds every secret in the text of the file at `path` to `found`.
+pub(super) fn find(path: &str, text: &str, found: &mut Vec<Span>) {
     let bytes = text.as_bytes();
+    // What stands bare in source code is an expression, in every other file a value.
+    let bare = crate::language::of_path(path).is_none();
     for mark in SEARCH.find_iter(bytes) {
         let (word, rule, form) = MARKS[mark.pattern().as_usize()];
         let span = match form {
-            Token(alphabet, least, most) if exact(bytes, mark.start(), word) => {
-                token(bytes, mark.end(), alphabet, least, most).map(|end| {
-                    // A webhook's host is public; what follows it is not.
-                    let start = if word.ends_with(['/', '=']) { mark.end() } else { mark.start() };
-                    (start, end)
-                })
-            }
-            WebToken if exact(bytes, mark.start(), word) => web_token(bytes, mark.start()),
-            PrivateKey => private_key(bytes, mark.end()),
-            Assigned(alphabet, least, most) => assigned(bytes, mark.end()).filter(|(start, end)| {
-                (least..=most).contains(&(end - start)) && bytes[*start..*end].iter().all(|byte| alphabet.holds(*byte))
+            Token(..) | WebToken | PrivateKey | UrlPassword | Telegram => issued(bytes, &mark, word, form),
+            Assigned(alphabet, least, most) => assigned::value(bytes, mark.end(), true).and_then(|value| {
+                let text = &bytes[value.start..value.end];
+                let of_form = (least..=most).contains(&text.len()) && text.iter().all(|byte| alphabet.holds(*byte));
+                (of_form && !is_placeholder(text)).then_some((value.start, value.end))
             }),
-            AssignedRandom => assigned(bytes, mark.end()).filter(|(start, end)| looks_random(&bytes[*start..*end])),
-            UrlPassword => url_password(bytes, mark.end()),
-            Telegram => telegram(bytes, mark.start(), mark.end()),
-            Token(..) | WebToken => None,
+            AssignedRandom => assigned::value(bytes, mark.end(), bare)
+                .filter(|value| looks_random(&bytes[value.start..value.end]))
+                .map(|value| (value.start, value.end)),
         };
         if let Some((start, end)) = span {
             found.push(Span::new(rule, start, end));
@@ -174,23 +174,54 @@ pub(super) fn find(text: &str, found: &mut Vec<Span>) {
     }
 }
 
+/// Adds every secret in a path that its form alone proves.
+pub(super) fn find_in_path(path: &str, found: &mut Vec<Span>) {
+    let bytes = path.as_bytes();
+    for mark in SEARCH.find_iter(bytes) {
+        let (word, rule, form) = MARKS[mark.pattern().as_usize()];
+        if matches!(form, Token(..) | WebToken | Telegram)
+            && let Some((start, end)) = issued(bytes, &mark, word, form)
+        {
+            found.push(Span::new(rule, start, end));
+        }
+    }
+}
+
+/// What carries its issuer's mark.
+fn issued(bytes: &[u8], mark: &aho_corasick::Match, word: &str, form: Form) -> Option<(usize, usize)> {
+    match form {
+        Token(alphabet, least, most) if exact(bytes, mark.start(), word) => {
+            let end = token(bytes, mark.end(), alphabet, least, most)?;
+            // A webhook's host is public; what follows it is not.
+            let start = if word.ends_with(['/', '=']) { mark.end() } else { mark.start() };
+            Some((start, end))
+        }
+        WebToken if exact(bytes, mark.start(), word) => web_token(bytes, mark.start()),
+        PrivateKey => private_key(bytes, mark.end()),
+        UrlPassword => url_password(bytes, mark.end()),
+        Telegram => telegram(bytes, mark.start(), mark.end()),
+        _ => None,
+    }
+}
+
 /// Whether the mark stands there in its own case, and not inside a word.
 fn exact(bytes: &[u8], start: usize, word: &str) -> bool {
     let before = start.checked_sub(1).map(|at| bytes[at]);
     let own_case = bytes[start..].starts_with(word.as_bytes());
-    let inside = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    // The letter of an escape, as in `\nghp_…`, belongs to no word.
+    let escaped = start >= 2 && bytes[start - 2] == b'\\' && before.is_some_and(|byte| b"nrtbf0".contains(&byte));
+    let inside = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !escaped;
     own_case && (!inside || word.contains('/'))
 }
 
 /// The end of a token that begins at `start` and is held to its length.
 fn token(bytes: &[u8], start: usize, alphabet: Alphabet, least: usize, most: usize) -> Option<usize> {
     let length = bytes[start..].iter().take(most + 1).take_while(|byte| alphabet.holds(**byte)).count();
-    // Letters in a row of one kind are a name or a placeholder, not a token.
-    let varied = || {
-        let value = &bytes[start..start + length];
-        value.iter().any(u8::is_ascii_digit) && value.iter().any(u8::is_ascii_alphabetic)
-    };
-    ((least..=most).contains(&length) && varied()).then_some(start + length)
+    let value = &bytes[start..start + length];
+    // Words in a row are a name, `<prefix>_example…` is a placeholder.
+    let drawn =
+        || value.iter().any(u8::is_ascii_digit) && value.iter().any(u8::is_ascii_alphabetic) || looks_random(value);
+    ((least..=most).contains(&length) && !is_placeholder(value) && drawn()).then_some(start + length)
 }
 
 fn web_token(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
@@ -232,46 +263,6 @@ fn private_key(bytes: &[u8], after_begin: usize) -> Option<(usize, usize)> {
     (letters >= 64).then_some((after_begin + first, after_begin + last))
 }
 
-/// The value assigned to a name: after `=`, `:` or `=>`, in quotes, on the same line.
-fn assigned(bytes: &[u8], after_name: usize) -> Option<(usize, usize)> {
-    let rest = &bytes[after_name..bytes.len().min(after_name + MAX_ASSIGNMENT_GAP)];
-    // The name may go on (`api_key_id`), be quoted itself (`"password": `) or be typed (`: &str = `).
-    let name = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
-    let mut at = name;
-    at += rest[at..].iter().take_while(|byte| matches!(byte, b'"' | b'\'' | b']' | b' ' | b'\t')).count();
-    let operator = rest.get(at).filter(|byte| matches!(byte, b'=' | b':'))?;
-    let typed = *operator == b':' && memchr::memchr(b'=', &rest[at..]).is_some();
-    if typed {
-        at += memchr::memchr(b'=', &rest[at..])?;
-    }
-    at += rest[at..].iter().take_while(|byte| matches!(byte, b'=' | b':' | b'>' | b' ' | b'\t')).count();
-    let quote = *rest.get(at).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
-    let start = after_name + at + 1;
-    let line = &bytes[start..bytes.len().min(start + 256)];
-    let end = line.iter().position(|byte| *byte == quote || *byte == b'\n')?;
-    (line[end] == quote).then_some((start, start + end))
-}
-
-/// Whether a value is no word, no path and no template: of one piece, mixed, of high entropy.
-fn looks_random(value: &[u8]) -> bool {
-    let of_one_piece = value
-        .iter()
-        .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}' | b'$' | b'<' | b'>' | b'(' | b')' | b'%'));
-    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
-    value.len() >= 16 && of_one_piece && digits >= 2 && letters >= 2 && bits_a_byte(value) >= MIN_RANDOM_BITS
-}
-
-/// Shannon's entropy of the bytes.
-fn bits_a_byte(value: &[u8]) -> f64 {
-    let mut counts = [0_u32; 256];
-    for byte in value {
-        counts[*byte as usize] += 1;
-    }
-    let share = |count: u32| f64::from(count) / value.len() as f64;
-    counts.iter().filter(|count| **count > 0).map(|count| -share(*count) * share(*count).log2()).sum()
-}
-
 /// The password of `scheme://user:password@host`.
 fn url_password(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
     let window = &bytes[start..bytes.len().min(start + MAX_URL_USER)];
@@ -301,11 +292,51 @@ fn url_password(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
     let at = memchr::memrchr(b'@', authority)?;
     let colon = memchr::memchr(b':', &authority[..at])?;
     let (user, password) = (&authority[..colon], &authority[colon + 1..at]);
-    const EXAMPLES: [&[u8]; 9] =
-        [b"password", b"pass", b"pwd", b"passwd", b"secret", b"token", b"xxx", b"postgres", b"guest"];
-    let example = EXAMPLES.iter().any(|word| password.eq_ignore_ascii_case(word)) || user == password;
+    let example = is_example(password) || user == password || is_example_host(&authority[at + 1..]);
     let host_follows = authority.len() > at + 1;
     (password.len() >= 3 && host_follows && !example).then_some((start + colon + 1, start + at))
+}
+
+/// Words in use as the password of an example, with or without digits behind them.
+fn is_example(password: &[u8]) -> bool {
+    const EXAMPLES: [&str; 23] = [
+        "password",
+        "pass",
+        "passw",
+        "pwd",
+        "passwd",
+        "secret",
+        "token",
+        "xxx",
+        "postgres",
+        "guest",
+        "pw",
+        "user",
+        "test",
+        "foo",
+        "bar",
+        "baz",
+        "foobar",
+        "root",
+        "admin",
+        "mypassword",
+        "mypass",
+        "my-password",
+        "userpass",
+    ];
+    let lower = password.to_ascii_lowercase();
+    let word = lower.trim_ascii_end();
+    let word = &word[..word.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |at| at + 1)];
+    EXAMPLES.iter().any(|example| word == example.as_bytes()) || is_placeholder(password)
+}
+
+/// Hosts that belong to nobody (RFC 2606, RFC 6761) or are no name at all.
+fn is_example_host(host: &[u8]) -> bool {
+    let name = host.split(|byte| *byte == b':').next().unwrap_or(host).to_ascii_lowercase();
+    let labels: Vec<&[u8]> = name.split(|byte| *byte == b'.').collect();
+    let reserved = |label: &[u8]| [b"example".as_slice(), b"test", b"invalid"].contains(&label);
+    labels.iter().rev().take(2).any(|label| reserved(label))
+        || [b"host".as_slice(), b"hostname", b"server"].contains(&&name[..])
 }
 
 fn telegram(bytes: &[u8], mark: usize, after: usize) -> Option<(usize, usize)> {

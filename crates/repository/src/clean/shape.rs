@@ -38,7 +38,8 @@ pub struct ShapeOptions {
     pub max_digits: Option<f64>,
     /// Greatest share of white space.
     pub max_white_space: Option<f64>,
-    /// Greatest share of bytes on lines that are comments.
+    /// Greatest share of bytes on lines of comments that document nothing, as code that was
+    /// commented out.
     pub max_comments: Option<f64>,
     /// Greatest share of U+FFFD, which stands for bytes a decoder did not understand.
     pub max_replacement: Option<f64>,
@@ -191,6 +192,7 @@ impl Counts {
 struct Lines {
     count: u64,
     longest_chars: u64,
+    /// On lines of comments that document nothing.
     comment_bytes: u64,
     /// Of every line that is not blank, without the blanks around it.
     hashes: Vec<u64>,
@@ -201,7 +203,8 @@ impl Lines {
         let marks = language.map_or(Marks::NONE, Marks::of);
         let mut measured = Self { count: 0, longest_chars: 0, comment_bytes: 0, hashes: Vec::new() };
         let bytes = text.as_bytes();
-        let (mut start, mut in_block) = (0, false);
+        let mut comments = Comments::default();
+        let mut start = 0;
         let ends = memchr::memchr_iter(b'\n', bytes).chain((!bytes.ends_with(b"\n")).then_some(bytes.len()));
         let mut longest = 0..0;
         for end in ends {
@@ -210,14 +213,15 @@ impl Lines {
                 longest = start..end;
             }
             let line = bytes[start..end].trim_ascii();
-            if language.is_some() && !line.is_empty() {
-                measured.hashes.push(xxh3_64(line));
-                if marks.is_comment(line, &mut in_block) {
-                    measured.comment_bytes += (end - start + 1) as u64;
+            if language.is_some() {
+                if !line.is_empty() {
+                    measured.hashes.push(xxh3_64(line));
                 }
+                comments.line(line, (end - start + 1) as u64, marks);
             }
             start = end + 1;
         }
+        measured.comment_bytes = comments.finish();
         // A line with more bytes may have fewer characters; only lines near the limits differ.
         measured.longest_chars = text[longest].chars().count() as u64;
         measured
@@ -262,6 +266,65 @@ impl Marks {
             return *in_block || rest.ends_with(close);
         }
         line.starts_with(self.line)
+    }
+}
+
+/// Tells comments that document from those that do not, line by line.
+///
+/// Why: the limit is there for files that were commented out and files of remarks alone. A
+/// header with a page on each function, a `lib.rs` that is the crate's guide or a module of three
+/// lines under its licence are what one wants to learn from. So three kinds of comments weigh
+/// nothing where there is code: the first of the file, those in the marks of documentation
+/// (`///`, `//!`, `/**`, `/*!`), and those that stand directly above code and do not look like
+/// code themselves.
+#[derive(Default)]
+struct Comments {
+    in_block: bool,
+    code_seen: bool,
+    /// Of the run of comment lines that is not judged yet: bytes, lines, lines that look like code.
+    bytes: u64,
+    lines: u64,
+    like_code: u64,
+    documents: bool,
+    /// Bytes of comments before any code.
+    leading_bytes: u64,
+    floating_bytes: u64,
+}
+
+impl Comments {
+    fn line(&mut self, line: &[u8], bytes: u64, marks: Marks) {
+        if self.in_block && line.is_empty() {
+            self.bytes += bytes;
+        } else if line.is_empty() {
+            self.end_run(false);
+        } else if marks.is_comment(line, &mut self.in_block) {
+            if self.lines == 0 {
+                const DOCUMENTATION: [&[u8]; 4] = [b"///", b"//!", b"/**", b"/*!"];
+                self.documents = DOCUMENTATION.iter().any(|mark| line.starts_with(mark));
+            }
+            self.bytes += bytes;
+            self.lines += 1;
+            self.like_code += u64::from(matches!(line.last(), Some(b';' | b'{' | b'}' | b')' | b',')));
+        } else {
+            self.end_run(true);
+            self.code_seen = true;
+        }
+    }
+
+    fn end_run(&mut self, above_code: bool) {
+        let documents = self.documents || above_code && self.like_code * 2 <= self.lines;
+        if !self.code_seen && !self.documents {
+            self.leading_bytes += self.bytes;
+        } else if !documents {
+            self.floating_bytes += self.bytes;
+        }
+        (self.bytes, self.lines, self.like_code, self.documents) = (0, 0, 0, false);
+    }
+
+    /// Bytes of comments that document nothing.
+    fn finish(mut self) -> u64 {
+        self.end_run(false);
+        if self.code_seen { self.floating_bytes } else { self.leading_bytes }
     }
 }
 
@@ -354,16 +417,33 @@ mod tests {
         assert_eq!(rule("data.json", &"[1,2],".repeat(400)), Some("max_line_chars"));
     }
 
+    /// Share of bytes of comments that document nothing.
+    fn share(path: &str, text: &str) -> f64 {
+        let lines = Lines::measure(text, crate::language::of_path(path));
+        lines.comment_bytes as f64 / text.len() as f64
+    }
+
     #[test]
     fn comments_of_each_family_are_seen() {
-        let share = |path: &str, text: &str| {
-            let lines = Lines::measure(text, crate::language::of_path(path));
-            lines.comment_bytes as f64 / text.len() as f64
-        };
-        assert_eq!(share("a.py", "# one\nx = 1\n"), 0.5);
-        assert_eq!(share("a.rs", "// one\nx = 12\n"), 0.5);
-        assert_eq!(share("a.rs", "/* one\ntwo\n*/\n"), 1.0);
+        assert_eq!(share("a.py", "x = 1\n# one\n"), 0.5);
+        assert_eq!(share("a.rs", "x = 12\n// one\n"), 0.5);
+        assert_eq!(share("a.rs", "/* one\n\ntwo\n*/\n"), 1.0);
         assert_eq!(share("a.rs", "/* one */ x\n"), 0.0);
         assert_eq!(share("a.txt", "# one\n"), 0.0);
+    }
+
+    #[test]
+    fn documentation_weighs_nothing_and_dead_code_weighs_all() {
+        let licence = format!("/*\n{} */\n\n", " * words of a licence that go on and on\n".repeat(30));
+        let documented = "/* Adds two numbers.\n * The sum is exact.\n */\nint add(int a, int b);\n\n".repeat(20);
+        assert_eq!(share("a.h", &format!("{licence}{documented}")), 0.0, "a documented header");
+        let guide = "//! How this crate is used, at length.\n".repeat(60);
+        assert_eq!(share("src/lib.rs", &format!("{guide}\npub mod a;\n")), 0.0);
+        assert_eq!(share("src/mod.rs", &format!("{}\npub mod a;\n", "// words\n".repeat(60))), 0.0);
+        assert_eq!(share("src/guide.rs", &guide), 0.0, "documentation stands without code too");
+        let dead = "// let value = call(other);\n// }\n".repeat(30);
+        assert!(share("a.rs", &format!("use a::b;\n\n{dead}\nfn main() {{}}\n")) > 0.9);
+        assert!(share("a.rs", &format!("use a::b;\n{dead}fn main() {{}}\n")) > 0.9, "directly above code, too");
+        assert!(share("a.rs", &format!("{dead}\n// done\n")) > 0.9, "nothing but comments");
     }
 }

@@ -17,7 +17,7 @@ fn found(text: &str) -> Vec<(String, String)> {
         personal: PersonalOptions { ip_addresses: true, ..PersonalOptions::default() },
         ..CleanOptions::default()
     };
-    let spans = find(text, &options);
+    let spans = find("a.txt", text, &options);
     spans.into_iter().map(|it| (it.rule, text[it.start as usize..it.end as usize].to_owned())).collect()
 }
 
@@ -92,6 +92,30 @@ fn what_only_begins_like_a_secret_stays() {
     ] {
         assert_eq!(found(text), [], "{text}");
     }
+}
+
+#[test]
+fn names_of_protocols_are_nobodys_address() {
+    for text in [
+        "ciphers = ['aes256-gcm@openssh.com', 'chacha20-poly1305@openssh.com']",
+        "hmac-sha2-512-etm@openssh.com, ssh-ed25519-cert-v01@openssh.com, statvfs@openssh.com",
+        "curve25519-sha256@libssh.org rijndael-cbc@lysator.liu.se",
+        "sntrup761x25519-sha512@openssh.com hostkeys-00@openssh.com",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+    assert_eq!(found("Reported by djm@openssh.com.").len(), 1, "a person of the same domain");
+    assert_eq!(found("mail aes@some-host.de").len(), 1);
+}
+
+#[test]
+fn redactions_keep_different_values_apart() {
+    let text = "OWNERS = {'a@some-host.de': 1, 'b@some-host.de': 2}\nLEAD = 'a@some-host.de'\n";
+    let mut repository = Repository::from_files("r", [("a.py", text)]);
+    clean(&mut repository, &CleanOptions::default());
+    let expected = "OWNERS = {'<redacted:email>': 1, '<redacted:email:2>': 2}\nLEAD = '<redacted:email>'\n";
+    assert_eq!(repository.files["a.py"], expected);
+    assert_eq!(clean(&mut repository, &CleanOptions::default()), CleanReport::default(), "nothing is found again");
 }
 
 fn dirty() -> Repository {

@@ -22,11 +22,23 @@ pub(crate) fn inspect(root: &Path) -> Checkout {
     Checkout { commit: head(&git_dir, &common), remote }
 }
 
-/// The last component of a remote URL, without `.git`.
+/// The regular files that the checkout at `root` tracks; none where there is no index.
+pub(crate) fn tracked(root: &Path) -> Vec<String> {
+    let bytes = git_directory(root).and_then(|git_dir| fs::read(git_dir.join("index")).ok());
+    bytes.map_or_else(Vec::new, |bytes| super::index::tracked(&bytes, 20))
+}
+
+/// The last component of a remote URL, without `.git`, query and fragment.
 pub fn repository_name(remote: &str) -> Option<&str> {
-    let path = remote.trim_end_matches('/');
+    let path = remote.split_once("://").map_or(remote, |(_, rest)| without_user(rest));
+    let path = without_query(path).trim_end_matches('/');
     let name = path.rsplit(['/', ':']).next()?;
     Some(name.strip_suffix(".git").unwrap_or(name)).filter(|name| !name.is_empty())
+}
+
+/// What stands before `?` and `#`: behind them only tokens are met.
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
 }
 
 fn git_directory(root: &Path) -> Option<PathBuf> {
@@ -77,22 +89,32 @@ fn origin(config: &str) -> Option<String> {
     None
 }
 
-/// The URL without user and password; `None` for a path on this machine.
+/// The URL without user, password, query and fragment; `None` for a path on this machine.
 pub fn public_url(url: &str) -> Option<String> {
     if let Some((scheme, rest)) = url.split_once("://") {
         if scheme == "file" {
             return None;
         }
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let host = authority.rsplit('@').next().unwrap_or(authority);
-        return Some(format!("{scheme}://{host}/{path}"));
+        let rest = without_user(rest);
+        return Some(format!("{scheme}://{}", without_query(rest)));
     }
     // The short form of ssh, user@host:path; a colon after a slash is part of a local path.
-    let (host, path) = url.split_once(':')?;
+    let head = url.split('/').next().unwrap_or(url);
+    let (host, path) = url[head.rfind('@').map_or(0, |at| at + 1)..].split_once(':')?;
     if host.contains('/') || host.len() < 2 {
         return None;
     }
-    Some(format!("{}:{path}", host.rsplit('@').next().unwrap_or(host)))
+    Some(format!("{host}:{}", without_query(path)))
+}
+
+/// Host and path, without what stands before the `@`. A password may hold `/`, `?` and `#`
+/// unescaped: then what stands before the first of them has a colon and no number of a port.
+fn without_user(rest: &str) -> &str {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let whole = authority.contains('@') || port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let searched = if whole { authority } else { rest };
+    searched.rfind('@').map_or(rest, |at| &rest[at + 1..])
 }
 
 #[cfg(test)]
@@ -102,6 +124,19 @@ mod tests {
     #[test]
     fn a_remote_loses_its_credentials_and_a_local_path_is_not_told() {
         assert_eq!(public_url("https://me:secret@host.org/a/b.git").as_deref(), Some("https://host.org/a/b.git"));
+        for written in [
+            "https://host.org/a/b.git?token=S3cret",
+            "https://host.org/a/b.git#S3cret",
+            "https://S3cret@host.org/a/b.git",
+            "https://me:S3/cr?et@host.org/a/b.git",
+            "https://me:S3@cret@host.org/a/b.git?x=S3cret&y=1",
+        ] {
+            assert_eq!(public_url(written).as_deref(), Some("https://host.org/a/b.git"), "{written}");
+            assert_eq!(repository_name(written), Some("b"), "{written}");
+        }
+        assert_eq!(public_url("https://host.org:8443/a/b@2").as_deref(), Some("https://host.org:8443/a/b@2"));
+        assert_eq!(public_url("me:S@host.org:a/b.git").as_deref(), Some("host.org:a/b.git"));
+        assert_eq!(public_url("host.org:a/b.git?token=S").as_deref(), Some("host.org:a/b.git"));
         assert_eq!(public_url("git@host.org:a/b.git").as_deref(), Some("host.org:a/b.git"));
         assert_eq!(public_url("/home/me/b"), None);
         assert_eq!(public_url("file:///home/me/b"), None);

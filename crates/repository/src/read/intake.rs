@@ -14,12 +14,15 @@ use content_inspector::ContentType;
 use recon_schema::Sha256;
 use recon_schema::graph::{Diagnostic, RepositoryRef, SkipReason};
 
+use super::manifest::is_licence_name;
 use super::{ReadOptions, manifest};
 use crate::language;
 use crate::repository::{Repository, SkippedFile};
 
 /// Diagnostics kept one by one; of those beyond only the number is told.
 const MAX_DIAGNOSTICS: usize = 10_000;
+/// Licences kept that are not UTF-8.
+const MAX_UNDECODED: usize = 16;
 /// Longest path taken, in bytes; file systems stop earlier.
 const MAX_PATH_BYTES: usize = 4_096;
 
@@ -53,6 +56,8 @@ pub struct Intake {
     unlisted: u64,
     diagnostics: Vec<Diagnostic>,
     untold: BTreeMap<String, u64>,
+    /// Licences that are not UTF-8, read as Latin-1.
+    undecoded_licences: BTreeMap<String, String>,
     /// Paths met twice with different content: neither is taken.
     ambiguous: BTreeSet<String>,
 }
@@ -70,6 +75,7 @@ impl Intake {
             unlisted: 0,
             diagnostics: Vec::new(),
             untold: BTreeMap::new(),
+            undecoded_licences: BTreeMap::new(),
             ambiguous: BTreeSet::new(),
         }
     }
@@ -124,10 +130,15 @@ impl Intake {
             Err(error) => {
                 let message = format!("not UTF-8 from byte {}", error.utf8_error().valid_up_to());
                 self.note(&path, "not_utf8", &message);
+                self.keep_licence(&path, error.as_bytes());
                 self.list(path, record(SkipReason::NotUtf8));
             }
             // What the first block did not show.
             Ok(text) if text.contains('\0') => self.list(path, record(SkipReason::Binary)),
+            Ok(text) if is_lfs_pointer(&text) => {
+                self.note(&path, "git_lfs", "a pointer of Git LFS; what it names is not here");
+                self.list(path, record(SkipReason::EncodedData));
+            }
             Ok(text) => self.keep(path, Kept { text, sha256 }),
         }
     }
@@ -177,8 +188,14 @@ impl Intake {
             untrained: BTreeMap::new(),
             skipped: self.skipped,
             redacted: BTreeMap::new(),
+            undecoded_licences: self.undecoded_licences,
             diagnostics,
         }
+    }
+
+    /// Whether a file of this path was taken or listed.
+    pub fn holds(&self, path: &str) -> bool {
+        self.kept.contains_key(&rank(path)) || self.skipped.contains_key(path)
     }
 
     /// The folder that holds everything, if there is one.
@@ -196,6 +213,8 @@ impl Intake {
         self.kept = kept.into_iter().map(|((late, path), kept)| ((late, shorter(path)), kept)).collect();
         let skipped = std::mem::take(&mut self.skipped);
         self.skipped = skipped.into_iter().map(|(path, file)| (shorter(path), file)).collect();
+        let licences = std::mem::take(&mut self.undecoded_licences);
+        self.undecoded_licences = licences.into_iter().map(|(path, text)| (shorter(path), text)).collect();
         for diagnostic in &mut self.diagnostics {
             // A refused name may be shorter than the folder, or lie outside it.
             if let Some(rest) = diagnostic.path.get(cut..).filter(|_| diagnostic.rule != "unsafe_path") {
@@ -242,6 +261,20 @@ impl Intake {
         }
     }
 
+    /// Keeps what may be the repository's licence, read as Latin-1, whose bytes are the numbers of
+    /// its characters.
+    fn keep_licence(&mut self, path: &str, content: &[u8]) {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        // Below the folder of an archive that is taken off, or in `LICENSES/`.
+        if path.matches('/').count() > 2 || !is_licence_name(name) {
+            return;
+        }
+        self.undecoded_licences.insert(path.into(), content.iter().map(|byte| char::from(*byte)).collect());
+        while self.undecoded_licences.len() > MAX_UNDECODED {
+            self.undecoded_licences.pop_last();
+        }
+    }
+
     fn over_budget(&mut self, path: String, file: &Kept) {
         self.note(&path, "over_budget", "left out, the budget of files or bytes was spent");
         let lines = file.text.lines().count() as u64;
@@ -273,6 +306,13 @@ impl Intake {
         let whole = |(rule, message)| Diagnostic { path: String::new(), rule, message };
         self.diagnostics.extend(told.into_iter().map(whole));
     }
+}
+
+/// Whether a text stands for a file that Git LFS keeps elsewhere (specification of pointers, version 1).
+fn is_lfs_pointer(text: &str) -> bool {
+    text.len() < 1024
+        && text.strip_prefix("version ").is_some_and(|rest| rest.starts_with("https://git-lfs.github.com/spec/"))
+        && text.contains("\noid sha256:")
 }
 
 fn rank(path: &str) -> Rank {
@@ -369,6 +409,31 @@ mod tests {
         assert_eq!(repository.files.keys().collect::<Vec<_>>(), ["b.py"]);
         let repeated = read(&ReadOptions::default(), &[("a.py", "x"), ("a.py", "x")]);
         assert!(repeated.files.contains_key("a.py") && repeated.diagnostics.is_empty());
+    }
+
+    #[test]
+    fn a_pointer_of_git_lfs_is_data_that_is_elsewhere() {
+        let oid = "0".repeat(64);
+        let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
+        let prose = format!("{pointer}{}", "and how they are read\n".repeat(60));
+        let files = [("model.py", pointer.as_str()), ("lfs.md", prose.as_str()), ("a.md", "version https://git-lfs\n")];
+        let repository = read(&ReadOptions::default(), &files);
+        assert_eq!(repository.skipped["model.py"].reason, SkipReason::EncodedData);
+        assert_eq!(repository.diagnostics[0].rule, "git_lfs");
+        assert_eq!(repository.files.keys().collect::<Vec<_>>(), ["a.md", "lfs.md"], "texts about pointers are none");
+    }
+
+    #[test]
+    fn a_licence_in_latin_1_is_kept_to_be_known_by() {
+        let mut intake = Intake::new(&ReadOptions::default());
+        for name in ["top/LICENSE", "top/notes.txt", "top/a.py"] {
+            let path = intake.path(name.as_bytes()).expect("an ordinary name");
+            intake.take(path, b"Copyright \xa9 a person\n".to_vec());
+        }
+        let repository = intake.finish(reference(), TopFolder::Strip);
+        assert_eq!(repository.skipped["LICENSE"].reason, SkipReason::NotUtf8);
+        let kept: Vec<_> = repository.undecoded_licences.into_iter().collect();
+        assert_eq!(kept, [("LICENSE".to_owned(), "Copyright \u{a9} a person\n".to_owned())]);
     }
 
     #[test]

@@ -1,57 +1,278 @@
 //! The licence a repository declares in its own manifests.
+//!
+//! Files → the first SPDX expression declared at the root, asked of Cargo, Python, npm, Composer,
+//! RubyGems and Maven in this order. No manifest is run: of `setup.py` and gemspecs literals alone
+//! are read. A declaration that leaves open which licence is meant counts as none.
 
 use std::collections::BTreeMap;
 
-/// The first SPDX expression declared at the root, asked of Cargo, Python and npm in this order.
-pub(crate) fn licence(files: &BTreeMap<String, String>) -> Option<String> {
-    let toml = |name: &str| files.get(name)?.parse::<toml::Table>().ok();
-    let cargo = || {
-        let table = toml("Cargo.toml")?;
-        let declared = |section: &toml::Value| Some(section.get("license")?.as_str()?.to_owned());
-        table
-            .get("package")
-            .and_then(declared)
-            .or_else(|| table.get("workspace").and_then(|workspace| workspace.get("package")).and_then(declared))
-    };
-    let python = || {
-        let table = toml("pyproject.toml")?;
-        let poetry = || table.get("tool")?.get("poetry")?.get("license");
-        let declared = table.get("project").and_then(|project| project.get("license")).or_else(poetry)?;
-        let text = declared.as_str().or_else(|| declared.get("text")?.as_str())?;
-        Some(text.to_owned())
-    };
-    let npm = || {
-        let package: serde_json::Value = serde_json::from_str(files.get("package.json")?).ok()?;
-        Some(package.get("license")?.as_str()?.to_owned())
-    };
-    [cargo(), python(), npm()].into_iter().flatten().find(|text| is_expression(text))
+use serde_json::Value;
+
+use super::licence_names::{choice, expression};
+
+type Files = BTreeMap<String, String>;
+
+/// What begins a licence among the classifiers of a Python package.
+const CLASSIFIER: &str = "License :: ";
+
+/// The declared SPDX expression.
+pub(crate) fn licence(files: &Files) -> Option<String> {
+    [cargo, pyproject, setup_cfg, setup_py, npm, composer, gemspec, maven].iter().find_map(|read| read(files))
 }
 
-/// Whether `text` has the form of an SPDX expression; prose such as `MIT License` has not.
-fn is_expression(text: &str) -> bool {
-    let words: Vec<&str> = text.split(['(', ')', ' ']).filter(|word| !word.is_empty()).collect();
-    let operator = |word: &str| matches!(word, "AND" | "OR" | "WITH");
-    let identifier = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '+' | ':'));
-    // Identifiers and operators alternate.
-    words.len() % 2 == 1
-        && words.iter().enumerate().all(|(at, word)| operator(word) == (at % 2 == 1) && identifier(word))
-        && !matches!(words[0], "UNLICENSED" | "Proprietary" | "SEE")
+fn toml(files: &Files, name: &str) -> Option<toml::Table> {
+    files.get(name)?.parse().ok()
+}
+
+fn cargo(files: &Files) -> Option<String> {
+    let table = toml(files, "Cargo.toml")?;
+    let declared = |section: &toml::Value| Some(section.get("license")?.as_str()?.to_owned());
+    let own = table.get("package").and_then(declared);
+    let declared = own.or_else(|| table.get("workspace").and_then(|it| it.get("package")).and_then(declared))?;
+    expression(&declared)
+}
+
+/// `project.license` as a string (PEP 639) or a table (PEP 621), then the classifiers, then Poetry.
+fn pyproject(files: &Files) -> Option<String> {
+    let table = toml(files, "pyproject.toml")?;
+    let text = |licence: &toml::Value| licence.as_str().or_else(|| licence.get("text")?.as_str()).and_then(expression);
+    let project = table.get("project");
+    let classified = |section: &toml::Value| {
+        let lines = section.get("classifiers")?.as_array()?;
+        classifiers(lines.iter().filter_map(toml::Value::as_str))
+    };
+    let sections = [project, table.get("tool").and_then(|tool| tool.get("poetry"))];
+    let mut sections = sections.into_iter().flatten();
+    sections.find_map(|section| section.get("license").and_then(text).or_else(|| classified(section)))
+}
+
+/// The choice among licences that classifiers name.
+fn classifiers<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
+    let licences = lines.filter_map(|line| line.trim().strip_prefix(CLASSIFIER));
+    let names = licences.map(|name| name.strip_prefix("OSI Approved").unwrap_or(name).trim_start_matches(" :: "));
+    // The class of all approved licences names none of them.
+    choice(names.filter(|name| !name.is_empty()))
+}
+
+/// `license` and `classifiers` of `[metadata]`; a value goes on in the indented lines below it.
+fn setup_cfg(files: &Files) -> Option<String> {
+    let (mut inside, mut key) = (false, "");
+    let mut licence = None;
+    let mut classes = Vec::new();
+    for line in files.get("setup.cfg")?.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
+        let mut value = line.trim();
+        if line.starts_with('[') {
+            inside = value == "[metadata]";
+            continue;
+        }
+        if !line.starts_with([' ', '\t']) {
+            let Some((name, rest)) = line.split_once(['=', ':']) else { continue };
+            (key, value) = (name.trim(), rest.trim());
+        }
+        match key {
+            "license" | "licence" if inside && licence.is_none() && !value.is_empty() => licence = Some(value),
+            "classifiers" | "classifier" if inside => classes.push(value),
+            _ => {}
+        }
+    }
+    licence.and_then(expression).or_else(|| classifiers(classes.into_iter()))
+}
+
+/// `license="…"` among the arguments, then the classifiers.
+fn setup_py(files: &Files) -> Option<String> {
+    let text = files.get("setup.py")?;
+    let argument = text.match_indices("license").find_map(|(at, word)| {
+        let apart = !text[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
+        let after = text[at + word.len()..].trim_start_matches(['"', '\'']).trim_start();
+        let value = after.strip_prefix(['=', ':']).filter(|_| apart)?;
+        quoted(value.trim_start()).and_then(expression)
+    });
+    let lines = text.match_indices(CLASSIFIER).filter_map(|(at, _)| {
+        let quote = text[..at].chars().next_back().filter(|c| matches!(c, '"' | '\''))?;
+        text[at..].split([quote, '\n']).next()
+    });
+    argument.or_else(|| classifiers(lines))
+}
+
+/// The literal that `text` begins with.
+fn quoted(text: &str) -> Option<&str> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let rest = &text[1..];
+    rest.find([quote, '\n']).filter(|end| rest[*end..].starts_with(quote)).map(|end| &rest[..end])
+}
+
+/// `license` as a text or, of old, as an object; `licenses` as a list of either, one to be chosen.
+fn npm(files: &Files) -> Option<String> {
+    let package: Value = serde_json::from_str(files.get("package.json")?.trim_start_matches('\u{feff}')).ok()?;
+    ["license", "licenses"].iter().find_map(|key| declared(package.get(key)?))
+}
+
+fn composer(files: &Files) -> Option<String> {
+    let package: Value = serde_json::from_str(files.get("composer.json")?).ok()?;
+    declared(package.get("license")?)
+}
+
+/// A text, an object with a `type`, or a list of them.
+fn declared(licence: &Value) -> Option<String> {
+    let one = |licence: &Value| -> Option<String> {
+        let name = ["type", "name"].iter().find_map(|key| licence.get(key)?.as_str());
+        licence.as_str().or(name).map(String::from)
+    };
+    match licence {
+        Value::Array(licences) => {
+            let names: Vec<String> = licences.iter().map(one).collect::<Option<_>>()?;
+            choice(names.iter().map(String::as_str))
+        }
+        other => expression(&one(other)?),
+    }
+}
+
+/// `spec.license = "…"` or `spec.licenses = ["…", …]` of the first gemspec at the root.
+fn gemspec(files: &Files) -> Option<String> {
+    let (_, text) = files.iter().find(|(path, _)| path.ends_with(".gemspec") && !path.contains('/'))?;
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let name = name.trim();
+        if !name.ends_with(".license") && !name.ends_with(".licenses") {
+            return None;
+        }
+        let value = value.trim().trim_end_matches(".freeze");
+        if let Some(words) = value.strip_prefix("%w").and_then(|it| it.get(1..it.len().checked_sub(1)?)) {
+            return choice(words.split_whitespace());
+        }
+        let list = value.trim_start_matches('[').trim_end_matches(']');
+        let names: Vec<&str> = list.split(',').map(|it| quoted(it.trim())).collect::<Option<_>>()?;
+        choice(names.into_iter())
+    })
+}
+
+/// The names in `<licenses>`; Maven leaves open how several of them go together, so they are a choice.
+fn maven(files: &Files) -> Option<String> {
+    let text = files.get("pom.xml")?;
+    let (_, rest) = text.split_once("<licenses>")?;
+    let (licences, _) = rest.split_once("</licenses>")?;
+    choice(licences.split("<name>").skip(1).filter_map(|rest| rest.split_once("</name>")).map(|(name, _)| name.trim()))
+}
+
+/// Whether a file of this path holds the text of the repository's licence: at the root, or in the
+/// folder of the REUSE specification.
+pub fn is_licence_file(path: &str) -> bool {
+    match path.strip_prefix("LICENSES/") {
+        Some(name) => !name.contains('/'),
+        None => !path.contains('/') && is_licence_name(path),
+    }
+}
+
+/// `LICENSE`, `MIT-LICENSE.txt`, `LICENSE-APACHE`, `COPYING.LESSER`; not `licence.py`.
+pub(super) fn is_licence_name(name: &str) -> bool {
+    const WORDS: [&str; 6] = ["LICENSE", "LICENCE", "LICENSES", "COPYING", "COPYRIGHT", "UNLICENSE"];
+    let data = [".json", ".toml", ".yaml", ".yml", ".xml", ".lock", ".png", ".svg"];
+    let words = || name.split(['-', '_', '.', ' ']).any(|word| WORDS.iter().any(|it| word.eq_ignore_ascii_case(it)));
+    crate::language::of_path(name).is_none() && !data.iter().any(|ending| name.ends_with(ending)) && words()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn prose_is_no_licence_expression() {
-        assert!(is_expression("MIT") && is_expression("(MIT OR Apache-2.0)"));
-        assert!(!is_expression("MIT License") && !is_expression("") && !is_expression("MIT/Apache-2.0"));
+    fn of(name: &str, text: &str) -> Option<String> {
+        licence(&BTreeMap::from([(name.to_owned(), text.to_owned())]))
     }
 
     #[test]
-    fn the_workspace_licence_counts() {
-        let manifest = "[workspace.package]\nlicense = \"MIT OR Apache-2.0\"\n[package]\nlicense.workspace = true\n";
-        let files = BTreeMap::from([("Cargo.toml".to_owned(), manifest.to_owned())]);
-        assert_eq!(licence(&files).as_deref(), Some("MIT OR Apache-2.0"));
+    fn every_manifest_is_read_in_all_its_forms() {
+        let cases = [
+            ("Cargo.toml", "[package]\nlicense = \"MIT/Apache-2.0\"\n", "MIT OR Apache-2.0"),
+            ("Cargo.toml", "[workspace.package]\nlicense = \"MIT\"\n[package]\nlicense.workspace = true\n", "MIT"),
+            ("pyproject.toml", "[project]\nlicense = \"BSD-3-Clause\"\n", "BSD-3-Clause"),
+            ("pyproject.toml", "[project]\nlicense = {text = \"Apache 2.0\"}\n", "Apache-2.0"),
+            (
+                "pyproject.toml",
+                "[project]\nlicense = {file = \"LICENSE\"}\nclassifiers = [\"License :: OSI Approved :: MIT License\"]\n",
+                "MIT",
+            ),
+            ("pyproject.toml", "[tool.poetry]\nlicense = \"MIT\"\n", "MIT"),
+            ("setup.cfg", "[metadata]\nname = a\nlicense = Apache License 2.0\n[options]\nlicense = x\n", "Apache-2.0"),
+            (
+                "setup.cfg",
+                "[metadata]\nlicense = BSD\nclassifiers =\n    License :: OSI Approved\n    License :: OSI Approved :: MIT License\n",
+                "MIT",
+            ),
+            ("setup.py", "setup(\n  name='a',\n  license='MIT',\n)\n", "MIT"),
+            ("setup.py", "setup(classifiers=['License :: OSI Approved :: ISC License (ISCL)',])\n", "ISC"),
+            ("package.json", "{\"license\": \"MIT\"}", "MIT"),
+            ("package.json", "{\"license\": {\"type\": \"ISC\", \"url\": \"x\"}}", "ISC"),
+            ("package.json", "{\"licenses\": [{\"type\": \"MIT\"}, {\"type\": \"GPL-2.0\"}]}", "MIT OR GPL-2.0-only"),
+            ("package.json", "{\"license\": [\"MIT\", \"Apache-2.0\"]}", "MIT OR Apache-2.0"),
+            (
+                "composer.json",
+                "{\"license\": [\"LGPL-2.1-only\", \"GPL-3.0-or-later\"]}",
+                "LGPL-2.1-only OR GPL-3.0-or-later",
+            ),
+            ("a.gemspec", "Gem::Specification.new do |s|\n  s.license = 'MIT'\nend\n", "MIT"),
+            ("a.gemspec", "  spec.licenses = [\"Ruby\", \"BSD-2-Clause\"]\n", "Ruby OR BSD-2-Clause"),
+            ("a.gemspec", "  s.licenses    = %w[Ruby MIT]\n", "Ruby OR MIT"),
+            (
+                "pom.xml",
+                "<project><licenses><license><name>Apache License, Version 2.0</name></license></licenses></project>",
+                "Apache-2.0",
+            ),
+        ];
+        for (name, text, expected) in cases {
+            assert_eq!(of(name, text).as_deref(), Some(expected), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_declares_nothing_certain_declares_nothing() {
+        for (name, text) in [
+            ("Cargo.toml", "[package]\nlicense-file = \"LICENSE\"\n"),
+            ("pyproject.toml", "[project]\nlicense = {file = \"LICENSE\"}\n"),
+            ("setup.py", "license = read('LICENSE')\nsetup(license=license)\n"),
+            ("setup.py", "setup(my_license='MIT')\n"),
+            ("setup.py", "setup(classifiers=['License :: OSI Approved :: BSD License'])\n"),
+            ("package.json", "{\"license\": \"SEE LICENSE IN LICENSE.md\"}"),
+            ("package.json", "{\"license\": \"UNLICENSED\"}"),
+            ("package.json", "{\"licenses\": []}"),
+            ("composer.json", "{\"license\": \"proprietary\"}"),
+            ("a.gemspec", "  s.license = LICENCE\n"),
+            ("sub/a.gemspec", "  s.license = 'MIT'\n"),
+            ("pom.xml", "<project><licenses></licenses></project>"),
+        ] {
+            assert_eq!(of(name, text), None, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn licence_files_are_known_by_their_names() {
+        for path in [
+            "LICENSE",
+            "licence.md",
+            "MIT-LICENSE",
+            "MIT-LICENSE.txt",
+            "LICENSE-APACHE",
+            "LICENSE.MIT",
+            "COPYRIGHT",
+            "COPYING.LESSER",
+            "UNLICENSE",
+            "LICENSE_1_0.txt",
+            "LICENSES/MIT.txt",
+            "License.rst",
+        ] {
+            assert!(is_licence_file(path), "{path}");
+        }
+        for path in ["src/LICENSE", "license.py", "licenses.json", "LICENSES/a/b.txt", "relicense.md", "README"] {
+            assert!(!is_licence_file(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_declares_nothing_leaves_the_word_to_the_next() {
+        let files = BTreeMap::from([
+            ("pyproject.toml".to_owned(), "[project]\ndynamic = [\"license\"]\n".to_owned()),
+            ("setup.cfg".to_owned(), "[metadata]\nlicense: MIT\n".to_owned()),
+            ("package.json".to_owned(), "{\"license\": \"ISC\"}".to_owned()),
+        ]);
+        assert_eq!(licence(&files).as_deref(), Some("MIT"));
     }
 }

@@ -1,14 +1,19 @@
 //! Reads a directory the way git sees it into a [`Repository`].
 //!
+//! A file that git tracks is never ignored, whatever `.gitignore` says; `.ignore` is no file of git.
+//!
 //! Invariants: files are met in path order and chosen by path, kind and size alone, so the same
 //! tree gives the same repository on every machine; ignore files inside the root count, those of
 //! the machine or of a surrounding repository do not; whatever cannot be taken is recorded with
 //! its reason, and only a missing or sourceless root is an error.
 
 mod git;
+mod index;
 mod intake;
+mod licence_names;
 mod manifest;
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
@@ -21,6 +26,7 @@ use crate::{Error, Result, language};
 
 pub use git::{public_url, repository_name};
 pub use intake::{Intake, TopFolder};
+pub use manifest::is_licence_file;
 
 /// A folder with a file of this name holds results of this program, which are no part of the repository they lie in.
 pub const RESULTS_MARK: &str = ".recon.lock";
@@ -81,9 +87,11 @@ pub fn read_directory(root: &Path, options: &ReadOptions) -> Result<Repository> 
 
 /// Walks the tree; what is no regular file of acceptable size is recorded at once.
 fn meet(root: &Path, intake: &mut Intake) -> Vec<Candidate> {
-    let mut candidates = Vec::new();
+    let (mut candidates, mut met) = (Vec::new(), HashSet::new());
     let walk = ignore::WalkBuilder::new(root)
         .require_git(false)
+        // `.ignore` is a convention of search tools, which git does not know.
+        .ignore(false)
         .git_global(false)
         .parents(false)
         .follow_links(false)
@@ -107,6 +115,7 @@ fn meet(root: &Path, intake: &mut Intake) -> Vec<Candidate> {
         if kind.is_dir() || relative.as_os_str().is_empty() {
             continue;
         }
+        met.insert(relative.to_path_buf());
         // A name that is not UTF-8 is told by the intake, in whatever form it can be shown.
         let name = relative.to_str().map(|path| path.replace(std::path::MAIN_SEPARATOR, "/"));
         let Some(path) = intake.path(name.as_ref().map_or(relative.as_os_str().as_encoded_bytes(), |it| it.as_bytes()))
@@ -124,7 +133,29 @@ fn meet(root: &Path, intake: &mut Intake) -> Vec<Candidate> {
             candidates.push(Candidate { path, bytes });
         }
     }
+    for name in git::tracked(root) {
+        if !met.contains(Path::new(&name)) {
+            take_tracked(root, &name, intake, &mut candidates);
+        }
+    }
     candidates
+}
+
+/// A file that an ignore file names and git tracks all the same.
+fn take_tracked(root: &Path, name: &str, intake: &mut Intake, candidates: &mut Vec<Candidate>) {
+    let Some(path) = intake.path(name.as_bytes()) else { return };
+    let full = root.join(&path);
+    // One that was deleted, or that a link leads away to, is not in the folder.
+    let here = fs::canonicalize(&full).is_ok_and(|real| real == full);
+    let results = full.ancestors().skip(1).take_while(|it| *it != root).any(|it| it.join(RESULTS_MARK).exists());
+    let Some(bytes) = fs::metadata(&full).ok().filter(|it| it.is_file() && here && !results).map(|it| it.len()) else {
+        return;
+    };
+    if bytes > intake.options().max_file_bytes {
+        intake.too_large(path, bytes);
+    } else {
+        candidates.push(Candidate { path, bytes });
+    }
 }
 
 /// Reads one file and keeps it, or records why not.

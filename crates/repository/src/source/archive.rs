@@ -79,9 +79,26 @@ pub(super) fn read(path: &Path, options: &ReadOptions, limits: &SourceOptions) -
         }
     }
     let source = path.file_name().map_or_else(|| stem(path), |name| name.to_string_lossy().into_owned());
-    let name = intake.top_folder().map_or_else(|| stem(path), String::from);
+    let wrapper = intake.top_folder().filter(|top| is_wrapper(top, &stem(path), &intake)).map(String::from);
+    let top = if wrapper.is_some() { TopFolder::Strip } else { TopFolder::Keep };
+    let name = wrapper.unwrap_or_else(|| stem(path));
     let reference = RepositoryRef { name, source, commit: None, licence: None };
-    Ok(intake.finish(reference, TopFolder::Strip))
+    Ok(intake.finish(reference, top))
+}
+
+/// Whether the folder around everything was put there by who packed the archive: it is called like
+/// the archive, `name-1.2`, `name-main` or, as npm has it, `package`. A folder that is a package of
+/// Python itself is what the paths in the code begin with.
+fn is_wrapper(top: &str, stem: &str, intake: &Intake) -> bool {
+    let packed = ["Cargo.toml", "pyproject.toml", "setup.py", "package.json", "go.mod", "pom.xml"];
+    let is_repository = packed.iter().any(|manifest| intake.holds(&format!("{top}/{manifest}")));
+    let is_package = intake.holds(&format!("{top}/__init__.py")) && !is_repository;
+    let versioned = top.rsplit_once('-').is_some_and(|(_, last)| {
+        let number = last.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+        let id = last.len() >= 7 && last.bytes().all(|byte| byte.is_ascii_hexdigit());
+        number || id || matches!(last, "main" | "master" | "develop" | "trunk" | "HEAD")
+    });
+    !is_package && (is_repository || top == stem || top == "package" || versioned)
 }
 
 /// An uncompressed archive: what is not wanted of it is not read.

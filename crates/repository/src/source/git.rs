@@ -29,6 +29,9 @@ pub(super) fn is_bare(path: &Path) -> bool {
 
 pub(super) fn read(path: &Path, revision: &str, read: &ReadOptions, limits: &SourceOptions) -> Result<Repository> {
     let fail = |action| move |error: gix::Error| Error::Git { path: path.into(), action, reason: one_line(&error) };
+    if let Some(reason) = unsupported(path) {
+        return Err(Error::Git { path: path.into(), action: "failed to open the git repository", reason });
+    }
     let opened = gix::open_opts(path, gix::open::Options::isolated());
     let repository = opened.map_err(fail("failed to open the git repository"))?;
     let commit = resolve(&repository, path, revision)?;
@@ -42,6 +45,21 @@ pub(super) fn read(path: &Path, revision: &str, read: &ReadOptions, limits: &Sou
     walk.tree(tree, limits).map_err(|reason| Error::TooMuch { path: path.into(), reason })?;
     let reference = reference(&repository, path, commit);
     Ok(walk.intake.finish(reference, TopFolder::Keep))
+}
+
+/// Why a repository of a form that is not read is refused, as its configuration tells.
+fn unsupported(path: &Path) -> Option<String> {
+    let places = [path.join(".git/config"), path.join("config")];
+    let config = places.iter().find_map(|it| std::fs::read_to_string(it).ok())?;
+    let value = |name: &str| {
+        let mut pairs = config.lines().filter_map(|line| line.split_once('='));
+        pairs.find(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_ascii_lowercase())
+    };
+    match (value("objectformat").as_deref(), value("refstorage").as_deref()) {
+        (Some("sha256"), _) => Some("its object ids are sha256; only sha1 is read".into()),
+        (_, Some("reftable")) => Some("its references are a reftable; only files are read".into()),
+        _ => None,
+    }
 }
 
 /// The commit that `revision` names: a reference first, then an id, then the beginning of one.

@@ -32,6 +32,8 @@ struct Extension {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     size: Option<u64>,
+    /// Holes were left out of the content, which is no file's bytes then (GNU tar, "Sparse Formats").
+    sparse: bool,
 }
 
 /// Hands every file of the archive to `intake`.
@@ -69,8 +71,18 @@ pub(super) fn read(stream: &mut impl Pass, limits: &SourceOptions, intake: &mut 
                 let name = extension.path.take().unwrap_or_else(|| header.path_bytes().into_owned());
                 let target =
                     extension.link.take().or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
+                let sparse = extension.sparse || kind == EntryType::GNUSparse;
                 extension = Extension::default();
-                entry(stream, Entry { kind, name, target, size }, intake)?;
+                // The map of holes of the old format goes on in blocks that no size counts.
+                let mut more = kind == EntryType::GNUSparse && block[482] != 0;
+                while more {
+                    let mut map = [0; BLOCK];
+                    if read_up_to(stream, &mut map)? < BLOCK {
+                        return Err(damaged("breaks off inside a header"));
+                    }
+                    more = map[504] != 0;
+                }
+                entry(stream, Entry { kind, name, target, size, sparse }, intake)?;
             }
         }
     }
@@ -81,10 +93,11 @@ struct Entry {
     name: Vec<u8>,
     target: Option<Vec<u8>>,
     size: u64,
+    sparse: bool,
 }
 
 fn entry(stream: &mut impl Pass, entry: Entry, intake: &mut Intake) -> io::Result<()> {
-    let Entry { kind, name, target, size } = entry;
+    let Entry { kind, name, target, size, sparse } = entry;
     let is_file = matches!(kind, EntryType::Regular | EntryType::Continuous);
     // Before POSIX a directory was a file whose name ends in a slash.
     if kind == EntryType::Directory || is_file && name.ends_with(b"/") {
@@ -92,6 +105,10 @@ fn entry(stream: &mut impl Pass, entry: Entry, intake: &mut Intake) -> io::Resul
     }
     let Some(path) = intake.path(&name) else { return skip(stream, padded(size)) };
     match kind {
+        _ if sparse => {
+            intake.skip(path, size, SkipReason::Unreadable, "a sparse file; its holes were not filled");
+            skip(stream, padded(size))
+        }
         _ if is_file && size > intake.options().max_file_bytes => {
             intake.too_large(path, size);
             skip(stream, padded(size))
@@ -184,6 +201,10 @@ fn attributes(mut records: &[u8]) -> io::Result<Extension> {
         let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(malformed)?;
         let (key, value) = (&record[..equals], record[equals + 1..].to_vec());
         match key {
+            b"GNU.sparse.name" => (extension.path, extension.sparse) = (Some(value), true),
+            _ if key.starts_with(b"GNU.sparse.") => extension.sparse = true,
+            // The plain path of a sparse file is a name made up for older programs.
+            b"path" if extension.sparse && extension.path.is_some() => {}
             b"path" => extension.path = Some(value),
             b"linkpath" => extension.link = Some(value),
             b"size" => {

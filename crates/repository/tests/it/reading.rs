@@ -33,6 +33,32 @@ fn what_git_ignores_or_hides_is_not_met() {
 }
 
 #[test]
+fn what_git_tracks_is_met_though_it_is_ignored() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), ".gitignore", "/out\n");
+    write(root.path(), ".ignore", "kept.py\n");
+    write(root.path(), "kept.py", "x = 1\n");
+    write(root.path(), "out/added.py", "x = 1\n");
+    write(root.path(), "out/built.py", "x = 1\n");
+    // An index of version 2 that names a file, one that was deleted and one that is hidden.
+    let names = ["out/.hidden.py", "out/added.py", "out/deleted.py"];
+    let mut index = [b"DIRC".as_slice(), &2_u32.to_be_bytes(), &(names.len() as u32).to_be_bytes()].concat();
+    for name in names {
+        let start = index.len();
+        index.extend([0; 24]);
+        index.extend(0o100_644_u32.to_be_bytes());
+        index.extend([0; 32]);
+        index.extend((name.len() as u16).to_be_bytes());
+        index.extend(name.as_bytes());
+        index.resize(start + (index.len() - start + 8) / 8 * 8, 0);
+    }
+    write(root.path(), ".git/index", index);
+    assert_eq!(read(root.path()).files.keys().collect::<Vec<_>>(), ["kept.py", "out/added.py"]);
+    write(root.path(), ".git/index", "nonsense");
+    assert_eq!(read(root.path()).files.keys().collect::<Vec<_>>(), ["kept.py"], "a damaged index tracks nothing");
+}
+
+#[test]
 fn what_cannot_be_taken_is_recorded() {
     let root = tempfile::tempdir().unwrap();
     let big = "x = 1\n".repeat(40);

@@ -344,3 +344,57 @@ fn tar_stops_at_a_name_that_has_no_end() {
     let error = read(&path).unwrap_err();
     assert!(matches!(error, Error::Archive { .. }), "{error}");
 }
+
+#[test]
+fn a_folder_that_is_the_package_stays_part_of_the_paths() {
+    let work = tempfile::tempdir().unwrap();
+    let files = [("__init__.py", "x = 1\n"), ("cart.py", "from shop import x\n")];
+    let paths = |archive: &str, top: &str, files: &[(&str, &str)]| {
+        let path = work.path().join(archive);
+        fs::write(&path, tar_of(&within(files, top))).unwrap();
+        read(&path).unwrap().files.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(paths("code.tar", "shop/", &files), ["shop/__init__.py", "shop/cart.py"]);
+    assert_eq!(paths("shop.tar", "shop/", &files), ["shop/__init__.py", "shop/cart.py"], "whatever the archive's name");
+    assert_eq!(paths("code.tar", "src/", &[("a.py", "x = 1\n")]), ["src/a.py"], "nothing says that it was put around");
+    assert_eq!(paths("tool.tar", "tool/", &[("a.py", "x = 1\n")]), ["a.py"], "called like the archive");
+    assert_eq!(paths("x.tar", "tool-1.2.0/", &[("a.py", "x = 1\n")]), ["a.py"]);
+    assert_eq!(paths("x.tar", "tool-main/", &[("a.py", "x = 1\n")]), ["a.py"]);
+    assert_eq!(paths("x.tgz", "package/", &[("a.js", "let x;\n"), ("package.json", "{}\n")]), ["a.js", "package.json"]);
+}
+
+#[test]
+fn a_sparse_entry_is_told_and_what_follows_it_is_read() {
+    let work = tempfile::tempdir().unwrap();
+    let records = ["GNU.sparse.major=1", "GNU.sparse.name=hole.py", "GNU.sparse.realsize=4096"];
+    let records: String = records.iter().map(|it| format!("{} {it}\n", it.len() + 4)).collect();
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::XHeader);
+    header.set_size(records.len() as u64);
+    header.set_cksum();
+    let mut extension = header.as_bytes().to_vec();
+    extension.extend(records.as_bytes());
+    extension.resize(1024, 0);
+    let entry = fixture::tar_entry(b"GNUSparseFile.1/hole.py", b"1\n0\n4\nx=1\n");
+    let path = work.path().join("a.tar");
+    fs::write(&path, [extension, entry, fixture::tar_entry(b"ok.py", b"x = 1\n"), vec![0; 1024]].concat()).unwrap();
+    let repository = read(&path).unwrap();
+    assert_eq!(repository.files.keys().collect::<Vec<_>>(), ["ok.py"]);
+    assert_eq!(repository.skipped["hole.py"].reason, SkipReason::Unreadable);
+}
+
+#[test]
+fn git_repositories_of_other_forms_are_refused_in_one_line() {
+    let work = tempfile::tempdir().unwrap();
+    for (name, setting, word) in
+        [("a.git", "objectFormat = sha256", "sha256"), ("b.git", "refStorage = reftable", "reftable")]
+    {
+        let path = work.path().join(name);
+        Git::bare(&path).commit(&within(&[("a.py", "x = 1\n")], ""), "v1");
+        let config = fs::read_to_string(path.join("config")).unwrap_or_default();
+        fs::write(path.join("config"), format!("{config}\n[extensions]\n\t{setting}\n")).unwrap();
+        let error = read(&path).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::Git { .. }) && text.contains(word) && !text.contains('\n'), "{text}");
+    }
+}
