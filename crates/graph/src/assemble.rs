@@ -49,7 +49,7 @@ pub fn build(repository: &Repository) -> RepoGraph {
 fn read_all<'s>(repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile> {
     let mut own: Vec<Vec<(&str, &str)>> = vec![Vec::new(); languages::ALL.len()];
     for &(path, text) in sources {
-        if let Some(family) = languages::ALL.iter().position(|family| family.language_of(path).is_some()) {
+        if let Some(family) = languages::ALL.iter().position(|family| family.language(path, text).is_some()) {
             own[family].push((path, text));
         }
     }

@@ -29,6 +29,12 @@ pub fn language(path: &str) -> Option<&'static str> {
     languages::of_path(path)
 }
 
+/// The name of the language a file is written in: as [`language`], and where the path says nothing,
+/// by the interpreter that the first line names.
+pub fn language_of(path: &str, text: &str) -> Option<&'static str> {
+    languages::of(path, text)
+}
+
 /// Why a directory could not be taken as a repository.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

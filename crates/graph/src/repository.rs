@@ -141,7 +141,7 @@ impl Repository {
 
     /// Whether any kept file is written in a known language.
     pub fn has_source(&self) -> bool {
-        self.files.keys().any(|path| languages::of_path(path).is_some())
+        self.files.iter().any(|(path, text)| languages::of(path, text).is_some())
     }
 
     /// Refuses a repository without source; `place` is what the message names.

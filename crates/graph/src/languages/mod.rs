@@ -20,6 +20,7 @@ mod read;
 mod ruby;
 mod rust;
 mod scoped;
+mod shebang;
 
 use std::collections::BTreeMap;
 
@@ -39,6 +40,11 @@ pub(crate) trait Family: Sync {
 
     /// The language of a file of this path, as far as a path can tell; none for other text.
     fn of_path(&self, path: &str) -> Option<&'static str>;
+
+    /// The language of a script without extension that this interpreter runs (see [`shebang`]).
+    fn of_interpreter(&self, _program: &str) -> Option<&'static str> {
+        None
+    }
 
     /// Outline and facts of one file.
     fn parse(&self, path: &str, source: &str) -> ParsedFile<Self::Facts>;
@@ -63,6 +69,11 @@ pub(crate) const ALL: [&dyn Read; 9] = [
 /// The language of a file of this path, as far as a path can tell; none for other text.
 pub(crate) fn of_path(path: &str) -> Option<&'static str> {
     ALL.iter().find_map(|family| family.language_of(path))
+}
+
+/// The language of a file: by its path, or else by the interpreter its first line names.
+pub(crate) fn of(path: &str, text: &str) -> Option<&'static str> {
+    ALL.iter().find_map(|family| family.language(path, text))
 }
 
 /// The names of all languages.

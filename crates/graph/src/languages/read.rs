@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use recon_schema::graph::Symbol;
 
-use super::{Context, Family, Link};
+use super::{Context, Family, Link, shebang};
 use crate::repository::Repository;
 
 /// A [`Family`] whose own types are closed over.
@@ -17,6 +17,9 @@ pub(crate) trait Read: Sync {
 
     /// The language of a file of this path, as far as a path can tell; none for other text.
     fn language_of(&self, path: &str) -> Option<&'static str>;
+
+    /// The language of a file: by its path, or else by the interpreter its first line names.
+    fn language(&self, path: &str, text: &str) -> Option<&'static str>;
 
     /// What each of these files, all of them the family's, says and names; keyed by path.
     fn read<'s>(&self, repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile>;
@@ -46,6 +49,10 @@ impl<L: Family> Read for L {
         self.of_path(path)
     }
 
+    fn language(&self, path: &str, text: &str) -> Option<&'static str> {
+        self.of_path(path).or_else(|| self.of_interpreter(shebang::interpreter(path, text)?))
+    }
+
     fn read<'s>(&self, repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile> {
         if sources.is_empty() {
             return BTreeMap::new();
@@ -56,7 +63,7 @@ impl<L: Family> Read for L {
         let links: Vec<Vec<Link>> = parsed.par_iter().map(|(path, file)| resolver.resolve(path, &file.facts)).collect();
         drop(resolver);
         let read = |((path, file), links): ((&'s str, super::ParsedFile<L::Facts>), Vec<Link>)| {
-            let language = file.language.or_else(|| self.of_path(path));
+            let language = file.language.or_else(|| self.language(path, &repository.files[path]));
             let (doc, symbols, diagnostics) = (file.doc, file.symbols, file.diagnostics);
             (path, ReadFile { language, doc, symbols, links, diagnostics })
         };

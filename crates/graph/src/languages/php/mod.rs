@@ -60,6 +60,10 @@ impl Family for Php {
         matches!(crate::paths::extension(path), "php" | "phtml" | "inc").then_some("php")
     }
 
+    fn of_interpreter(&self, program: &str) -> Option<&'static str> {
+        matches!(program, "php" | "php-cli" | "php-cgi").then_some("php")
+    }
+
     fn parse(&self, _path: &str, source: &str) -> ParsedFile<Facts> {
         let Some(tree) = syntax::parse(&tree_sitter_php::LANGUAGE_PHP.into(), source) else {
             return ParsedFile::over_budget();

@@ -87,6 +87,10 @@ impl Family for Ruby {
         (named || matches!(paths::extension(path), "rb" | "rake" | "gemspec" | "ru")).then_some("ruby")
     }
 
+    fn of_interpreter(&self, program: &str) -> Option<&'static str> {
+        matches!(program, "ruby" | "jruby" | "truffleruby" | "macruby" | "rake").then_some("ruby")
+    }
+
     fn parse(&self, _path: &str, source: &str) -> ParsedFile<Facts> {
         let Some(tree) = syntax::parse(&tree_sitter_ruby::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();
