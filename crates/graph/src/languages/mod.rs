@@ -103,6 +103,12 @@ impl<F: Default> ParsedFile<F> {
         Self { diagnostics: vec![("parse_budget", message)], ..Self::default() }
     }
 
+    /// Records that not all of the file was looked at.
+    fn note_spent(&mut self) {
+        let message = "reading was given up, the file takes more steps than its size allows; the outline is incomplete";
+        self.diagnostics.push(("outline_budget", message.to_owned()));
+    }
+
     /// Records that some of the syntax was not understood.
     fn note_errors(&mut self, root: tree_sitter::Node<'_>) {
         if root.has_error() {

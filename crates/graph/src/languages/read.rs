@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use recon_schema::graph::Symbol;
 
-use super::{Context, Family, Link, shebang};
+use super::{Context, Family, Link, ParsedFile, shebang};
 use crate::repository::Repository;
+use crate::syntax;
 
 /// A [`Family`] whose own types are closed over.
 pub(crate) trait Read: Sync {
@@ -40,6 +41,16 @@ pub(crate) struct ReadFile {
     pub(crate) diagnostics: Vec<(&'static str, String)>,
 }
 
+/// One file, within its budget of steps.
+fn parse_within<L: Family>(family: &L, path: &str, text: &str) -> ParsedFile<L::Facts> {
+    syntax::begin(text);
+    let mut file = family.parse(path, text);
+    if syntax::is_spent() {
+        file.note_spent();
+    }
+    file
+}
+
 impl<L: Family> Read for L {
     fn languages(&self) -> &'static [&'static str] {
         self.names()
@@ -58,11 +69,11 @@ impl<L: Family> Read for L {
             return BTreeMap::new();
         }
         let parsed: BTreeMap<&str, _> =
-            sources.par_iter().map(|&(path, text)| (path, self.parse(path, text))).collect();
+            sources.par_iter().map(|&(path, text)| (path, parse_within(self, path, text))).collect();
         let resolver = self.resolver(Context { repository, parsed: &parsed });
         let links: Vec<Vec<Link>> = parsed.par_iter().map(|(path, file)| resolver.resolve(path, &file.facts)).collect();
         drop(resolver);
-        let read = |((path, file), links): ((&'s str, super::ParsedFile<L::Facts>), Vec<Link>)| {
+        let read = |((path, file), links): ((&'s str, ParsedFile<L::Facts>), Vec<Link>)| {
             let language = file.language.or_else(|| self.language(path, &repository.files[path]));
             let (doc, symbols, diagnostics) = (file.doc, file.symbols, file.diagnostics);
             (path, ReadFile { language, doc, symbols, links, diagnostics })

@@ -88,7 +88,7 @@ fn call(node: Node<'_>, source: &str) -> Option<Import> {
     let argument = arguments.into_iter().find(|argument| argument.kind() != "comment")?;
     let literal = literal(argument, source);
     let computed = literal.is_none();
-    let written = || syntax::clip(&syntax::collapse(syntax::text(argument, source)), EXPRESSION_CHARS);
+    let written = || syntax::clip(&syntax::one_line(syntax::text(argument, source)), EXPRESSION_CHARS);
     let text = literal.unwrap_or_else(written);
     Some(Import { line: syntax::first_line(node), text, computed, require, reexport: false, names: Vec::new() })
 }

@@ -93,6 +93,11 @@ struct Reader<'s> {
     guards: Vec<(usize, String)>,
 }
 
+/// Of a longer condition only the beginning is read.
+const MAX_CONDITION_BYTES: usize = 1_024;
+/// Questions inside of more questions are not asked.
+const MAX_GUARDS: usize = 16;
+
 /// Functions that ask whether a name has a meaning.
 const QUESTIONS: [&str; 5] = ["function_exists", "defined", "class_exists", "interface_exists", "trait_exists"];
 
@@ -118,7 +123,8 @@ impl Reader<'_> {
             }
             "if_statement" => {
                 let condition = syntax::field_text(node, "condition", self.outline.source).unwrap_or_default();
-                if QUESTIONS.iter().any(|question| condition.contains(question)) {
+                let condition = condition.get(..MAX_CONDITION_BYTES).unwrap_or(condition);
+                if self.guards.len() < MAX_GUARDS && QUESTIONS.iter().any(|question| condition.contains(question)) {
                     self.guards.push((depth, condition.to_owned()));
                 }
             }
