@@ -8,13 +8,16 @@
 //! which they were met; no syntax, however deep, is walked by recursion; manifests are read,
 //! build tools are never run.
 
+mod arrangement;
 mod assemble;
 mod escape;
+mod feedback;
 mod languages;
 mod order;
 mod paths;
 mod read;
 mod repository;
+mod role;
 mod syntax;
 
 pub mod outline;
@@ -23,6 +26,7 @@ pub mod output;
 pub use assemble::build;
 pub use read::{Intake, RESULTS_MARK, ReadOptions, TopFolder, public_url, read_directory, repository_name};
 pub use repository::{Original, Repository, SkippedFile};
+pub use role::{Role, role};
 
 /// The name of the language a file of this path is written in; none for other text.
 pub fn language(path: &str) -> Option<&'static str> {
