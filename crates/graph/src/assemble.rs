@@ -3,15 +3,18 @@
 //! Invariant: files are worked on in parallel and their results are collected in path order, so
 //! neither the thread count nor the order of work shows in the record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rayon::prelude::*;
+use recon_repository::language;
 use recon_schema::Sha256;
 use recon_schema::graph::{Confidence, Diagnostic, Edge, FileNode, RepoGraph, SCHEMA, SkipReason, Unresolved};
 
 use crate::languages::{self, Link, ReadFile, Resolution};
 use crate::order;
+use crate::paths;
 use crate::repository::Repository;
+use crate::role::{Role, role};
 
 /// The graph of a repository. Never fails: what is not understood is in the diagnostics.
 pub fn build(repository: &Repository) -> RepoGraph {
@@ -49,7 +52,7 @@ pub fn build(repository: &Repository) -> RepoGraph {
 fn read_all<'s>(repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile> {
     let mut own: Vec<Vec<(&str, &str)>> = vec![Vec::new(); languages::ALL.len()];
     for &(path, text) in sources {
-        if let Some(family) = languages::ALL.iter().position(|family| family.language_of(path).is_some()) {
+        if let Some(family) = languages::ALL.iter().position(|family| family.language(path, text).is_some()) {
             own[family].push((path, text));
         }
     }
@@ -118,7 +121,7 @@ fn nodes(repository: &Repository, sources: &[(&str, &str)], mut parsed: BTreeMap
     });
     let skipped = repository.skipped.iter().map(|(path, file)| FileNode {
         path: path.clone(),
-        language: languages::of_path(path).map(str::to_owned),
+        language: language::of_path(path).map(str::to_owned),
         bytes: file.bytes,
         lines: file.lines,
         sha256: file.sha256,
@@ -143,12 +146,25 @@ pub fn withhold(graph: &mut RepoGraph, untrained: &BTreeMap<String, SkipReason>)
     (graph.order, graph.cycles) = development_order(&graph.files, &graph.edges);
 }
 
+/// What decides between files that imports leave free: their roles, then how far below the nearest
+/// manifest they stand.
+fn ranks(paths: &[&str]) -> Vec<order::Rank> {
+    let roles: Vec<Role> = paths.iter().map(|path| role(path)).collect();
+    let manifests = paths.iter().zip(&roles).filter(|(_, role)| **role == Role::Manifest);
+    let projects: HashSet<&str> = manifests.map(|(path, _)| paths::parent(path)).collect();
+    let depth = |path: &str| {
+        let nearest = paths::ancestors(path).position(|directory| projects.contains(directory));
+        nearest.unwrap_or_else(|| paths::ancestors(path).count())
+    };
+    paths.iter().zip(roles).map(|(path, role)| (role, depth(path))).collect()
+}
+
 /// The order of the files that are not skipped, and their cycles.
 fn development_order(files: &[FileNode], edges: &[Edge]) -> (Vec<String>, Vec<Vec<String>>) {
     let paths: Vec<&str> = files.iter().filter(|file| file.skipped.is_none()).map(|file| file.path.as_str()).collect();
     let index = |path: &str| paths.binary_search(&path).ok();
     let pairs = edges.iter().filter_map(|edge| Some((index(&edge.from)?, index(&edge.to)?))).collect();
-    let order = order::order(paths.len(), &pairs);
+    let order = order::order(&ranks(&paths), &pairs);
     let name = |node: usize| paths[node].to_owned();
     let cycles = order.cycles.into_iter().map(|cycle| cycle.into_iter().map(name).collect()).collect();
     (order.nodes.into_iter().map(name).collect(), cycles)

@@ -8,13 +8,17 @@
 //! order and the outlines leave out what is not trained on; no syntax, however deep, is walked by
 //! recursion; manifests are read, build tools are never run.
 
+mod arrangement;
 mod assemble;
+mod feedback;
 mod languages;
 mod order;
 pub mod output;
+mod role;
 mod syntax;
 
 pub use assemble::{build, withhold};
+pub use role::{Role, role};
 // What the languages' modules read.
 use recon_repository as repository;
 pub use recon_repository::Repository;

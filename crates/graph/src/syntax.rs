@@ -1,9 +1,13 @@
 //! Parsing and walking syntax trees without recursion, and the text taken from their nodes.
 //!
-//! Invariants: the parse budget counts steps, not seconds, so the same bytes give the same tree
+//! Invariants: budgets count steps, not seconds, so the same bytes give the same tree and outline
 //! on every machine; a walk holds one cursor, whatever the depth of the syntax.
+//!
+//! A file's budget grows with its size and pays for all that is done with it: a step for each node
+//! walked, for what is kept in the outline, and for text that is put together ([`spend`]). A walk
+//! whose budget is spent ends where it stands.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 
 pub(crate) use recon_repository::line::{clip, collapse};
@@ -11,17 +15,49 @@ use recon_schema::graph::Symbol;
 use tree_sitter::{Language, Node, ParseOptions, ParseState, Parser, Tree, TreeCursor};
 
 /// Progress reports (of about a hundred parse steps each) any file may use.
-const BASE_REPORTS: usize = 20_000;
-/// Further progress reports for each byte of a file.
-const REPORTS_PER_BYTE: usize = 1;
+const BASE_REPORTS: usize = 8_000;
+/// Bytes of a file for each further report; ordinary code has at least forty.
+const BYTES_PER_REPORT: usize = 4;
+/// Steps that reading any file may take after it is parsed.
+const BASE_STEPS: usize = 1_000_000;
+/// Further steps for each byte of a file; ordinary code takes two or three.
+const STEPS_PER_BYTE: usize = 24;
+/// Bytes looked at for an outline that cost one step; a byte kept costs one.
+const BYTES_PER_STEP: usize = 16;
 /// Longest signature kept, in characters.
 pub(crate) const SIGNATURE_CHARS: usize = 400;
+/// Bytes of a text looked at for a signature, white space included.
+const SIGNATURE_BYTES: usize = 8_192;
+/// Longest name kept, in characters.
+const NAME_CHARS: usize = 200;
 /// Longest documentation sentence kept, in characters.
 const DOC_CHARS: usize = 240;
 
-/// The tree of `source`, or `None` when the parser ran past its budget.
+thread_local! {
+    /// What is left to the file that this thread reads.
+    static STEPS: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Gives a file its budget.
+pub(crate) fn begin(source: &str) {
+    STEPS.set(BASE_STEPS + source.len() * STEPS_PER_BYTE);
+}
+
+/// Takes steps from the budget of the file that is read.
+pub(crate) fn spend(steps: usize) {
+    STEPS.set(STEPS.get().saturating_sub(steps));
+}
+
+/// Whether nothing is left.
+pub(crate) fn is_spent() -> bool {
+    STEPS.get() == 0
+}
+
+/// The tree of `source`, or `None` when the parser ran past its budget. The file has its whole
+/// budget for what is done with the tree.
 pub(crate) fn parse(language: &Language, source: &str) -> Option<Tree> {
-    parse_within(language, source, BASE_REPORTS + source.len() * REPORTS_PER_BYTE)
+    begin(source);
+    parse_within(language, source, BASE_REPORTS + source.len() / BYTES_PER_REPORT)
 }
 
 thread_local! {
@@ -66,6 +102,10 @@ pub(crate) fn walk_cursor<'t>(root: Node<'t>, mut enter: impl FnMut(&TreeCursor<
     let mut cursor = root.walk();
     let mut depth = 0;
     loop {
+        spend(1);
+        if is_spent() {
+            return;
+        }
         if enter(&cursor, depth) == Visit::Into && cursor.goto_first_child() {
             depth += 1;
             continue;
@@ -166,11 +206,41 @@ fn line_number(row: usize) -> u32 {
 pub(crate) fn signature(node: Node<'_>, body: Option<Node<'_>>, source: &str) -> String {
     let end = body.map_or(node.end_byte(), |body| body.start_byte());
     let declaration = source.get(node.start_byte()..end).unwrap_or_default();
-    let line = collapse(declaration);
+    let line = first_words(declaration);
     clip(line.trim_end_matches([':', '{', ';', ' ']), SIGNATURE_CHARS)
 }
 
-/// Adds a definition to an outline; returns its index.
+/// A text on one line, as much of it as a signature may hold.
+pub(crate) fn one_line(text: &str) -> String {
+    clip(&first_words(text), SIGNATURE_CHARS)
+}
+
+/// The beginning of a text, white space collapsed: a little more than a signature may hold, and
+/// all of it where it is shorter. What is nested deep is never looked at as a whole.
+fn first_words(text: &str) -> String {
+    let mut line = String::new();
+    let (mut chars, mut blank, mut read) = (0, false, text.len().min(SIGNATURE_BYTES));
+    for (at, c) in text.char_indices().take_while(|(at, _)| *at < SIGNATURE_BYTES) {
+        if chars > SIGNATURE_CHARS + 8 {
+            read = at;
+            break;
+        }
+        if c.is_whitespace() {
+            blank = !line.is_empty();
+            continue;
+        }
+        if std::mem::take(&mut blank) {
+            line.push(' ');
+            chars += 1;
+        }
+        line.push(c);
+        chars += 1;
+    }
+    spend(read / BYTES_PER_STEP);
+    line
+}
+
+/// Adds a definition to an outline, without a signature where the budget is spent; returns its index.
 pub(crate) fn push_symbol(
     symbols: &mut Vec<Symbol>,
     name: &str,
@@ -180,7 +250,9 @@ pub(crate) fn push_symbol(
     signature: String,
 ) -> u32 {
     let (start_line, end_line) = (first_line(node), last_line(node));
-    let (name, kind) = (name.to_owned(), kind.to_owned());
+    let (name, kind) = (clip(name, NAME_CHARS), kind.to_owned());
+    spend(1 + name.len() + signature.len());
+    let signature = if is_spent() { String::new() } else { signature };
     symbols.push(Symbol { name, kind, start_line, end_line, parent, signature, doc: String::new() });
     u32::try_from(symbols.len() - 1).expect("a file within the size limit holds fewer than 2^32 definitions")
 }
@@ -296,6 +368,39 @@ mod tests {
     fn clipping_counts_characters_and_marks_the_cut() {
         assert_eq!(clip("äöü", 3), "äöü");
         assert_eq!(clip("äöüß", 3), "äö…");
+    }
+
+    #[test]
+    fn a_signature_is_the_beginning_of_its_text_on_one_line() {
+        assert_eq!(one_line("  a\n\tb  c \n"), "a b c");
+        let long = "word ".repeat(1_000_000);
+        assert_eq!(one_line(&long).chars().count(), SIGNATURE_CHARS);
+        assert!(one_line(&long).ends_with('…'), "the cut is marked");
+        begin("");
+        for _ in 0..1_000 {
+            one_line(&long);
+        }
+        assert!(!is_spent(), "what is not looked at costs nothing");
+    }
+
+    #[test]
+    fn a_walk_whose_budget_is_spent_ends() {
+        let source = "x = 1\n".repeat(2_000);
+        let tree = parse(&tree_sitter_python::LANGUAGE.into(), &source).expect("a small file");
+        let count = || {
+            let mut nodes = 0;
+            walk(tree.root_node(), |_, _| {
+                nodes += 1;
+                Visit::Into
+            });
+            nodes
+        };
+        let all = count();
+        assert!(all > 8_000, "a statement is several nodes: {all}");
+        assert!(!is_spent(), "ordinary code stays far below its budget");
+        begin("");
+        spend(BASE_STEPS - 100);
+        assert_eq!((count(), is_spent()), (99, true));
     }
 
     #[test]

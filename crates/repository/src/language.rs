@@ -1,9 +1,9 @@
-//! Which language a file is written in, as far as its path can tell.
+//! Which language a file is written in: by its path, or by the interpreter that its first line names.
 //!
 //! One table for everybody who asks: what is read first where a budget is short, which rules of
 //! cleaning apply, and which parser `graph` hands the file to.
 
-use crate::paths;
+use crate::{paths, shebang};
 
 /// Every language, lower case, as it stands in records.
 pub const NAMES: [&str; 15] = [
@@ -46,6 +46,22 @@ pub fn of_path(path: &str) -> Option<&'static str> {
         "cs" | "csx" => "csharp",
         "rb" | "rake" | "gemspec" | "ru" => "ruby",
         "php" | "phtml" | "inc" => "php",
+        _ => return None,
+    })
+}
+
+/// The language of a file: by its path, or where that has no extension by the interpreter its first line names.
+pub fn of(path: &str, text: &str) -> Option<&'static str> {
+    of_path(path).or_else(|| of_interpreter(shebang::interpreter(path, text)?))
+}
+
+fn of_interpreter(program: &str) -> Option<&'static str> {
+    Some(match program {
+        "python" | "pypy" | "pythonw" => "python",
+        "php" | "php-cli" | "php-cgi" => "php",
+        "ruby" | "jruby" | "truffleruby" | "macruby" | "rake" => "ruby",
+        "node" | "nodejs" | "bun" | "zx" => "javascript",
+        "deno" | "ts-node" | "ts-node-esm" | "tsx" => "typescript",
         _ => return None,
     })
 }

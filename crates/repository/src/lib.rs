@@ -15,6 +15,7 @@ pub mod line;
 pub mod paths;
 mod read;
 mod repository;
+mod shebang;
 pub mod source;
 
 use std::path::PathBuf;

@@ -154,7 +154,7 @@ impl Repository {
 
     /// Whether any kept file is written in a known language.
     pub fn has_source(&self) -> bool {
-        self.kept().any(|(path, _)| language::of_path(path).is_some())
+        self.kept().any(|(path, text)| language::of(path, text).is_some())
     }
 
     /// Refuses a repository without source; `place` is what the message names.

@@ -220,6 +220,8 @@ pub enum UnresolvedClass {
     StandardLibrary,
     /// Should be here and is not.
     Missing,
+    /// Named by an expression that only a run can tell.
+    Computed,
 }
 
 /// Something noticed in the corpus; data, not an error.

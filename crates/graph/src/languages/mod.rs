@@ -27,7 +27,7 @@ use recon_schema::graph::{Confidence, Symbol, UnresolvedClass};
 
 pub(crate) use read::{Read, ReadFile};
 
-use crate::repository::Repository;
+use crate::repository::{Repository, language};
 
 /// Languages this crate can read, whose files import each other by common rules.
 pub(crate) trait Family: Sync {
@@ -37,8 +37,10 @@ pub(crate) trait Family: Sync {
     /// The names of the languages in the record, lower case.
     fn names(&self) -> &'static [&'static str];
 
-    /// The language of a file of this path, as far as a path can tell; none for other text.
-    fn of_path(&self, path: &str) -> Option<&'static str>;
+    /// The family's language of a file of this path, as far as a path can tell.
+    fn of_path(&self, path: &str) -> Option<&'static str> {
+        language::of_path(path).filter(|name| self.names().contains(name))
+    }
 
     /// Outline and facts of one file.
     fn parse(&self, path: &str, source: &str) -> ParsedFile<Self::Facts>;
@@ -60,16 +62,6 @@ pub(crate) const ALL: [&dyn Read; 9] = [
     &php::Php,
 ];
 
-/// The language of a file of this path, as far as a path can tell; none for other text.
-pub(crate) fn of_path(path: &str) -> Option<&'static str> {
-    ALL.iter().find_map(|family| family.language_of(path))
-}
-
-/// The names of all languages.
-pub(crate) fn names() -> Vec<&'static str> {
-    ALL.iter().flat_map(|family| family.languages()).copied().collect()
-}
-
 /// What one file says about itself.
 #[derive(Debug, Default)]
 pub(crate) struct ParsedFile<F> {
@@ -90,6 +82,12 @@ impl<F: Default> ParsedFile<F> {
     fn over_budget() -> Self {
         let message = "parsing was given up, the file takes more steps than its size allows".to_owned();
         Self { diagnostics: vec![("parse_budget", message)], ..Self::default() }
+    }
+
+    /// Records that not all of the file was looked at.
+    fn note_spent(&mut self) {
+        let message = "reading was given up, the file takes more steps than its size allows; the outline is incomplete";
+        self.diagnostics.push(("outline_budget", message.to_owned()));
     }
 
     /// Records that some of the syntax was not understood.

@@ -7,16 +7,14 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use recon_schema::graph::Symbol;
 
-use super::{Context, Family, Link};
-use crate::repository::Repository;
+use super::{Context, Family, Link, ParsedFile};
+use crate::repository::{Repository, language};
+use crate::syntax;
 
 /// A [`Family`] whose own types are closed over.
 pub(crate) trait Read: Sync {
-    /// The names of the languages in the record, lower case.
-    fn languages(&self) -> &'static [&'static str];
-
-    /// The language of a file of this path, as far as a path can tell; none for other text.
-    fn language_of(&self, path: &str) -> Option<&'static str>;
+    /// The family's language of a file.
+    fn language(&self, path: &str, text: &str) -> Option<&'static str>;
 
     /// What each of these files, all of them the family's, says and names; keyed by path.
     fn read<'s>(&self, repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile>;
@@ -37,13 +35,19 @@ pub(crate) struct ReadFile {
     pub(crate) diagnostics: Vec<(&'static str, String)>,
 }
 
-impl<L: Family> Read for L {
-    fn languages(&self) -> &'static [&'static str] {
-        self.names()
+/// One file, within its budget of steps.
+fn parse_within<L: Family>(family: &L, path: &str, text: &str) -> ParsedFile<L::Facts> {
+    syntax::begin(text);
+    let mut file = family.parse(path, text);
+    if syntax::is_spent() {
+        file.note_spent();
     }
+    file
+}
 
-    fn language_of(&self, path: &str) -> Option<&'static str> {
-        self.of_path(path)
+impl<L: Family> Read for L {
+    fn language(&self, path: &str, text: &str) -> Option<&'static str> {
+        language::of(path, text).filter(|name| self.names().contains(name))
     }
 
     fn read<'s>(&self, repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile> {
@@ -51,12 +55,12 @@ impl<L: Family> Read for L {
             return BTreeMap::new();
         }
         let parsed: BTreeMap<&str, _> =
-            sources.par_iter().map(|&(path, text)| (path, self.parse(path, text))).collect();
+            sources.par_iter().map(|&(path, text)| (path, parse_within(self, path, text))).collect();
         let resolver = self.resolver(Context { repository, parsed: &parsed });
         let links: Vec<Vec<Link>> = parsed.par_iter().map(|(path, file)| resolver.resolve(path, &file.facts)).collect();
         drop(resolver);
-        let read = |((path, file), links): ((&'s str, super::ParsedFile<L::Facts>), Vec<Link>)| {
-            let language = file.language.or_else(|| self.of_path(path));
+        let read = |((path, file), links): ((&'s str, ParsedFile<L::Facts>), Vec<Link>)| {
+            let language = file.language.or_else(|| self.language(path, &repository.files[path]));
             let (doc, symbols, diagnostics) = (file.doc, file.symbols, file.diagnostics);
             (path, ReadFile { language, doc, symbols, links, diagnostics })
         };

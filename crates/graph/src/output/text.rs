@@ -64,10 +64,11 @@ fn summary(graph: &RepoGraph) -> String {
     let _ = writeln!(text, "  definitions: {symbols}, imports inside the repository: {}", graph.edges.len());
     let _ = writeln!(
         text,
-        "  imports from outside: {} of packages, {} of the standard library, {} missing",
+        "  imports from outside: {} of packages, {} of the standard library, {} missing, {} computed",
         classes(UnresolvedClass::External),
         classes(UnresolvedClass::StandardLibrary),
-        classes(UnresolvedClass::Missing)
+        classes(UnresolvedClass::Missing),
+        classes(UnresolvedClass::Computed)
     );
     text
 }

@@ -147,3 +147,58 @@ fn deep_and_damaged_files_of_classes_are_survived() {
     assert_eq!(graph.dependencies("chain.rb"), ["late.rb"]);
     assert_eq!(graph.dependencies("a.php"), ["base.php"]);
 }
+
+/// Time and memory grow with the file: each of these made some reader ask the root for a parent,
+/// or write out all names around, at every level.
+#[test]
+fn nested_unclosed_and_repeated_declarations_cost_what_their_bytes_do() {
+    let each = |unit: &str| (0..30_000).map(|at| unit.replace('#', &at.to_string())).collect::<String>();
+    let forms: [(&str, &str, &str, &str); 18] = [
+        ("cs", "", "class C# {\n", "}"),
+        ("cs", "", "namespace N# {\n", "}"),
+        ("cs", "", "int F#() {\n", "}"),
+        ("kt", "", "class C# {\n", "}"),
+        ("kt", "", "object O# {\n", "}"),
+        ("java", "", "class C# {\n", "}"),
+        ("go", "package p\n", "type T# struct {\n", "}"),
+        ("rb", "", "module M#\n", "end\n"),
+        ("rb", "", "def f#\n", "end\n"),
+        ("php", "<?php\n", "function f#() {\n", "}"),
+        ("php", "<?php\n", "if (!function_exists('f#')) { function f#() {} \n", "}"),
+        ("rs", "", "mod m# { use a;\n", "}"),
+        ("ts", "", "namespace N# {\n", "}"),
+        ("js", "", "require(a#, ", ")"),
+        ("py", "", "def f#(): pass\n", ""),
+        ("cpp", "", "namespace n# {\n", "}"),
+        ("c", "", "struct s# {\n", "};"),
+        ("cpp", "", "class C# {\n", "};"),
+    ];
+    let mut files = Vec::new();
+    for (at, (extension, head, unit, end)) in forms.iter().enumerate() {
+        let open = format!("{head}{}", each(unit));
+        files.push((format!("{at}/closed.{extension}"), format!("{open}{}", end.repeat(30_000))));
+        files.push((format!("{at}/torn.{extension}"), open));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let graph = build(&files);
+    assert_eq!(graph.files.len(), files.len(), "every file keeps its node");
+    for (path, text) in &files {
+        let kept: usize = graph.file(path).unwrap().symbols.iter().map(|it| it.name.len() + it.signature.len()).sum();
+        assert!(kept <= 40 * text.len() + 4_000_000, "{path}: {kept} bytes of outline for {}", text.len());
+    }
+    assert_eq!(graph.file("0/closed.cs").unwrap().symbols.len(), 30_000, "depth alone loses nothing");
+    assert_eq!(graph.file("7/closed.rb").unwrap().symbols.len(), 30_000);
+}
+
+#[test]
+fn an_outline_that_would_outgrow_its_file_is_cut_and_told() {
+    let names: String = (0..60_000).map(|at| format!("a{at},")).collect();
+    let go = format!("package p\nvar {names}z struct {{ {} }}\n", "field int; ".repeat(60));
+    let graph = build(&[("many.go", &go), ("long.py", &format!("class {}: pass\n", "x".repeat(100_000)))]);
+    let many = graph.file("many.go").unwrap();
+    let kept: usize = many.symbols.iter().map(|it| it.signature.len()).sum();
+    assert!(kept < 100 * go.len(), "{kept} bytes of signatures for {} of source", go.len());
+    let rules: Vec<(&str, &str)> = graph.diagnostics.iter().map(|d| (d.path.as_str(), d.rule.as_str())).collect();
+    assert_eq!(rules, [("many.go", "outline_budget")]);
+    assert_eq!(graph.file("long.py").unwrap().symbols[0].name.chars().count(), 200, "a name has an end");
+}

@@ -148,3 +148,29 @@ fn where_composer_loads_classes_a_global_name_may_be_a_dependencys() {
         ],
     );
 }
+
+#[test]
+fn the_own_place_is_read_in_its_usual_forms() {
+    let graph = expect::graph(&[
+        (
+            "a/b/x.php",
+            "<?php\nrequire dirname(__DIR__) . '/one.php';\nrequire_once(dirname(__FILE__, 3) . '/two.php');\nrequire __DIR__ . DIRECTORY_SEPARATOR . '..' . '/three.php';\ninclude realpath(__DIR__ . '/../../a/four.php');\nrequire dirname(dirname(__FILE__)) . \"/five.php\";\nrequire __DIR__ . $name;\nrequire dirname(__DIR__, LEVELS) . '/one.php';\n",
+        ),
+        ("a/one.php", "<?php\n"),
+        ("two.php", "<?php\n"),
+        ("a/three.php", "<?php\n"),
+        ("a/four.php", "<?php\n"),
+        ("a/five.php", "<?php\n"),
+    ]);
+    expect::edges(
+        &graph,
+        &[
+            ("a/b/x.php", "a/one.php", "include", "the directory above"),
+            ("a/b/x.php", "two.php", "include", "several levels above the file"),
+            ("a/b/x.php", "a/three.php", "include", "pieces put together"),
+            ("a/b/x.php", "a/four.php", "include", "realpath changes nothing"),
+            ("a/b/x.php", "a/five.php", "include", "dirname of dirname"),
+        ],
+    );
+    assert!(graph.edges.iter().all(|edge| edge.confidence == Confidence::Exact));
+}

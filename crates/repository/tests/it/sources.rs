@@ -375,9 +375,9 @@ fn a_sparse_entry_is_told_and_what_follows_it_is_read() {
     let mut extension = header.as_bytes().to_vec();
     extension.extend(records.as_bytes());
     extension.resize(1024, 0);
-    let entry = fixture::tar_entry(b"GNUSparseFile.1/hole.py", b"1\n0\n4\nx=1\n");
+    let entry = archives::tar_entry(b"GNUSparseFile.1/hole.py", b"1\n0\n4\nx=1\n");
     let path = work.path().join("a.tar");
-    fs::write(&path, [extension, entry, fixture::tar_entry(b"ok.py", b"x = 1\n"), vec![0; 1024]].concat()).unwrap();
+    fs::write(&path, [extension, entry, archives::tar_entry(b"ok.py", b"x = 1\n"), vec![0; 1024]].concat()).unwrap();
     let repository = read(&path).unwrap();
     assert_eq!(repository.files.keys().collect::<Vec<_>>(), ["ok.py"]);
     assert_eq!(repository.skipped["hole.py"].reason, SkipReason::Unreadable);

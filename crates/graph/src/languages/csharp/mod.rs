@@ -58,9 +58,6 @@ struct Name {
     attribute: bool,
 }
 
-/// Deeper nesting is outlined and its names are not resolved.
-const MAX_NESTING: usize = 24;
-
 impl Family for CSharp {
     type Facts = Facts;
 
@@ -76,8 +73,12 @@ impl Family for CSharp {
         let Some(tree) = syntax::parse(&tree_sitter_c_sharp::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();
         };
-        let mut reader =
-            Reader { outline: Scoped::new(source), names: names::Names::new(source), recovered: (0, String::new()) };
+        let mut reader = Reader {
+            outline: Scoped::new(source),
+            names: names::Names::new(source),
+            recovered: (0, String::new()),
+            recovering: Recovering::default(),
+        };
         reader.outline.file.note_errors(tree.root_node());
         syntax::walk_cursor(tree.root_node(), |cursor, depth| reader.visit(cursor, depth));
         let Reader { mut outline, names, .. } = reader;
@@ -136,17 +137,66 @@ impl Meaning {
     }
 }
 
+/// Where a walk stands among what the grammar did not accept. A node asked for its parent is looked
+/// for from the root, which deep syntax makes too many steps; the walk has been there.
+#[derive(Debug, Default)]
+struct Recovering {
+    /// Errors the walk is inside of: depth and node.
+    errors: Vec<(usize, usize)>,
+    /// A keyword directly in an error whose name is still to come, with its depth.
+    head: Option<(usize, Head)>,
+}
+
+/// A keyword that heads a definition.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    namespace: bool,
+    error: usize,
+}
+
+impl Recovering {
+    /// Follows the walk to a node; the keyword whose name it is.
+    fn enter(&mut self, node: Node<'_>, depth: usize) -> Option<Head> {
+        while self.errors.pop_if(|(at, _)| *at >= depth).is_some() {}
+        if node.is_error() {
+            self.errors.push((depth, node.id()));
+        }
+        match self.head {
+            Some((at, head)) if at == depth && node.is_named() => {
+                self.head = None;
+                Some(head)
+            }
+            Some((at, _)) if at > depth => {
+                self.head = None;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Sees a keyword.
+    fn see(&mut self, keyword: Node<'_>, depth: usize) {
+        if let Some(&(_, error)) = self.errors.last().filter(|(at, _)| at + 1 == depth) {
+            self.head = Some((depth, Head { namespace: keyword.kind() == "namespace", error }));
+        }
+    }
+}
+
 struct Reader<'s> {
     outline: Scoped<'s, Facts>,
     names: names::Names<'s>,
     /// The error of the grammar that a namespace was last recovered from, and that namespace.
     recovered: (usize, String),
+    recovering: Recovering,
 }
 
 impl Reader<'_> {
     fn visit(&mut self, cursor: &TreeCursor<'_>, depth: usize) -> Visit {
         let node = cursor.node();
         self.outline.leave(depth);
+        if let Some(head) = self.recovering.enter(node, depth) {
+            self.recover(head, node, depth);
+        }
         let meaning = MEANINGS.get(node).unwrap_or(Meaning::Nothing);
         if self.outline.leading.see_as(node, matches!(meaning, Meaning::Comment), self.outline.source) {
             return Visit::Over;
@@ -163,17 +213,16 @@ impl Reader<'_> {
                 let depth = if over_siblings { depth.saturating_sub(1) } else { depth };
                 self.outline.leave(depth);
                 self.outline.enter(&name, depth);
-                let full = self.around();
-                self.outline.file.facts.namespaces.push(full);
+                self.declares_namespace();
             }
-            Meaning::Keyword => self.recover(node, depth),
+            Meaning::Keyword => self.recovering.see(node, depth),
             Meaning::Fields if !self.outline.in_code() => self.fields(node, depth),
             Meaning::Definition(kind) if !self.outline.in_code() => self.define(node, depth, kind),
             Meaning::Comment | Meaning::Fields | Meaning::Definition(_) | Meaning::Nothing => {}
         }
         let outline = &self.outline;
         let around = || joined(outline.around());
-        self.names.visit(cursor, depth, (outline.nesting() <= MAX_NESTING).then_some(&around));
+        self.names.visit(cursor, depth, outline.is_nameable().then_some(&around));
         Visit::Into
     }
 
@@ -183,28 +232,35 @@ impl Reader<'_> {
 
     /// The head of a namespace or type whose body the grammar did not accept all of: what follows
     /// stands inside. A second type counts as the first one's neighbour.
-    fn recover(&mut self, keyword: Node<'_>, depth: usize) {
-        let Some(error) = keyword.parent().filter(Node::is_error) else { return };
-        let Some(name) = keyword.next_named_sibling() else { return };
-        if !matches!(name.kind(), "identifier" | "qualified_name") {
+    fn recover(&mut self, Head { namespace, error }: Head, name: Node<'_>, depth: usize) {
+        if !matches!(name.kind(), "identifier" | "qualified_name") || !self.outline.is_nameable() {
             return;
         }
-        let name = syntax::collapse(self.outline.text(name));
-        if keyword.kind() == "namespace" {
+        let name = syntax::one_line(self.outline.text(name));
+        if namespace {
             // It reaches over what the grammar put beside the error.
             self.outline.enter(&name, depth.saturating_sub(2));
-            let full = self.around();
-            self.recovered = (error.id(), full.clone());
-            self.outline.file.facts.namespaces.push(full);
+            let full = self.declares_namespace();
+            self.recovered = (error, full);
             return;
         }
         let (of, namespace) = &self.recovered;
-        let next = *of == error.id() && self.around() != *namespace;
+        let next = *of == error && self.around() != *namespace;
         let full = if next { format!("{namespace}.{name}") } else { self.full(&name) };
         self.outline.file.facts.defines.push(full);
         if !next {
             self.outline.enter(&name, depth.saturating_sub(1));
         }
+    }
+
+    /// Notes the namespace just entered; its full name.
+    fn declares_namespace(&mut self) -> String {
+        if !self.outline.is_nameable() {
+            return String::new();
+        }
+        let full = self.around();
+        self.outline.file.facts.namespaces.push(full.clone());
+        full
     }
 
     fn full(&self, name: &str) -> String {
@@ -214,7 +270,8 @@ impl Reader<'_> {
     fn define(&mut self, node: Node<'_>, depth: usize, kind: &str) {
         let Some(name) = node.child_by_field_name("name") else { return };
         let name = self.outline.text(name);
-        if matches!(kind, "class" | "struct" | "interface" | "enum" | "record" | "delegate") {
+        let is_type = matches!(kind, "class" | "struct" | "interface" | "enum" | "record" | "delegate");
+        if is_type && self.outline.is_nameable() {
             let full = self.full(name);
             self.outline.file.facts.defines.push(full);
         }
@@ -235,7 +292,7 @@ impl Reader<'_> {
                 let name = self.outline.text(name);
                 self.outline.define(name, "field", node, depth, None);
                 let signature = self.outline.text(node).split(['=', ';']).next().unwrap_or_default();
-                let signature = syntax::clip(&syntax::collapse(signature), syntax::SIGNATURE_CHARS);
+                let signature = syntax::one_line(signature);
                 if let Some(symbol) = self.outline.file.symbols.last_mut() {
                     symbol.signature = signature;
                 }
@@ -248,9 +305,9 @@ impl Reader<'_> {
         let attributes = syntax::named_children(node).into_iter().rfind(|child| child.kind() == "attribute_list");
         let Some(start) = attributes.map(|last| last.end_byte()) else { return };
         let end = body.map_or(node.end_byte(), |body| body.start_byte());
-        let text = syntax::collapse(self.outline.source.get(start..end).unwrap_or_default());
+        let text = syntax::one_line(self.outline.source.get(start..end).unwrap_or_default());
         if let Some(symbol) = self.outline.file.symbols.last_mut() {
-            symbol.signature = syntax::clip(text.trim_end_matches([' ', '=', '>', ';', '{']), syntax::SIGNATURE_CHARS);
+            text.trim_end_matches([' ', '=', '>', ';', '{']).clone_into(&mut symbol.signature);
         }
     }
 
@@ -269,6 +326,9 @@ impl Reader<'_> {
         let target = target.split('<').next().unwrap_or_default().replace(' ', "");
         let target = target.strip_prefix("global::").unwrap_or(&target).to_owned();
         let line = syntax::first_line(node);
+        if !self.outline.is_nameable() {
+            return;
+        }
         let within = self.around();
         self.outline.file.facts.usings.push(Using { line, within, target, alias, statics, global });
     }

@@ -49,7 +49,7 @@ impl Files {
                 if !repository.contains(&served) {
                     files.files.insert(absolute(&served), Some(configuration(repository, packages, path, text)));
                 }
-            } else if paths::extension(path) == "json" && text.contains("compilerOptions") || name == "tsconfig.json" {
+            } else if paths::extension(path) == "json" && is_configuration(name, text) {
                 files.files.insert(absolute(path), Some(configuration(repository, packages, path, text)));
             }
         }
@@ -122,6 +122,11 @@ impl FileSystem for Files {
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         self.metadata(path).map(|_| self.real(path))
     }
+}
+
+/// Whether a JSON file may be a configuration that others extend or refer to.
+fn is_configuration(name: &str, text: &str) -> bool {
+    name.starts_with("tsconfig") || ["\"compilerOptions\"", "\"extends\""].iter().any(|key| text.contains(key))
 }
 
 /// A TypeScript configuration without what it takes from files that are not here.

@@ -1,5 +1,8 @@
-//! What one node of a module imports: `import`, `export … from`, `require`, dynamic `import`
-//! with a literal, `import x = require()`, and `/// <reference path>`.
+//! What one node of a module imports: `import`, `export … from`, `require`, dynamic `import`,
+//! `import x = require()`, and `/// <reference path>`.
+//!
+//! A call whose first argument is no literal is kept as what it is written as: it imports
+//! something, and only a run can tell what.
 
 use tree_sitter::Node;
 
@@ -10,8 +13,10 @@ use crate::syntax;
 pub(crate) struct Import {
     /// 1-based line.
     pub(super) line: u32,
-    /// The string as written.
+    /// The string as written, or the expression that makes it.
     pub(super) text: String,
+    /// Whether `text` is an expression.
+    pub(super) computed: bool,
     /// Whether `require` asked for it.
     pub(super) require: bool,
     /// Whether what it names is exported again.
@@ -22,18 +27,23 @@ pub(crate) struct Import {
 
 /// The import that `node` itself makes, if it makes one.
 pub(super) fn of(node: Node<'_>, source: &str) -> Option<Import> {
+    if node.kind() == "call_expression" {
+        return call(node, source);
+    }
     let (text, require, reexport, names) = match node.kind() {
         "import_statement" => import_statement(node, source)?,
         "export_statement" => {
             let text = literal(node.child_by_field_name("source")?, source)?;
             (text, false, true, exported(node, source))
         }
-        "call_expression" => call(node, source)?,
         "comment" => (reference(syntax::text(node, source))?, false, false, Vec::new()),
         _ => return None,
     };
-    Some(Import { line: syntax::first_line(node), text, require, reexport, names })
+    Some(Import { line: syntax::first_line(node), text, computed: false, require, reexport, names })
 }
+
+/// Longest expression kept, in characters.
+const EXPRESSION_CHARS: usize = 120;
 
 type Parts = (String, bool, bool, Vec<String>);
 
@@ -68,14 +78,19 @@ fn specifiers(list: Node<'_>, source: &str) -> Vec<String> {
     syntax::named_children(list).into_iter().filter_map(name).collect()
 }
 
-fn call(node: Node<'_>, source: &str) -> Option<Parts> {
+fn call(node: Node<'_>, source: &str) -> Option<Import> {
     let function = node.child_by_field_name("function")?;
     let require = function.kind() == "identifier" && syntax::text(function, source) == "require";
     if !require && function.kind() != "import" {
         return None;
     }
-    let argument = node.child_by_field_name("arguments")?.named_child(0)?;
-    Some((literal(argument, source)?, require, false, Vec::new()))
+    let arguments = syntax::named_children(node.child_by_field_name("arguments")?);
+    let argument = arguments.into_iter().find(|argument| argument.kind() != "comment")?;
+    let literal = literal(argument, source);
+    let computed = literal.is_none();
+    let written = || syntax::clip(&syntax::one_line(syntax::text(argument, source)), EXPRESSION_CHARS);
+    let text = literal.unwrap_or_else(written);
+    Some(Import { line: syntax::first_line(node), text, computed, require, reexport: false, names: Vec::new() })
 }
 
 /// The value of a string that needs no evaluation.
@@ -111,6 +126,31 @@ mod tests {
     }
 
     #[test]
+    fn the_first_argument_counts_and_what_cannot_be_followed_is_kept() {
+        let source = "\
+import(/* webpackChunkName: \"k\" */ './k.js');
+require( /* c */ // d
+  \"x\" /* e */);
+import('./l.json', { with: { type: 'json' } });
+require(name);
+import(`./${x}`);
+require(a + './b');
+require();
+";
+        let row = |import: Import| (import.line, import.text, import.computed);
+        let found: Vec<_> = EcmaScript.parse("x.js", source).facts.into_iter().map(row).collect();
+        let expected = [
+            (1, "./k.js", false),
+            (2, "x", false),
+            (4, "./l.json", false),
+            (5, "name", true),
+            (6, "`./${x}`", true),
+            (7, "a + './b'", true),
+        ];
+        assert_eq!(found, expected.map(|(line, text, computed)| (line, text.to_owned(), computed)));
+    }
+
+    #[test]
     fn every_form_of_import_is_found_and_nothing_else() {
         let source = "\
 /// <reference path=\"globals.d.ts\" />
@@ -124,7 +164,7 @@ export * from './four';
 export const q = 1;
 const lazy = () => import(`./five`);
 const old = require('./six');
-const no = [require(name), import(`./${x}`), other('./seven'), obj.require('./eight')];
+const no = [other('./seven'), obj.require('./eight')];
 ";
         let row = |line, text: &str, require, reexport, names: &str| {
             (line, text.to_owned(), require, reexport, names.to_owned())

@@ -5,9 +5,11 @@
 //! functions put on `exports` or a prototype there. JSX is read in `.jsx`, `.tsx` and `.js`.
 
 mod component;
+mod configs;
 mod dialect;
 mod files;
 mod imports;
+mod packages;
 mod resolve;
 
 use tree_sitter::Node;
@@ -16,8 +18,9 @@ use dialect::{Dialect, LANDMARKS, Meaning};
 pub(crate) use imports::Import;
 use resolve::Prefer;
 
-use super::{Context, Family, Link, ParsedFile, Resolve};
+use super::{Context, Family, Link, ParsedFile, Read as _, Resolve};
 use crate::paths;
+use crate::repository::Repository;
 use crate::syntax::{self, Kinds, Landmarks, Visit};
 
 /// TypeScript and JavaScript with and without JSX, declaration files, modules and scripts.
@@ -30,23 +33,17 @@ impl Family for EcmaScript {
         &["typescript", "javascript", "vue", "svelte"]
     }
 
-    fn of_path(&self, path: &str) -> Option<&'static str> {
-        match paths::extension(path) {
-            "ts" | "tsx" | "mts" | "cts" => Some("typescript"),
-            "js" | "jsx" | "mjs" | "cjs" => Some("javascript"),
-            "vue" => Some("vue"),
-            "svelte" => Some("svelte"),
-            _ => None,
-        }
-    }
-
     fn parse(&self, path: &str, source: &str) -> ParsedFile<Vec<Import>> {
-        if !matches!(self.of_path(path), Some("vue" | "svelte")) {
-            return parse_as(paths::extension(path), source);
+        match self.language(path, source) {
+            Some("vue" | "svelte") => {}
+            // A script without extension.
+            Some("typescript") if paths::extension(path).is_empty() => return parse_as("ts", source),
+            _ => return parse_as(paths::extension(path), source),
         }
         let scripts = component::scripts(source);
         let mut file = parse_as(&scripts.language, &scripts.text);
-        let import = |(line, text)| Import { line, text, require: false, reexport: false, names: Vec::new() };
+        let import =
+            |(line, text)| Import { line, text, computed: false, require: false, reexport: false, names: Vec::new() };
         file.facts.extend(scripts.sources.into_iter().map(import));
         file.facts.sort_by_key(|import| import.line);
         file
@@ -54,7 +51,12 @@ impl Family for EcmaScript {
 
     fn resolver<'r>(&self, context: Context<'r, Vec<Import>>) -> Box<dyn Resolve<Vec<Import>> + 'r> {
         let modules = |prefer| resolve::Modules::new(context.repository, prefer);
-        Box::new(Modules { typescript: modules(Prefer::TypeScript), javascript: modules(Prefer::JavaScript) })
+        let repository = context.repository;
+        Box::new(Modules {
+            repository,
+            typescript: modules(Prefer::TypeScript),
+            javascript: modules(Prefer::JavaScript),
+        })
     }
 }
 
@@ -80,13 +82,15 @@ fn parse_as(extension: &str, source: &str) -> ParsedFile<Vec<Import>> {
 
 /// The modules of a repository, as each of the two languages sees them.
 struct Modules<'r> {
+    repository: &'r Repository,
     typescript: resolve::Modules<'r>,
     javascript: resolve::Modules<'r>,
 }
 
 impl Resolve<Vec<Import>> for Modules<'_> {
     fn resolve(&self, from: &str, imports: &Vec<Import>) -> Vec<Link> {
-        let javascript = EcmaScript.of_path(from) == Some("javascript");
+        let text = self.repository.files.get(from).map(String::as_str).unwrap_or_default();
+        let javascript = EcmaScript.language(from, text) == Some("javascript");
         let modules = if javascript { &self.javascript } else { &self.typescript };
         imports.iter().map(|import| modules.import(from, import).at(import.line)).collect()
     }

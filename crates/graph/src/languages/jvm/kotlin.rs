@@ -13,7 +13,7 @@ pub(super) fn parse(path: &str, source: &str) -> ParsedFile<Facts> {
     let Some(tree) = syntax::parse(&tree_sitter_kotlin_ng::LANGUAGE.into(), source) else {
         return ParsedFile::over_budget();
     };
-    let mut reader = Reader { outline: Outline::new(source), passed: HashSet::new() };
+    let mut reader = Reader { outline: Outline::new(source), passed: HashSet::new(), errors: Vec::new(), head: None };
     reader.outline.file.note_errors(tree.root_node());
     syntax::walk(tree.root_node(), |node, depth| reader.visit(node, depth));
     let mut file = reader.outline.file;
@@ -36,11 +36,16 @@ struct Reader<'s> {
     outline: Outline<'s>,
     /// Nodes that declare a name or were counted with their parent.
     passed: HashSet<usize>,
+    /// Depths of the errors the walk is inside of.
+    errors: Vec<usize>,
+    /// A keyword directly in an error whose name is still to come, with its depth.
+    head: Option<(usize, &'static str)>,
 }
 
 impl Reader<'_> {
     fn visit(&mut self, node: Node<'_>, depth: usize) -> Visit {
         self.outline.leave(depth);
+        self.follow(node, depth);
         if self.outline.leading.see(node, self.outline.source) {
             return Visit::Over;
         }
@@ -59,7 +64,12 @@ impl Reader<'_> {
                 let name = text.split_once("JvmName(\"").and_then(|(_, rest)| rest.split('"').next());
                 self.outline.file.facts.facade = name.map(str::to_owned).or(self.outline.file.facts.facade.take());
             }
-            "class" | "interface" | "object" if !node.is_named() => self.recover(node, depth),
+            "class" | "interface" | "object" if !node.is_named() => {
+                // The head of a type whose body the grammar did not accept.
+                let in_error = self.errors.last().is_some_and(|error| error + 1 == depth);
+                let kinds = ["class", "interface", "object"].into_iter();
+                self.head = kinds.filter(|_| in_error).find(|kind| *kind == node.kind()).map(|kind| (depth, kind));
+            }
             "infix_expression" => self.infix(node, depth),
             "call_expression" => self.invocation(node),
             "string_literal" | "multiline_string_literal" => self.template(node),
@@ -82,10 +92,18 @@ impl Reader<'_> {
         Visit::Into
     }
 
-    /// The head of a type whose body the grammar did not accept.
-    fn recover(&mut self, keyword: Node<'_>, depth: usize) {
-        if let Some(name) = keyword.next_named_sibling().filter(|_| keyword.parent().is_some_and(|it| it.is_error())) {
-            self.headed(keyword.kind(), name, depth);
+    /// Follows the walk past errors. A node asked for its parent or sibling is looked for from the
+    /// root, which deep syntax makes too many steps.
+    fn follow(&mut self, node: Node<'_>, depth: usize) {
+        while self.errors.pop_if(|error| *error >= depth).is_some() {}
+        if node.is_error() {
+            self.errors.push(depth);
+        }
+        if self.head.is_some_and(|(at, _)| at > depth || (at == depth && node.is_named()))
+            && let Some((at, keyword)) = self.head.take()
+            && at == depth
+        {
+            self.headed(keyword, node, depth);
         }
     }
 

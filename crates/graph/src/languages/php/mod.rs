@@ -56,10 +56,6 @@ impl Family for Php {
         &["php"]
     }
 
-    fn of_path(&self, path: &str) -> Option<&'static str> {
-        matches!(crate::paths::extension(path), "php" | "phtml" | "inc").then_some("php")
-    }
-
     fn parse(&self, _path: &str, source: &str) -> ParsedFile<Facts> {
         let Some(tree) = syntax::parse(&tree_sitter_php::LANGUAGE_PHP.into(), source) else {
             return ParsedFile::over_budget();
@@ -89,6 +85,13 @@ struct Reader<'s> {
     guards: Vec<(usize, String)>,
 }
 
+/// Deeper expressions of a path are not read.
+const MAX_PLACE_DEPTH: usize = 16;
+/// Of a longer condition only the beginning is read.
+const MAX_CONDITION_BYTES: usize = 1_024;
+/// Questions inside of more questions are not asked.
+const MAX_GUARDS: usize = 16;
+
 /// Functions that ask whether a name has a meaning.
 const QUESTIONS: [&str; 5] = ["function_exists", "defined", "class_exists", "interface_exists", "trait_exists"];
 
@@ -114,7 +117,8 @@ impl Reader<'_> {
             }
             "if_statement" => {
                 let condition = syntax::field_text(node, "condition", self.outline.source).unwrap_or_default();
-                if QUESTIONS.iter().any(|question| condition.contains(question)) {
+                let condition = condition.get(..MAX_CONDITION_BYTES).unwrap_or(condition);
+                if self.guards.len() < MAX_GUARDS && QUESTIONS.iter().any(|question| condition.contains(question)) {
                     self.guards.push((depth, condition.to_owned()));
                 }
             }
@@ -278,23 +282,53 @@ impl Reader<'_> {
         }
     }
 
-    /// A path that is a literal, or a literal after `__DIR__` or `dirname(__FILE__)`.
+    /// A path that is a literal, or put together from literals and the file's own place.
     fn include(&mut self, node: Node<'_>) {
-        let mut argument = node.named_child(0);
-        while let Some(inner) = argument.filter(|argument| argument.kind() == "parenthesized_expression") {
-            argument = inner.named_child(0);
+        let place = node.named_child(0).and_then(|argument| self.place(argument, 0));
+        if let Some((path, here)) = place.filter(|(path, _)| !path.is_empty()) {
+            self.outline.file.facts.includes.push((syntax::first_line(node), path, here));
         }
-        let Some(argument) = argument else { return };
-        let line = syntax::first_line(node);
-        if let Some(path) = self.literal(argument) {
-            self.outline.file.facts.includes.push((line, path.to_owned(), false));
-        } else if argument.kind() == "binary_expression" {
-            let left = syntax::field_text(argument, "left", self.outline.source).unwrap_or_default();
-            let right = argument.child_by_field_name("right").and_then(|right| self.literal(right));
-            let here = left == "__DIR__" || left.replace(' ', "") == "dirname(__FILE__)";
-            if let Some(path) = right.filter(|_| here) {
-                self.outline.file.facts.includes.push((line, path.to_owned(), true));
+    }
+
+    /// A path, and whether it starts at the directory of the file.
+    fn place(&self, node: Node<'_>, depth: usize) -> Option<(String, bool)> {
+        if depth > MAX_PLACE_DEPTH {
+            return None;
+        }
+        if let Some(path) = self.literal(node) {
+            return Some((path.to_owned(), false));
+        }
+        match (node.kind(), self.outline.text(node)) {
+            ("parenthesized_expression", _) => self.place(node.named_child(0)?, depth + 1),
+            ("name", "__DIR__") => Some((String::new(), true)),
+            // The file counts as a directory that `dirname` leaves.
+            ("name", "__FILE__") => Some(("/_".to_owned(), true)),
+            ("name", "DIRECTORY_SEPARATOR") => Some(("/".to_owned(), false)),
+            ("binary_expression", _) => {
+                let (left, here) = self.place(node.child_by_field_name("left")?, depth + 1)?;
+                let (right, again) = self.place(node.child_by_field_name("right")?, depth + 1)?;
+                let joins = syntax::field_text(node, "operator", self.outline.source) == Some(".");
+                (joins && !again).then(|| (left + &right, here))
             }
+            ("function_call_expression", _) => {
+                let arguments = syntax::named_children(node.child_by_field_name("arguments")?);
+                let (mut path, here) = self.place(arguments.first()?.named_child(0)?, depth + 1)?;
+                let levels: usize = match syntax::field_text(node, "function", self.outline.source)? {
+                    "realpath" | "\\realpath" => 0,
+                    "dirname" | "\\dirname" => {
+                        arguments.get(1).map_or(Ok(1), |it| self.outline.text(*it).parse()).ok()?
+                    }
+                    _ => return None,
+                };
+                for _ in 0..levels.min(MAX_PLACE_DEPTH) {
+                    match path.strip_suffix("/_") {
+                        Some(directory) => path = directory.to_owned(),
+                        None => path.push_str("/.."),
+                    }
+                }
+                Some((path, here))
+            }
+            _ => None,
         }
     }
 

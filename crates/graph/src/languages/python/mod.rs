@@ -1,21 +1,35 @@
 //! Python: outlines and imports from the syntax tree; [`resolve`] finds the modules.
 //!
-//! Imports count wherever they stand: in functions, under `TYPE_CHECKING`, in `try`; so does
-//! `importlib.import_module` with a literal.
+//! Imports count wherever they stand: in functions, under `TYPE_CHECKING`, in `try`; so do calls
+//! that import ([`calls`]).
 //! Source: the Python language reference, sections 5 and 7.11.
 
+mod calls;
+mod places;
+mod projects;
 mod resolve;
+mod search;
 mod stdlib;
 
 use std::collections::HashSet;
 
 use tree_sitter::Node;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Visit};
+use calls::Searched;
 
 /// Python 3, stubs included.
 pub(crate) struct Python;
+
+/// What a file says beyond its outline.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    imports: Vec<Import>,
+    /// Directories it puts on the path that modules are searched on.
+    searched: Vec<Searched>,
+}
 
 /// One import as written: `import a.b` or `from ..a import b, c`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,17 +45,13 @@ pub(crate) struct Import {
 }
 
 impl Family for Python {
-    type Facts = Vec<Import>;
+    type Facts = Facts;
 
     fn names(&self) -> &'static [&'static str] {
         &["python"]
     }
 
-    fn of_path(&self, path: &str) -> Option<&'static str> {
-        matches!(crate::paths::extension(path), "py" | "pyi" | "pyw").then_some("python")
-    }
-
-    fn parse(&self, _path: &str, source: &str) -> ParsedFile<Vec<Import>> {
+    fn parse(&self, _path: &str, source: &str) -> ParsedFile<Facts> {
         let Some(tree) = syntax::parse(&tree_sitter_python::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();
         };
@@ -49,14 +59,12 @@ impl Family for Python {
         file.note_errors(tree.root_node());
         let mut outline = Outline { source, scopes: Vec::new(), assigned: HashSet::new(), file };
         syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
-        if source.contains("import_module") {
-            called_imports(tree.root_node(), source, &mut outline.file.facts);
-        }
+        calls::read(tree.root_node(), source, &mut outline.file.facts);
         outline.file
     }
 
-    fn resolver<'r>(&self, context: Context<'r, Vec<Import>>) -> Box<dyn Resolve<Vec<Import>> + 'r> {
-        Box::new(resolve::Modules::new(context.repository))
+    fn resolver<'r>(&self, context: Context<'r, Facts>) -> Box<dyn Resolve<Facts> + 'r> {
+        Box::new(resolve::Modules::new(context))
     }
 }
 
@@ -73,7 +81,7 @@ struct Outline<'s> {
     scopes: Vec<Scope>,
     /// Names assigned in a scope: a second assignment defines nothing new.
     assigned: HashSet<(Option<u32>, &'s str)>,
-    file: ParsedFile<Vec<Import>>,
+    file: ParsedFile<Facts>,
 }
 
 impl<'s> Outline<'s> {
@@ -184,16 +192,16 @@ fn docstring(body: Node<'_>, source: &str) -> String {
     syntax::first_sentence(inner)
 }
 
-fn plain_import(node: Node<'_>, source: &str, file: &mut ParsedFile<Vec<Import>>) {
+fn plain_import(node: Node<'_>, source: &str, file: &mut ParsedFile<Facts>) {
     for child in syntax::named_children(node) {
         let module = module_name(child, source);
         if !module.is_empty() {
-            file.facts.push(Import { line: syntax::first_line(child), level: 0, module, names: None });
+            file.facts.imports.push(Import { line: syntax::first_line(child), level: 0, module, names: None });
         }
     }
 }
 
-fn from_import(node: Node<'_>, source: &str, file: &mut ParsedFile<Vec<Import>>) {
+fn from_import(node: Node<'_>, source: &str, file: &mut ParsedFile<Facts>) {
     let future = node.kind() == "future_import_statement";
     let module_node = node.child_by_field_name("module_name");
     let (level, module) = match module_node {
@@ -217,38 +225,19 @@ fn from_import(node: Node<'_>, source: &str, file: &mut ParsedFile<Vec<Import>>)
             _ => {}
         }
     }
-    file.facts.push(Import { line: syntax::first_line(node), level, module, names: Some(names) });
+    file.facts.imports.push(Import { line: syntax::first_line(node), level, module, names: Some(names) });
 }
 
-/// `importlib.import_module` with a literal: an import that happens to be a call.
-fn called_imports(root: Node<'_>, source: &str, imports: &mut Vec<Import>) {
-    syntax::walk(root, |node, _| {
-        if node.kind() == "call" {
-            let function = syntax::field_text(node, "function", source).unwrap_or_default();
-            let named = matches!(function, "import_module" | "importlib.import_module");
-            let arguments = node.child_by_field_name("arguments").filter(|_| named);
-            let literal = arguments.and_then(|arguments| arguments.named_child(0)).filter(|it| it.kind() == "string");
-            let text =
-                literal.map(|literal| syntax::text(literal, source).trim_matches(['"', '\''])).unwrap_or_default();
-            let dotted = text.trim_start_matches('.');
-            let is_name = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
-            if dotted.split('.').all(is_name) {
-                let module = dotted.split('.').map(str::to_owned).collect();
-                let level = text.len() - dotted.len();
-                imports.push(Import { line: syntax::first_line(node), level, module, names: None });
-            }
-        }
-        Visit::Into
-    });
-    // A stable sort: what stands on one line keeps its order.
-    imports.sort_by_key(|import| import.line);
+/// An identifier as Python compares it: in normal form KC (PEP 3131).
+fn identifier(written: &str) -> String {
+    if written.is_ascii() { written.to_owned() } else { written.nfkc().collect() }
 }
 
 /// The segments of a dotted name, without its alias.
 fn module_name(node: Node<'_>, source: &str) -> Vec<String> {
     let dotted = if node.kind() == "aliased_import" { node.child_by_field_name("name") } else { Some(node) };
     let Some(dotted) = dotted.filter(|dotted| dotted.kind() == "dotted_name") else { return Vec::new() };
-    syntax::named_children(dotted).into_iter().map(|part| syntax::text(part, source).to_owned()).collect()
+    syntax::named_children(dotted).into_iter().map(|part| identifier(syntax::text(part, source))).collect()
 }
 
 #[cfg(test)]
@@ -328,6 +317,6 @@ def k():
             py(8, 1, &[], Some(&["*"])),
             py(10, 0, &["l"], None),
         ];
-        assert_eq!(Python.parse("x.py", source).facts, expected);
+        assert_eq!(Python.parse("x.py", source).facts.imports, expected);
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! A directory is searched as an entry of `sys.path` would be: a regular package, then a module,
 //! then a portion of a namespace package; a regular package or module on a later entry wins over
-//! namespace portions of earlier ones (PEP 420). Entries are the repository root, `src`, every
-//! directory with a `pyproject.toml`, `setup.py` or `setup.cfg`, its `src`, and what the manifest
-//! configures; those of the importing file's own project come first. Where all that fails and
+//! namespace portions of earlier ones (PEP 420). [`search`](super::search) says which directories
+//! a file sees, and which packages lie elsewhere than their names say. Where all that fails and
 //! the standard library does not know the name, directories that only look like entries are
 //! tried, and the edge is marked [`Confidence::Likely`].
 //!
@@ -14,31 +13,17 @@
 //! Edges to the `__init__` of a package that is passed on the way have the kind `package`. A
 //! file's own packages are left out: they are loaded before it, not because of its imports.
 
-use std::collections::{BTreeSet, HashSet};
-
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::{Link, Resolution, Resolve};
-use super::{Import, stdlib};
+use super::super::{Context, Link, Resolution, Resolve};
+use super::search::{Files, SearchPaths, View, below};
+use super::{Facts, Import, stdlib};
 use crate::paths;
-use crate::repository::Repository;
-
-/// A directory that is, or may be, on `sys.path`.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct SourceRoot {
-    directory: String,
-    /// The directory of the manifest that makes it one.
-    project: String,
-}
 
 /// The modules of a repository.
 pub(super) struct Modules<'r> {
-    repository: &'r Repository,
-    /// Directories with Python files somewhere below.
-    directories: HashSet<&'r str>,
-    roots: Vec<SourceRoot>,
-    /// Directories outside packages that hold a package and are no root.
-    assumed: Vec<String>,
+    files: Files<'r>,
+    search: SearchPaths,
 }
 
 /// Where a dotted name leads.
@@ -65,94 +50,14 @@ enum End {
 }
 
 impl<'r> Modules<'r> {
-    pub(super) fn new(repository: &'r Repository) -> Self {
-        let python = |path: &&str| matches!(paths::extension(path), "py" | "pyi" | "pyw");
-        let mut directories = HashSet::new();
-        for path in repository.paths().filter(python) {
-            for directory in paths::ancestors(path) {
-                // What stands above a directory seen before was seen with it.
-                if !directories.insert(directory) {
-                    break;
-                }
-            }
-        }
-        let mut modules = Self { repository, directories, roots: Vec::new(), assumed: Vec::new() };
-        modules.roots = modules.source_roots();
-        modules.assumed = modules.assumed_roots();
-        modules
+    pub(super) fn new(context: Context<'r, Facts>) -> Self {
+        let files = Files::of(context.repository);
+        let search = SearchPaths::of(context, &files);
+        Self { files, search }
     }
 
-    fn source_roots(&self) -> Vec<SourceRoot> {
-        let manifest = |path: &&str| matches!(paths::file_name(path), "pyproject.toml" | "setup.py" | "setup.cfg");
-        let mut projects: BTreeSet<&str> = self.repository.paths().filter(manifest).map(paths::parent).collect();
-        projects.insert("");
-        let mut roots = BTreeSet::new();
-        for project in projects {
-            let configured = self
-                .repository
-                .files
-                .get(&below(project, "pyproject.toml"))
-                .map(|text| configured_roots(text))
-                .unwrap_or_default();
-            let relative = configured.into_iter().chain(["".to_owned(), "src".to_owned()]);
-            for directory in relative.filter_map(|relative| paths::join(project, &relative)) {
-                let package = self.module_file(&below(&directory, "__init__")).is_some();
-                // A package cannot be an entry of the path, unless a manifest stands in it.
-                if self.directories.contains(directory.as_str()) && (!package || directory == project) {
-                    roots.insert(SourceRoot { directory, project: project.to_owned() });
-                }
-            }
-        }
-        roots.into_iter().collect()
-    }
-
-    fn assumed_roots(&self) -> Vec<String> {
-        let mut assumed = BTreeSet::new();
-        for directory in &self.directories {
-            let above = paths::parent(directory);
-            let regular = |directory: &str| self.module_file(&below(directory, "__init__")).is_some();
-            if !directory.is_empty() && regular(directory) && !regular(above) {
-                assumed.insert(above.to_owned());
-            }
-        }
-        assumed.retain(|directory| self.roots.iter().all(|root| root.directory != *directory));
-        // What was copied in from elsewhere, or only plays a package in a test, serves nobody outside.
-        let foreign = |part: &str| {
-            let vendored = ["vendor", "vendored", "_vendor", "third_party", "site-packages", "node_modules"];
-            vendored.contains(&part) || matches!(part, "typeshed" | "fixtures" | "testdata" | "test_data")
-        };
-        assumed.retain(|directory| !directory.split('/').any(foreign));
-        assumed.into_iter().collect()
-    }
-
-    /// The roots as `from` sees them: its own project's first, the innermost project before all.
-    fn roots_for(&self, from: &str) -> Vec<String> {
-        let mut roots: Vec<&SourceRoot> = self.roots.iter().collect();
-        let own = |directory: &str| if paths::is_below(from, directory) { directory.len() + 1 } else { 0 };
-        roots.sort_by_key(|root| std::cmp::Reverse((own(&root.project), own(&root.directory))));
-        roots.into_iter().map(|root| root.directory.clone()).collect()
-    }
-
-    /// Directories that a run of `from` may have on its path without any manifest saying so.
-    fn likely_roots(&self, from: &str, first: &str) -> Vec<String> {
-        let regular = |directory: &str| self.module_file(&below(directory, "__init__")).is_some();
-        // A script's own directory, or the directory above the outermost package (as pytest does).
-        let mut likely: Vec<String> =
-            paths::ancestors(from).find(|dir| !regular(dir)).map(str::to_owned).into_iter().collect();
-        let holds = |directory: &&String| regular(&below(directory, first));
-        let mut holders = self.assumed.iter().filter(holds);
-        if let (Some(only), None) = (holders.next(), holders.next()) {
-            likely.push(only.clone());
-        }
-        likely
-    }
-
-    /// The file of a module given without extension; the implementation goes before its stub.
-    fn module_file(&self, base: &str) -> Option<String> {
-        ["py", "pyi", "pyw"].iter().map(|ext| format!("{base}.{ext}")).find(|path| self.repository.contains(path))
-    }
-
-    fn find(&self, entries: &[String], segments: &[String]) -> Found {
+    /// A dotted name below `entries`, where `view` may say that a package lies elsewhere.
+    fn find(&self, entries: &[String], view: Option<&View<'_>>, segments: &[String]) -> Found {
         let mut portions = entries.to_vec();
         let mut found = Found::default();
         let mut regular = false;
@@ -161,7 +66,16 @@ impl<'r> Modules<'r> {
                 found.packages.push(init);
             }
             let last = at + 1 == segments.len();
-            match self.step(&portions, segment) {
+            let name = &segments[..=at];
+            let step = match view.map_or(End::Nothing, |view| self.moved(view, name)) {
+                End::Nothing => match self.step(&portions, segment) {
+                    // Nothing but a mapped package lies below: a namespace without a directory.
+                    End::Nothing if view.is_some_and(|view| view.holds_below(name)) => End::Namespace(Vec::new()),
+                    found => found,
+                },
+                moved => moved,
+            };
+            match step {
                 End::Module(file) if last => found.end = End::Module(file),
                 // A name below a plain module: an attribute at best.
                 End::Module(_) => {
@@ -186,38 +100,52 @@ impl<'r> Modules<'r> {
         found
     }
 
+    /// The package of this full name, where a manifest says that it lies in a directory of another
+    /// name.
+    fn moved(&self, view: &View<'_>, name: &[String]) -> End {
+        let directories = view.packages_named(name);
+        directories.map(|directory| self.at(directory)).find(|end| !matches!(end, End::Nothing)).unwrap_or_default()
+    }
+
+    /// What `base`, a path without extension, holds for an import.
+    fn at(&self, base: String) -> End {
+        if let Some(init) = self.files.module(&below(&base, "__init__")) {
+            return End::Package { directory: base, init };
+        }
+        match self.files.module(&base) {
+            Some(file) => End::Module(file),
+            None if self.files.is_directory(&base) => End::Namespace(vec![base]),
+            None => End::Nothing,
+        }
+    }
+
     /// One segment, looked for in several directories.
     fn step(&self, portions: &[String], segment: &str) -> End {
         let mut namespace = Vec::new();
         for portion in portions {
-            let base = below(portion, segment);
-            if let Some(init) = self.module_file(&below(&base, "__init__")) {
-                return End::Package { directory: base, init };
-            }
-            if let Some(file) = self.module_file(&base) {
-                return End::Module(file);
-            }
-            if self.directories.contains(base.as_str()) {
-                namespace.push(base);
+            match self.at(below(portion, segment)) {
+                End::Namespace(mut portions) => namespace.append(&mut portions),
+                End::Nothing => {}
+                regular => return regular,
             }
         }
         if namespace.is_empty() { End::Nothing } else { End::Namespace(namespace) }
     }
 
     /// The stub of an absolute name in a stub-only package `NAME-stubs` (PEP 561).
-    fn stub_package(&self, from: &str, module: &[String]) -> Option<String> {
+    fn stub_package(&self, view: &View<'_>, module: &[String]) -> Option<String> {
         let (first, rest) = module.split_first()?;
         let segments: Vec<String> = std::iter::once(format!("{first}-stubs")).chain(rest.iter().cloned()).collect();
-        match self.find(&self.roots_for(from), &segments).end {
+        match self.find(&view.entries, None, &segments).end {
             End::Module(file) | End::Package { init: file, .. } => Some(file),
             End::Namespace(_) | End::Broken { .. } | End::Nothing => None,
         }
     }
 
     /// Where an absolute name leads, or its class when it leads nowhere.
-    fn find_absolute(&self, from: &str, module: &[String]) -> Result<(Found, Confidence), UnresolvedClass> {
+    fn find_absolute(&self, view: &View<'_>, module: &[String]) -> Result<(Found, Confidence), UnresolvedClass> {
         let Some(first) = module.first() else { return Err(UnresolvedClass::Missing) };
-        let exact = self.find(&self.roots_for(from), module);
+        let exact = self.find(&view.entries, Some(view), module);
         let standard = stdlib::contains(first);
         match &exact.end {
             End::Module(_) | End::Package { .. } | End::Broken { regular: true } => {
@@ -227,8 +155,8 @@ impl<'r> Modules<'r> {
             _ if standard => return Err(UnresolvedClass::StandardLibrary),
             _ => {}
         }
-        let likely = self.find(&self.likely_roots(from, first), module);
-        let stub = self.stub_package(from, module).map(End::Module);
+        let likely = self.find(&self.search.likely(view, &self.files, first), None, module);
+        let stub = self.stub_package(view, module).map(End::Module);
         match (&exact.end, &likely.end) {
             // The package itself is not here, what it offers is.
             (End::Nothing, _) if stub.is_some() => {
@@ -241,12 +169,17 @@ impl<'r> Modules<'r> {
         }
     }
 
-    fn find_relative(&self, from: &str, level: usize, module: &[String]) -> Option<Found> {
-        let directory = paths::ancestors(from).nth(level - 1)?.to_owned();
-        if !module.is_empty() {
-            return Some(self.find(&[directory], module));
+    fn find_relative(&self, view: &View<'_>, level: usize, module: &[String]) -> Option<Found> {
+        if let Some(mut absolute) = view.above(level) {
+            // The package lies elsewhere than its parents do.
+            absolute.extend(module.iter().cloned());
+            return Some(self.find(&view.entries, Some(view), &absolute));
         }
-        let end = match self.module_file(&below(&directory, "__init__")) {
+        let directory = paths::ancestors(view.from).nth(level - 1)?.to_owned();
+        if !module.is_empty() {
+            return Some(self.find(&[directory], None, module));
+        }
+        let end = match self.files.module(&below(&directory, "__init__")) {
             Some(init) => End::Package { directory, init },
             None => End::Namespace(vec![directory]),
         };
@@ -254,22 +187,24 @@ impl<'r> Modules<'r> {
     }
 }
 
-impl Resolve<Vec<Import>> for Modules<'_> {
-    fn resolve(&self, from: &str, imports: &Vec<Import>) -> Vec<Link> {
-        let all = |import| self.import(from, import).into_iter().map(|resolution| resolution.at(import.line));
-        imports.iter().flat_map(all).collect()
+impl Resolve<Facts> for Modules<'_> {
+    fn resolve(&self, from: &str, facts: &Facts) -> Vec<Link> {
+        let view = self.search.view(from, facts);
+        let all =
+            |import: &Import| self.import(&view, import).into_iter().map(|it| it.at(import.line)).collect::<Vec<_>>();
+        facts.imports.iter().flat_map(all).collect()
     }
 }
 
 impl Modules<'_> {
     /// All that one import names.
-    fn import(&self, from: &str, import: &Import) -> Vec<Resolution> {
+    fn import(&self, view: &View<'_>, import: &Import) -> Vec<Resolution> {
         let Import { level, module, names, .. } = import;
         let written = format!("{}{}", ".".repeat(*level), module.join("."));
         let found = match level {
-            0 => self.find_absolute(from, module),
+            0 => self.find_absolute(view, module),
             _ => self
-                .find_relative(from, *level, module)
+                .find_relative(view, *level, module)
                 .map(|found| (found, Confidence::Exact))
                 .ok_or(UnresolvedClass::Missing),
         };
@@ -277,13 +212,13 @@ impl Modules<'_> {
             Ok(found) => found,
             Err(class) => return vec![Resolution::Unresolved { name: written, class }],
         };
-        let mut answer = Answer { modules: self, from, confidence, resolutions: Vec::new() };
+        let mut answer = Answer { modules: self, from: view.from, confidence, resolutions: Vec::new() };
         for init in found.packages {
             answer.package(init);
         }
         let regular = matches!(&found.end, End::Module(file) if file.ends_with(".py"))
             || matches!(found.end, End::Package { .. });
-        let stub = Some(()).filter(|()| *level == 0 && regular).and_then(|()| self.stub_package(from, module));
+        let stub = Some(()).filter(|()| *level == 0 && regular).and_then(|()| self.stub_package(view, module));
         if let Some(stub) = stub {
             answer.push(stub, "stub", Vec::new());
         }
@@ -324,7 +259,7 @@ impl Answer<'_> {
     fn import(&mut self, file: String, names: Vec<String>) {
         if file.ends_with(".py") {
             let stub = format!("{file}i");
-            if self.modules.repository.contains(&stub) && stub != self.from {
+            if self.modules.files.contains(&stub) && stub != self.from {
                 self.push(stub, "stub", Vec::new());
             }
         }
@@ -359,36 +294,4 @@ impl Answer<'_> {
         }
         rest
     }
-}
-
-/// Source roots named in a `pyproject.toml`, relative to it: setuptools, poetry, hatch, pdm.
-fn configured_roots(text: &str) -> Vec<String> {
-    let Ok(table) = text.parse::<toml::Table>() else { return Vec::new() };
-    let at = |path: &[&str]| {
-        let mut value = table.get(*path.first()?)?;
-        for key in &path[1..] {
-            value = value.get(key)?;
-        }
-        Some(value.clone())
-    };
-    let mut roots = Vec::new();
-    let mut add = |value: Option<toml::Value>| match value {
-        Some(toml::Value::String(root)) => roots.push(root),
-        Some(toml::Value::Array(all)) => {
-            roots.extend(all.into_iter().filter_map(|root| root.as_str().map(str::to_owned)));
-        }
-        _ => {}
-    };
-    add(at(&["tool", "setuptools", "package-dir", ""]));
-    add(at(&["tool", "setuptools", "packages", "find", "where"]));
-    add(at(&["tool", "hatch", "build", "targets", "wheel", "sources"]));
-    add(at(&["tool", "pdm", "build", "package-dir"]));
-    for package in at(&["tool", "poetry", "packages"]).iter().filter_map(toml::Value::as_array).flatten() {
-        add(package.get("from").cloned());
-    }
-    roots
-}
-
-fn below(directory: &str, name: &str) -> String {
-    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }

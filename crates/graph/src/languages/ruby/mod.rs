@@ -16,7 +16,6 @@ use tree_sitter::Node;
 
 use super::scoped::Scoped;
 use super::{Context, Family, ParsedFile, Resolve};
-use crate::paths;
 use crate::syntax::{self, Visit};
 use autoload::Block;
 use places::{Base, Place, Places};
@@ -70,8 +69,6 @@ struct Constant {
     path: Vec<String>,
 }
 
-/// Deeper nesting is outlined and its constants are not resolved.
-const MAX_NESTING: usize = 24;
 /// Longer chains of constants are not looked at.
 const MAX_CHAIN_BYTES: usize = 512;
 
@@ -80,11 +77,6 @@ impl Family for Ruby {
 
     fn names(&self) -> &'static [&'static str] {
         &["ruby"]
-    }
-
-    fn of_path(&self, path: &str) -> Option<&'static str> {
-        let named = matches!(paths::file_name(path), "Rakefile" | "Gemfile" | "Guardfile" | "Capfile");
-        (named || matches!(paths::extension(path), "rb" | "rake" | "gemspec" | "ru")).then_some("ruby")
     }
 
     fn parse(&self, _path: &str, source: &str) -> ParsedFile<Facts> {
@@ -158,9 +150,8 @@ impl Reader<'_> {
         if superclass.is_some_and(|it| self.outline.text(it).trim_start_matches("::") == "Rails::Engine") {
             self.outline.file.facts.engine = true;
         }
-        let text = syntax::collapse(self.outline.text(name));
-        let full = self.full(&text);
-        self.outline.file.facts.defines.push(full);
+        let text = syntax::one_line(self.outline.text(name));
+        self.defines(&text);
         let body = node.child_by_field_name("body");
         self.outline.define(&text, node.kind(), node, depth, body);
         self.sign(node, node.child_by_field_name("superclass").or(Some(name)));
@@ -173,8 +164,7 @@ impl Reader<'_> {
             ("identifier", Some(value)) => self.places.assign(name, value, self.outline.source),
             ("constant", value) if !self.outline.in_code() => {
                 self.passed.insert(left.id());
-                let full = self.full(name);
-                self.outline.file.facts.defines.push(full);
+                self.defines(name);
                 self.outline.define(name, "constant", node, depth, value);
             }
             _ => {}
@@ -186,15 +176,19 @@ impl Reader<'_> {
         let end = last.or_else(|| node.child_by_field_name("name")).map_or(node.end_byte(), |last| last.end_byte());
         let text = self.outline.source.get(node.start_byte()..end).unwrap_or_default();
         if let Some(symbol) = self.outline.file.symbols.last_mut() {
-            symbol.signature = syntax::clip(&syntax::collapse(text), syntax::SIGNATURE_CHARS);
+            symbol.signature = syntax::one_line(text);
             symbol.doc = syntax::first_sentence(&symbol.doc.replace(['#'], ""));
         }
     }
 
-    fn full(&self, name: &str) -> String {
-        match name.strip_prefix("::") {
-            Some(top) => top.to_owned(),
-            None => self.outline.around().chain([name]).collect::<Vec<_>>().join("::"),
+    /// Notes the full name of what is defined.
+    fn defines(&mut self, name: &str) {
+        if self.outline.is_nameable() {
+            let full = match name.strip_prefix("::") {
+                Some(top) => top.to_owned(),
+                None => self.outline.around().chain([name]).collect::<Vec<_>>().join("::"),
+            };
+            self.outline.file.facts.defines.push(full);
         }
     }
 
@@ -231,7 +225,7 @@ impl Reader<'_> {
                 let constant = self.outline.text(*name).trim_matches([':', '"', '\'']).to_owned();
                 self.require(node, *path, Base::LoadPath, Some(constant));
             }
-            ("autoload", [name]) if name.kind() == "simple_symbol" => {
+            ("autoload", [name]) if name.kind() == "simple_symbol" && self.outline.is_nameable() => {
                 let constant = self.outline.text(*name).trim_start_matches(':').to_owned();
                 let around = self.outline.around().collect::<Vec<_>>().join("::");
                 let path = autoload::path(&around, &constant, &self.blocks);
@@ -298,7 +292,7 @@ impl Reader<'_> {
             return Visit::Over;
         }
         let text = self.outline.text(node);
-        if text.len() > MAX_CHAIN_BYTES || self.outline.nesting() > MAX_NESTING {
+        if text.len() > MAX_CHAIN_BYTES || !self.outline.is_nameable() {
             return Visit::Over;
         }
         let path: Vec<String> = text.split("::").map(|part| part.trim().to_owned()).collect();
