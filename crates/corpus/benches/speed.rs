@@ -12,8 +12,8 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use recon_corpus::duplicates::{DuplicateOptions, Fingerprint, Index};
-use recon_corpus::{CleanOptions, CorpusOptions, Settings, Shard, SourceOptions, clean};
-use recon_graph::{ReadOptions, Repository, read_directory};
+use recon_corpus::{CorpusOptions, Input, Settings, gather};
+use recon_repository::{CleanOptions, ReadOptions, Repository, SourceOptions, clean, read_directory};
 
 #[path = "../../graph/benches/processor/mod.rs"]
 mod processor;
@@ -48,7 +48,7 @@ fn measure(folders: &[String]) {
         let unread = |rule: &str| matches!(rule, "vendored" | "generated_name" | "generated_marker");
         let dropped: HashSet<String> =
             report.dropped.into_iter().filter(|file| unread(&file.rule)).map(|file| file.path).collect();
-        repository.remove(|path| dropped.contains(path));
+        repository.files.retain(|path, _| !dropped.contains(path));
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool of one thread");
     let bytes: usize = repositories.iter().flat_map(|it| it.files.values()).map(String::len).sum();
@@ -146,11 +146,11 @@ fn memory(count: u64) {
     let (read, source, cleaning) = (ReadOptions::default(), SourceOptions::default(), CleanOptions::default());
     // Parts small against the corpus: what is bounded must show at this size.
     let corpus = CorpusOptions { partition_bytes: 8 << 20, batch_bytes: 8 << 20, ..CorpusOptions::default() };
-    let settings = Settings { read: &read, source: &source, clean: &cleaning, corpus: &corpus, shard: Shard::WHOLE };
+    let settings = Settings { read: &read, source: &source, clean: &cleaning, corpus: &corpus };
     let out = work.path().join("out");
     std::fs::create_dir(&out).expect("a folder for results");
     let start = Instant::now();
-    let report = recon_corpus::corpus::run(&[path], &settings, &out, &|_| {}).expect("the corpus is read");
+    let report = gather(Input::Many(vec![path]), &settings, &out, &|_| {}).expect("the corpus is read");
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak =
         status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());

@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use recon_graph::{ReadOptions, Repository, build, language, read_directory};
+use recon_graph::build;
+use recon_repository::language::of_path as language;
+use recon_repository::{ReadOptions, Repository, read_directory};
 
 mod processor;
 
@@ -72,7 +74,7 @@ fn main() {
     }
     let reading = processor::time() - start;
     for repository in &mut repositories {
-        repository.remove(|path| language(path).is_some() && !(is_meant(path) && grammar(path).is_some()));
+        repository.files.retain(|path, _| !(language(path).is_some() && !(is_meant(path) && grammar(path).is_some())));
     }
     let sources = repositories.iter().flat_map(|repository| &repository.files).filter(|(path, _)| is_meant(path));
     let (files, bytes) = sources.fold((0_u64, 0), |(files, bytes), (_, text)| (files + 1, bytes + text.len() as u64));
