@@ -13,7 +13,6 @@ pub mod fake;
 mod generate;
 mod key;
 mod score;
-pub mod thought;
 
 pub use error::{Error, Result};
 pub use generate::{Finish, GenJob, Generation, Generator, Message, Prompt, Role, Sampling};

@@ -1,80 +1,150 @@
-//! Writing one thought: by the model where there is one, else from the outline.
+//! The one way to ask for a thought, be it a first one or one to better another.
+//!
+//! Input: a subject, a place in a document, a budget. Output: a [`Thought`] within the budget, or
+//! why the answer is none. Sampling, random key, prompt and the ids that end an answer are decided
+//! here and nowhere else.
 
-use recon_lm::thought::{self, Unusable};
-use recon_lm::{GenJob, Generator, Prompt, RandomKey, Sampling, Scorer};
-use recon_schema::graph::RepoGraph;
-use recon_schema::trajectory::{Author, ModelRef};
-use recon_text::Renderer;
+use recon_lm::{Branch, GenJob, Generator, Prompt, RandomKey, Sampling};
+use recon_schema::trajectory::{Author, Subject};
+use recon_text::{Renderer, Role};
 
-use crate::AgentOptions;
-use crate::document::Document;
-use crate::topic::Topic;
+use crate::outline::{Detail, Project};
+use crate::prompts;
+use crate::usable::{Unusable, shorten, usable};
 
-/// The model that writes first thoughts.
-#[derive(Clone)]
-pub struct ModelWriter<'a> {
-    /// Writes.
-    pub generator: &'a dyn Generator,
-    /// Holds the document written so far.
-    pub scorer: &'a dyn Scorer,
-    /// Which model it is.
-    pub model: ModelRef,
+/// A thought and who wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thought {
+    /// As it stands in the document.
+    pub text: String,
+    /// Who composed it.
+    pub author: Author,
+}
+
+impl Thought {
+    /// What follows the header of its turn: the text, and what closes the turn.
+    pub fn turn(&self, renderer: &Renderer<'_>) -> Vec<u32> {
+        let header = renderer.assistant_header().len();
+        renderer.turn(Role::Assistant, &self.text).split_off(header)
+    }
+}
+
+/// How long thoughts and what is shown to their writer may be, in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Longest thought that is not the plan.
+    pub thought_tokens: usize,
+    /// Longest plan.
+    pub plan_tokens: usize,
+    /// Longest outline in a hint.
+    pub outline_tokens: usize,
+}
+
+impl Budget {
+    /// The longest thought about `subject`, tokens.
+    pub fn of(&self, subject: &Subject) -> usize {
+        if *subject == Subject::Plan { self.plan_tokens } else { self.thought_tokens }
+    }
+}
+
+/// A place at which the model is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// What the thought is about.
+    pub subject: &'a Subject,
+    /// The document before the thought.
+    pub at: &'a Branch,
+    /// Index of the thought among the steps of its trajectory.
+    pub step: usize,
+    /// Round of the search; 0 is the first thought.
+    pub round: u32,
+    /// The thought to better; none where it is the first.
+    pub incumbent: Option<&'a str>,
 }
 
 /// Writes thoughts about one repository.
-pub(crate) struct Writer<'a> {
-    pub(crate) renderer: &'a Renderer<'a>,
-    pub(crate) graph: &'a RepoGraph,
-    pub(crate) options: &'a AgentOptions,
-    pub(crate) model: Option<ModelWriter<'a>>,
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    /// What the outline author says, and the model is shown.
+    pub project: &'a Project<'a>,
+    /// Turns hints into tokens.
+    pub renderer: &'a Renderer<'a>,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The bounds.
+    pub budget: Budget,
+    /// Of the model's answers; 0 takes the most likely token.
+    pub temperature: f64,
+    /// Nucleus of the model's answers.
+    pub top_p: f64,
 }
 
 impl Writer<'_> {
-    /// The thought that comes next in `document`, at most `limit_tokens` long, and who wrote it.
-    pub(crate) fn write(
-        &self,
-        document: &mut Document<'_>,
-        topic: &Topic<'_>,
-        limit_tokens: usize,
-    ) -> (String, Author) {
-        let answer = self.model.as_ref().map(|model| self.ask(model, document, topic, limit_tokens));
-        match answer {
-            Some(Ok(text)) => return (text, Author::Model),
-            Some(Err(reason)) => tracing::warn!(
-                repository = %self.graph.repository.name, agent = %String::from(topic.agent()), %reason,
-                "the model wrote no thought; the outline writes it"
-            ),
-            None => {}
+    /// The model's answers to one question, all generated in one call; each of `candidates` names
+    /// the random numbers of one answer.
+    pub fn ask(&self, generator: &dyn Generator, ask: &Ask<'_>, candidates: &[u32]) -> Vec<Result<Thought, Unusable>> {
+        let Ask { subject, at, step, round, incumbent } = *ask;
+        let text =
+            prompts::hint(self.project, subject, incumbent, self.budget.outline_tokens, |text| self.tokens(text));
+        let hint = self.renderer.hint(&text);
+        let stop_ids = [self.renderer.end_of_turn(), vec![self.renderer.tokenizer().specials().end_of_text]].concat();
+        let (temperature, top_p, max_new_tokens) = (self.temperature, self.top_p, self.budget.of(subject));
+        let job = |&candidate: &u32| GenJob {
+            prompt: Prompt::Branch { at, hint: &hint },
+            sampling: Sampling { temperature, top_p, max_new_tokens },
+            key: RandomKey {
+                seed: self.seed,
+                repository: self.project.name().into(),
+                file: subject.path().unwrap_or_default().into(),
+                step: step as u64,
+                round,
+                candidate,
+            },
+            stop_ids: &stop_ids,
+        };
+        let jobs: Vec<GenJob<'_>> = candidates.iter().map(job).collect();
+        if jobs.is_empty() {
+            return Vec::new();
         }
-        (topic.outline(self.graph, limit_tokens, |text| self.tokens(text)), Author::Outline)
+        let answers = generator.generate(&jobs).into_iter();
+        answers.map(|answer| self.thought(&answer?.text, max_new_tokens)).collect()
     }
 
-    fn ask(
+    /// The first thought, by the model.
+    ///
+    /// # Errors
+    /// Whatever makes the answer none.
+    pub fn first(
         &self,
-        model: &ModelWriter<'_>,
-        document: &mut Document<'_>,
-        topic: &Topic<'_>,
-        limit_tokens: usize,
-    ) -> Result<String, Unusable> {
-        let key = RandomKey {
-            seed: self.options.seed,
-            repository: self.graph.repository.name.clone(),
-            file: topic.path().unwrap_or_default().into(),
-            step: document.steps.len() as u64,
-            round: 0,
-            candidate: 0,
-        };
-        let hint = topic.hint(self.graph, self.options.max_outline_tokens, |text| self.tokens(text));
-        let hint = self.renderer.hint(&hint);
-        let sampling =
-            Sampling { temperature: self.options.temperature, top_p: self.options.top_p, max_new_tokens: limit_tokens };
-        let stop_ids = [self.renderer.end_of_turn(), vec![self.renderer.tokenizer().specials().end_of_text]].concat();
-        let prompt = Prompt::Branch { at: document.branch(model.scorer)?, hint: &hint };
-        let job = GenJob { prompt, sampling, key, stop_ids: &stop_ids };
-        let answer = model.generator.generate(&[job]).pop().expect("one result a job")?;
-        // Encoding the text again may give more tokens than were drawn.
-        let text = thought::usable(&answer.text)?;
-        thought::usable(thought::shorten(&text, limit_tokens, |piece| self.tokens(piece)))
+        generator: &dyn Generator,
+        subject: &Subject,
+        at: &Branch,
+        step: usize,
+    ) -> Result<Thought, Unusable> {
+        let ask = Ask { subject, at, step, round: 0, incumbent: None };
+        self.ask(generator, &ask, &[0]).pop().expect("one answer a candidate")
+    }
+
+    /// The first thought, by the outline author.
+    pub fn first_outline(&self, subject: &Subject) -> Thought {
+        self.outlined(subject, &self.project.first(subject))
+    }
+
+    /// The outline author's thought at a level of detail; empty where the graph holds no such file.
+    pub fn outline(&self, subject: &Subject, detail: Detail) -> Thought {
+        self.outlined(subject, &self.project.thought(subject, detail))
+    }
+
+    fn outlined(&self, subject: &Subject, text: &str) -> Thought {
+        let text = shorten(text, self.budget.of(subject), |piece| self.tokens(piece)).to_owned();
+        Thought { text, author: Author::Outline }
+    }
+
+    /// An answer as a thought. Encoding it again may give more tokens than were drawn.
+    fn thought(&self, answer: &str, limit_tokens: usize) -> Result<Thought, Unusable> {
+        let text = usable(answer)?;
+        let text = usable(shorten(&text, limit_tokens, |piece| self.tokens(piece)))?;
+        Ok(Thought { text, author: Author::Model })
     }
 
     fn tokens(&self, text: &str) -> usize {

@@ -1,9 +1,10 @@
 //! The outline author's text: grounded, bounded, each level telling more.
 
-use recon_graph::outline::{self, Detail};
 use recon_schema::graph::RepoGraph;
+use recon_schema::trajectory::Subject;
+use recon_thought::outline::{Detail, Project};
 
-use crate::expect;
+use crate::fixtures;
 
 const LOADER: &str = "\
 \"\"\"Reads the configuration of a run from a file and checks every key of it.\"\"\"
@@ -26,7 +27,7 @@ def main():
 ";
 
 fn fixture() -> RepoGraph {
-    expect::graph(&[
+    fixtures::graph(&[
         ("app/__init__.py", "\"\"\"Runs things.\"\"\"\n"),
         ("app/errors.py", "class Broken(Exception):\n    pass\n"),
         ("app/paths.py", "def find(name: str) -> str:\n    return name\n\ndef other(): ...\n"),
@@ -37,10 +38,18 @@ fn fixture() -> RepoGraph {
     ])
 }
 
+fn writing(path: &str) -> Subject {
+    Subject::Writing { path: path.into() }
+}
+
+fn told(graph: &RepoGraph, path: &str, detail: Detail) -> String {
+    Project::new(graph).thought(&writing(path), detail)
+}
+
 #[test]
 fn each_level_names_what_it_promises() {
     let graph = fixture();
-    let told = |detail| outline::file_thought(&graph, "app/loader.py", detail);
+    let told = |detail| told(&graph, "app/loader.py", detail);
     // What is told, and the least level that tells it.
     let facts = [
         ("`app/loader.py`", Detail::Brief),
@@ -96,35 +105,37 @@ fn nothing_but_signatures_repeats_a_long_run_of_the_file() {
     let graph = fixture();
     let target = LOADER.split_whitespace().collect::<Vec<_>>().join(" ");
     for detail in Detail::ALL {
-        let mut text = outline::file_thought(&graph, "app/loader.py", detail);
-        for signature in outline::signatures(&graph, "app/loader.py") {
+        let mut text = told(&graph, "app/loader.py", detail);
+        for signature in Project::new(&graph).signatures("app/loader.py") {
             text = text.replace(&signature, "\u{1}");
         }
         let shared = longest_shared(&text, &target);
         assert!(shared < 48, "{detail:?} shares {shared} bytes:\n{text}");
     }
     // The control: the signatures themselves would be caught.
-    let full = outline::file_thought(&graph, "app/loader.py", Detail::Full);
+    let full = told(&graph, "app/loader.py", Detail::Full);
     assert!(longest_shared(&full, &target) >= 48);
 }
 
 #[test]
 fn the_project_is_told_in_its_order() {
     let graph = fixture();
-    let plan = outline::plan(&graph, Detail::Names);
+    let project = Project::new(&graph);
+    let plan = project.thought(&Subject::Plan, Detail::Names);
     let place = |name: &str| plan.find(&format!("`{name}`:")).unwrap_or_else(|| panic!("{name} in\n{plan}"));
     assert!(place("app/errors.py") < place("app/loader.py") && place("app/loader.py") < place("app/cli.py"));
     let mut before = 0;
     for detail in Detail::ALL {
-        let (requirements, plan) = (outline::requirements(&graph, detail), outline::plan(&graph, detail));
+        let requirements = project.thought(&Subject::Requirements, detail);
+        let plan = project.thought(&Subject::Plan, detail);
         assert!(requirements.len() + plan.len() > before, "{detail:?} tells more");
         before = requirements.len() + plan.len();
         assert!(requirements.contains("6 files of python"), "{requirements}");
     }
-    assert!(outline::requirements(&graph, Detail::Full).contains("`yaml`"));
-    let hint = outline::hint_file(&graph, "app/loader.py");
+    assert!(project.thought(&Subject::Requirements, Detail::Full).contains("`yaml`"));
+    let hint = project.grounding(&writing("app/loader.py"));
     assert!(hint.contains("- app/paths.py: find") && hint.contains("[11-14]"), "{hint}");
-    assert!(outline::hint_plan(&graph).contains("imports app/errors.py and app/paths.py"));
+    assert!(project.grounding(&Subject::Plan).contains("imports app/errors.py and app/paths.py"));
 }
 
 #[test]
@@ -135,40 +146,41 @@ fn every_text_keeps_its_bound() {
         (0..5_000).map(|at| format!("def function_number_{at}(argument: int) -> int:\n    '''Doc.'''\n")).collect();
     files.push(("huge.py".into(), huge));
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    let graph = expect::graph(&files);
+    let graph = fixtures::graph(&files);
+    let project = Project::new(&graph);
     for max in [0, 1, 50, 300, 1_000] {
         let bounded = |text: String| assert!(text.chars().count() <= max, "{} > {max}:\n{text}", text.chars().count());
         for detail in Detail::ALL {
-            bounded(outline::file_thought_within(&graph, "huge.py", detail, max));
-            bounded(outline::requirements_within(&graph, detail, max));
-            bounded(outline::plan_within(&graph, detail, max));
+            for subject in [writing("huge.py"), Subject::Requirements, Subject::Plan] {
+                bounded(project.thought_within(&subject, detail, max));
+            }
         }
-        bounded(outline::tree_within(&graph, max));
+        bounded(project.tree(max));
     }
-    let full = outline::file_thought(&graph, "huge.py", Detail::Full);
+    let full = told(&graph, "huge.py", Detail::Full);
     assert!(full.contains("more definitions"), "a cut list says how much is missing");
-    assert!(outline::tree_within(&graph, 600).contains("pkg0/ … "), "deep directories are folded");
+    assert!(project.tree(600).contains("pkg0/ … "), "deep directories are folded");
 }
 
 #[test]
 fn the_tree_shows_directories_before_files() {
-    let graph = expect::graph(&[
+    let graph = fixtures::graph(&[
         ("z.py", "x = 1\n"),
         ("a.py", "x = 1\n"),
         ("m/n/o.py", "x = 1\n"),
         ("m/b.py", "x = 1\n"),
         ("m/empty.py", ""),
     ]);
-    assert_eq!(outline::tree(&graph), "m/\n  n/\n    o.py\n  b.py\na.py\nz.py");
+    assert_eq!(Project::new(&graph).tree(4_000), "m/\n  n/\n    o.py\n  b.py\na.py\nz.py");
 }
 
 #[test]
 fn a_file_without_documentation_or_a_node_is_no_trouble() {
-    let graph = expect::graph(&[("http_client.py", "def get(): ...\n"), ("evil\n`name`.py", "x = 1\n")]);
-    let text = outline::file_thought(&graph, "http_client.py", Detail::Brief);
+    let graph = fixtures::graph(&[("http_client.py", "def get(): ...\n"), ("evil\n`name`.py", "x = 1\n")]);
+    let text = told(&graph, "http_client.py", Detail::Brief);
     assert!(text.contains("for http client"), "{text}");
-    assert!(!outline::file_thought(&graph, "evil\n`name`.py", Detail::Brief).starts_with("Next is `evil\n"));
-    assert_eq!(outline::file_thought(&graph, "absent.py", Detail::Full), "");
-    assert_eq!(outline::hint_file(&graph, "absent.py"), "");
-    assert!(outline::signatures(&graph, "absent.py").is_empty());
+    assert!(!told(&graph, "evil\n`name`.py", Detail::Brief).starts_with("Next is `evil\n"));
+    assert_eq!(told(&graph, "absent.py", Detail::Full), "");
+    assert_eq!(Project::new(&graph).grounding(&writing("absent.py")), "");
+    assert!(Project::new(&graph).signatures("absent.py").is_empty());
 }
