@@ -61,10 +61,11 @@ fn corpus(to: &Path, repositories: usize) {
 fn run(corpus: &Path, out: &Path, more: &[&str]) -> std::process::Command {
     let mut command = command();
     command.args(["run", "--format", "json", "--config"]).arg(in_repository("configs/quickstart.toml"));
-    command.arg("--corpus").arg(corpus).arg("--out").arg(out).args(more);
+    command.arg("--corpus").arg(corpus).arg("--out").arg(out);
     for assignment in SHORT {
         command.args(["--set", assignment]);
     }
+    command.args(more);
     command
 }
 

@@ -5,21 +5,21 @@
 //! Without anything to read it thinks once. Every file read or written is the repository's own.
 //!
 //! Invariants: no document is longer than `context_tokens`; a repository that is longer is cut
-//! at sub-agent borders into parts, and every later part opens with a second, untrained prompt
+//! at sub-agent borders into parts, and every later part opens with an untrained continuation
 //! that holds requirements, plan and the files that exist; the bytes depend on inputs, options
 //! and seed only.
 //!
 //! Source: *Understanding by Reconstruction* (arXiv 2603.11103); PAPER.md, definitions 1, 2, 11, 13.
 
 mod document;
+mod first;
 mod options;
 mod simulate;
 mod steps;
-mod writer;
 
+pub use first::ModelWriter;
 pub use options::{AgentOptions, FirstAuthor};
 pub use simulate::{select, simulate};
-pub use writer::ModelWriter;
 
 /// Why a repository could not be simulated.
 #[derive(Debug, thiserror::Error)]

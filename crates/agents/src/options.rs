@@ -1,6 +1,7 @@
-//! What a simulation may be told.
+//! Simulation options.
 
 use recon_schema::trajectory::Arm;
+use recon_thought::Budget;
 use serde::{Deserialize, Serialize};
 
 /// Who writes the first thoughts.
@@ -66,8 +67,12 @@ impl Default for AgentOptions {
 }
 
 impl AgentOptions {
-    /// The longest thought and the longest plan that may stand in a document, tokens.
-    pub(crate) fn thought_limits(&self) -> (usize, usize) {
-        (self.max_thought_tokens.min(self.context_tokens / 8), self.max_plan_tokens.min(self.context_tokens / 4))
+    /// The bounds of thoughts in a document.
+    pub(crate) fn budget(&self) -> Budget {
+        Budget {
+            thought_tokens: self.max_thought_tokens.min(self.context_tokens / 8),
+            plan_tokens: self.max_plan_tokens.min(self.context_tokens / 4),
+            outline_tokens: self.max_outline_tokens,
+        }
     }
 }

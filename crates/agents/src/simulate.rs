@@ -3,30 +3,26 @@
 //! Whether a file still fits is known before anything is generated: files, reads and actions
 //! have a known length, and each thought is counted as long as its limit allows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use recon_repository::Repository;
 use recon_schema::graph::RepoGraph;
-use recon_schema::trajectory::{Agent, Arm, Author, FileContent, SCHEMA, Step, Summary, Trajectory};
+use recon_schema::trajectory::{
+    Agent, Arm, Author, Continuation, Decided, FileContent, SCHEMA, Step, Subject, Summary, Trajectory, trajectory_id,
+};
 use recon_text::Renderer;
-use recon_thought::subject::Topic;
-use recon_thought::usable::shorten;
+use recon_thought::outline::Project;
+use recon_thought::{Thought, Writer};
 
 use crate::document::Document;
-use crate::writer::{ModelWriter, Writer};
+use crate::first::{FirstWriter, ModelWriter};
 use crate::{AgentOptions, Error, FirstAuthor, Result, steps};
 
-/// The graph of the first `max_files` files in development order: what takes part in a run with
-/// this limit. Files that do not take part are in no outline, no plan and no file tree.
+/// The same graph with only the first `max_files` files in the order of development. The others
+/// still exist: they are named where what is developed builds on them, and not written.
 pub fn select(graph: &RepoGraph, max_files: Option<usize>) -> RepoGraph {
     let mut selected = graph.clone();
     selected.order.truncate(max_files.unwrap_or(usize::MAX));
-    let kept: BTreeSet<&str> = selected.order.iter().map(String::as_str).collect();
-    selected.files.retain(|node| kept.contains(node.path.as_str()));
-    selected.edges.retain(|edge| kept.contains(edge.from.as_str()) && kept.contains(edge.to.as_str()));
-    selected.unresolved.retain(|unresolved| kept.contains(unresolved.from.as_str()));
-    selected.cycles.retain(|cycle| cycle.iter().all(|path| kept.contains(path.as_str())));
-    selected.diagnostics.retain(|diagnostic| kept.contains(diagnostic.path.as_str()));
     selected
 }
 
@@ -34,6 +30,9 @@ pub fn select(graph: &RepoGraph, max_files: Option<usize>) -> RepoGraph {
 ///
 /// `writer` is needed where the options ask for a model's thoughts. A thought that the model
 /// fails to write is written from the outline, and its author says so.
+///
+/// # Errors
+/// Where nothing can be simulated; see [`Error`].
 pub fn simulate(
     repository: &Repository,
     graph: &RepoGraph,
@@ -50,23 +49,26 @@ pub fn simulate(
     if asks_model && model.is_none() {
         return Err(Error::NoModel);
     }
-    let writer = Writer { renderer, graph: &graph, options, model };
-    Simulation { repository, graph: &graph, options, renderer, writer }.run()
+    let project = Project::new(&graph);
+    let writer = Writer {
+        project: &project,
+        renderer,
+        seed: options.seed,
+        budget: options.budget(),
+        temperature: options.temperature,
+        top_p: options.top_p,
+    };
+    let first = FirstWriter { writer, model };
+    Simulation { repository, graph: &graph, project: &project, options, renderer, first }.run()
 }
 
 struct Simulation<'a> {
     repository: &'a Repository,
     graph: &'a RepoGraph,
+    project: &'a Project<'a>,
     options: &'a AgentOptions,
     renderer: &'a Renderer<'a>,
-    writer: Writer<'a>,
-}
-
-/// What a later part has to repeat.
-#[derive(Default)]
-struct Foundation {
-    requirements: String,
-    plan: String,
+    first: FirstWriter<'a>,
 }
 
 /// One file's turn: what is known before anything is written.
@@ -80,22 +82,22 @@ struct Episode<'g> {
 impl<'a> Simulation<'a> {
     fn run(&self) -> Result<Vec<Trajectory>> {
         let mut document = Document::new(self.renderer);
-        document.push(steps::opening(self.graph, self.options.context_tokens));
+        document.push(steps::opening(self.project, self.options.context_tokens));
         let tokens = document.tokens;
         if tokens * 2 > self.options.context_tokens {
             let (repository, context_tokens) = (self.graph.repository.name.clone(), self.options.context_tokens);
             return Err(Error::OpeningTooLong { repository, tokens, context_tokens });
         }
-        let foundation = if self.is_raw() { Foundation::default() } else { self.found(&mut document) };
+        let decided = if self.is_raw() { None } else { Some(self.decide(&mut document)) };
         let (mut parts, mut written) = (Vec::new(), Vec::new());
         for path in &self.graph.order {
-            let file = steps::file(self.repository, path).ok_or_else(|| Error::ForeignGraph {
+            let file = self.repository.content(path).ok_or_else(|| Error::ForeignGraph {
                 repository: self.graph.repository.name.clone(),
                 path: path.clone(),
             })?;
             let mut episode = Episode { path, reads: self.reads(path, &written), file };
             if !self.fits(&document, &episode) && document.files > 0 {
-                let next = self.continued(&foundation, &written);
+                let next = self.continued(decided.as_ref(), &written);
                 if self.fits(&next, &episode) || self.fits(&next, &Episode { reads: Vec::new(), ..episode.clone() }) {
                     parts.push(std::mem::replace(&mut document, next));
                 }
@@ -107,7 +109,7 @@ impl<'a> Simulation<'a> {
                 self.play(&mut document, episode);
                 written.push(path.as_str());
             } else {
-                let tokens = self.renderer.tokenizer().encode(&episode.file.text).len();
+                let tokens = self.tokens(&episode.file.text);
                 tracing::warn!(%path, tokens, context_tokens = self.options.context_tokens, "the file is left out");
                 document.left_out.insert(path.clone(), tokens as u64);
             }
@@ -124,49 +126,56 @@ impl<'a> Simulation<'a> {
     }
 
     /// Requirements and plan.
-    fn found(&self, document: &mut Document<'_>) -> Foundation {
-        let (thought_limit, plan_limit) = self.options.thought_limits();
-        let requirements = self.think(document, &Topic::Requirements, thought_limit);
-        let plan = self.think(document, &Topic::Plan, plan_limit);
-        Foundation { requirements, plan }
+    fn decide(&self, document: &mut Document<'_>) -> Decided {
+        let requirements = self.think(document, Subject::Requirements);
+        Decided { requirements, plan: self.think(document, Subject::Plan) }
     }
 
-    fn think(&self, document: &mut Document<'_>, topic: &Topic<'_>, limit_tokens: usize) -> String {
-        let (text, author) = self.writer.write(document, topic, limit_tokens);
-        document.push(steps::thought(topic.agent(), text.clone(), author));
-        self.reserve(document, &text, limit_tokens);
+    fn think(&self, document: &mut Document<'_>, subject: Subject) -> String {
+        let thought = self.first.write(document, &subject);
+        let text = thought.text.clone();
+        self.reserve(document, &text, &subject);
+        document.push(steps::thought(subject, thought));
         text
     }
 
     /// Keeps room for `text` to be refined to its limit, where it will be refined.
-    fn reserve(&self, document: &mut Document<'_>, text: &str, limit_tokens: usize) {
+    fn reserve(&self, document: &mut Document<'_>, text: &str, subject: &Subject) {
         if self.options.arm == Arm::Search {
-            document.reserved += limit_tokens.saturating_sub(self.renderer.tokenizer().encode(text).len());
+            document.reserved += self.options.budget().of(subject).saturating_sub(self.tokens(text));
         }
     }
 
     /// A later part: the same opening, then what was decided and what exists, untrained.
-    fn continued(&self, foundation: &Foundation, written: &[&str]) -> Document<'a> {
-        let mut sections = Vec::new();
-        if !self.is_raw() {
-            sections.push(format!("Requirements:\n{}\n", foundation.requirements));
-            sections.push(format!("Plan:\n{}\n", foundation.plan));
-        }
-        // The most recent files first, so that a list too long for its room loses the oldest.
-        let newest_first: Vec<&str> = written.iter().rev().copied().collect();
-        let room = self.options.context_tokens / 8;
-        let all = newest_first.join("\n");
-        let kept = shorten(&all, room, |text| self.renderer.tokenizer().encode(text).len());
-        let left = written.len() - kept.lines().count();
-        let more = if left == 0 { String::new() } else { format!("and {left} earlier files\n") };
-        sections.push(format!("Written so far, newest first:\n{kept}\n{more}"));
+    fn continued(&self, decided: Option<&Decided>, written: &[&str]) -> Document<'a> {
+        let named = self.newest_named(written);
+        let continuation =
+            Continuation { decided: decided.cloned(), earlier: (written.len() - named.len()) as u64, written: named };
         let mut document = Document::new(self.renderer);
-        document.push(steps::opening(self.graph, self.options.context_tokens));
-        document.push(steps::continuation(sections.join("\n")));
-        let (thought_limit, plan_limit) = self.options.thought_limits();
-        self.reserve(&mut document, &foundation.requirements, thought_limit);
-        self.reserve(&mut document, &foundation.plan, plan_limit);
+        document.push(steps::opening(self.project, self.options.context_tokens));
+        document.push(steps::continuation(continuation));
+        if let Some(Decided { requirements, plan }) = decided {
+            self.reserve(&mut document, requirements, &Subject::Requirements);
+            self.reserve(&mut document, plan, &Subject::Plan);
+        }
         document
+    }
+
+    /// The files written, newest first, so that a list too long for its room loses the oldest.
+    fn newest_named(&self, written: &[&str]) -> Vec<String> {
+        let newest: Vec<String> = written.iter().rev().map(|path| (*path).to_owned()).collect();
+        let room = self.options.context_tokens / 8;
+        let fits = |named: usize| self.tokens(&newest[..named].join("\n")) <= room;
+        let (mut most, mut too_many) = (0, newest.len() + 1);
+        while most + 1 < too_many {
+            let middle = most.midpoint(too_many);
+            if fits(middle) { most = middle } else { too_many = middle }
+        }
+        newest[..most].to_vec()
+    }
+
+    fn tokens(&self, text: &str) -> usize {
+        self.renderer.tokenizer().encode(text).len()
     }
 
     /// Direct dependencies that exist already: those of which most is used first, while they
@@ -184,7 +193,7 @@ impl<'a> Simulation<'a> {
         exists.sort_by_key(|(at, path)| (std::cmp::Reverse(uses[path]), *at));
         let (mut chosen, mut tokens) = (Vec::new(), 0);
         for (at, path) in exists {
-            let length = self.renderer.tokenizer().encode(&self.repository.files[path]).len();
+            let length = self.tokens(&self.repository.files[path]);
             if chosen.len() < self.options.max_reads && tokens + length <= self.options.max_read_tokens {
                 chosen.push((at, path));
                 tokens += length;
@@ -203,8 +212,8 @@ impl<'a> Simulation<'a> {
             (false, true) => 1,
             (false, false) => 2,
         };
-        let empty = steps::thought(Agent::Main, String::new(), Author::Outline);
-        let thought = tokens(&empty) + self.options.thought_limits().0;
+        let empty = steps::thought(Subject::Plan, Thought { text: String::new(), author: Author::Outline });
+        let thought = tokens(&empty) + self.options.budget().thought_tokens;
         document.tokens + document.reserved + known + thoughts * thought + closing <= self.options.context_tokens
     }
 
@@ -227,21 +236,22 @@ impl<'a> Simulation<'a> {
     }
 
     fn existing(&self, path: &str) -> FileContent {
-        steps::file(self.repository, path).expect("only files that were written are read")
+        self.repository.content(path).expect("only files that were written are read")
     }
 
     /// Writes the episode down: the known steps, with thoughts before the first read and before
     /// the write.
     fn play(&self, document: &mut Document<'_>, episode: Episode<'_>) {
-        let limit = self.options.thought_limits().0;
+        let path = || episode.path.to_owned();
         let mut known = self.known_steps(&episode).into_iter();
         if !self.is_raw() {
             document.push(known.next().expect("an episode begins with its delegation"));
             if !episode.reads.is_empty() {
-                self.think(document, &Topic::Reading { path: episode.path, reads: &episode.reads }, limit);
+                let reads = episode.reads.iter().map(|read| (*read).to_owned()).collect();
+                self.think(document, Subject::Reading { path: path(), reads });
                 known.by_ref().take(2 * episode.reads.len()).for_each(|step| document.push(step));
             }
-            self.think(document, &Topic::Writing { path: episode.path }, limit);
+            self.think(document, Subject::Writing { path: path() });
         }
         known.for_each(|step| document.push(step));
         document.files += 1;
@@ -250,15 +260,16 @@ impl<'a> Simulation<'a> {
     fn trajectory(&self, part: usize, document: Document<'_>) -> Trajectory {
         let arm = if self.is_raw() { Arm::Raw } else { Arm::Agent };
         let repository = self.graph.repository.clone();
-        let commit = repository.commit.as_ref().map_or(String::new(), |commit| format!("@{commit}"));
+        let part = u32::try_from(part).expect("a repository has fewer files than that, and no part is without one");
         let mut summary = Summary { left_out: document.left_out, ..Summary::default() };
         summary.recount(&document.steps);
         Trajectory {
             schema: SCHEMA.into(),
-            id: format!("{}{commit}/{arm}#{part}", repository.name),
+            id: trajectory_id(&repository, arm, part),
             repository,
             arm,
-            model: self.writer.model.as_ref().map(|writer| writer.model.clone()),
+            part,
+            model: self.first.model.as_ref().map(|writer| writer.model.clone()),
             seed: self.options.seed,
             steps: document.steps,
             summary,

@@ -1,53 +1,46 @@
 //! The steps of which trajectories are made: who acts, who composed the text, what is trained.
 //!
-//! Prompts and observations are never trained. Choices made from the dependency graph (which
+//! Openings and observations are never trained. Choices made from the dependency graph (which
 //! file next, what to read) are the outline's; files are the repository's; results are the tool's.
 
-use recon_repository::Repository;
-use recon_schema::graph::RepoGraph;
-use recon_schema::trajectory::{Agent, Author, Body, FileContent, Observed, Step, Tool, ToolArguments, ToolCall};
-use recon_thought::outline;
+use recon_schema::trajectory::{Action, Agent, Author, Body, Continuation, FileContent, Observed, Step, Subject};
+use recon_thought::Thought;
+use recon_thought::outline::Project;
 
 /// The opening of every document: the repository's name and the tree of its files, folded where
 /// it would take more than `max_chars` characters.
-pub(crate) fn opening(graph: &RepoGraph, max_chars: usize) -> Step {
-    let tree = outline::tree_within(graph, max_chars);
-    prompt(format!("Repository: {}\nFiles:\n{tree}\n", graph.repository.name), Author::Repository)
+pub(crate) fn opening(project: &Project<'_>, max_chars: usize) -> Step {
+    let text = format!("Repository: {}\nFiles:\n{}\n", project.name(), project.tree(max_chars));
+    Step { agent: Agent::Main, body: Body::Opening { text }, author: Author::Repository, trained: false }
 }
 
-/// The second prompt of a later part: where the work stands.
-pub(crate) fn continuation(text: String) -> Step {
-    prompt(text, Author::Tool)
+/// The second opening of a later part: where the work stands.
+pub(crate) fn continuation(continuation: Continuation) -> Step {
+    Step { agent: Agent::Main, body: Body::Continuation(continuation), author: Author::Tool, trained: false }
 }
 
-fn prompt(text: String, author: Author) -> Step {
-    Step { agent: Agent::Main, body: Body::Prompt { text }, author, trained: false }
-}
-
-pub(crate) fn thought(agent: Agent, text: String, author: Author) -> Step {
-    Step { agent, body: Body::Think { text, search: None }, author, trained: true }
+pub(crate) fn thought(subject: Subject, Thought { text, author }: Thought) -> Step {
+    Step { agent: subject.agent(), body: Body::Think { text, subject, search: None }, author, trained: true }
 }
 
 pub(crate) fn delegate(path: &str) -> Step {
-    action(Agent::Main, Tool::Delegate, Some(path))
+    action(Agent::Main, Action::Delegate { path: path.into() })
 }
 
 pub(crate) fn read(agent: &Agent, path: &str) -> Step {
-    action(agent.clone(), Tool::Read, Some(path))
+    action(agent.clone(), Action::Read { path: path.into() })
 }
 
 pub(crate) fn done(agent: Agent) -> Step {
-    action(agent, Tool::Done, None)
+    action(agent, Action::Done)
 }
 
-fn action(agent: Agent, name: Tool, path: Option<&str>) -> Step {
-    let tool = ToolCall { name, arguments: ToolArguments { path: path.map(str::to_string) } };
-    Step { agent, body: Body::Action { tool, content: None }, author: Author::Outline, trained: true }
+fn action(agent: Agent, action: Action) -> Step {
+    Step { agent, body: Body::Action { action }, author: Author::Outline, trained: true }
 }
 
 pub(crate) fn write(agent: Agent, file: FileContent) -> Step {
-    let tool = ToolCall { name: Tool::Write, arguments: ToolArguments { path: Some(file.path.clone()) } };
-    Step { agent, body: Body::Action { tool, content: Some(file) }, author: Author::Repository, trained: true }
+    Step { author: Author::Repository, ..action(agent, Action::Write(file)) }
 }
 
 pub(crate) fn content(agent: Agent, file: FileContent) -> Step {
@@ -68,9 +61,4 @@ pub(crate) fn delegated(path: &str) -> Step {
 fn result(agent: Agent, text: String) -> Step {
     let body = Body::Observation { observed: Observed::Text(text) };
     Step { agent, body, author: Author::Tool, trained: false }
-}
-
-/// A file of the repository as it stands in a trajectory.
-pub(crate) fn file(repository: &Repository, path: &str) -> Option<FileContent> {
-    repository.content(path)
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use recon_agents::{AgentOptions, Error, FirstAuthor, ModelWriter, simulate};
-use recon_graph::{Repository, build};
+use recon_agents::{AgentOptions, Error, FirstAuthor, ModelWriter, select, simulate};
+use recon_graph::build;
 use recon_lm::fake::TableModel;
 use recon_lm::{Limits, RandomKey};
+use recon_repository::Repository;
 use recon_schema::Sha256;
 use recon_schema::trajectory::{
-    Agent, Arm, Author, Body, FileContent, ModelRef, Observed, Step, Tool, ToolCall, Trajectory,
+    Action, Agent, Arm, Author, Body, Continuation, FileContent, ModelRef, Observed, Step, Subject, Trajectory,
 };
 use recon_text::{Renderer, Rendering, fake};
 
@@ -59,11 +60,10 @@ fn shape(step: &Step) -> String {
         Agent::File(path) => format!("{path}: "),
     };
     let what = match &step.body {
-        Body::Prompt { .. } => "prompt".into(),
+        Body::Opening { .. } => "opening".into(),
+        Body::Continuation(_) => "continuation".into(),
         Body::Think { .. } => "think".into(),
-        Body::Action { tool: ToolCall { name, arguments }, .. } => {
-            format!("{} {}", name.name(), arguments.path.as_deref().unwrap_or_default()).trim().into()
-        }
+        Body::Action { action } => format!("{} {}", action.tool(), action.path().unwrap_or_default()).trim().into(),
         Body::Observation { observed: Observed::Text(text) } => format!("-> {text}"),
         Body::Observation { observed: Observed::Content(file) } => format!("-> <{}>", file.path),
     };
@@ -71,24 +71,18 @@ fn shape(step: &Step) -> String {
 }
 
 fn contents(trajectory: &Trajectory) -> Vec<&FileContent> {
-    let steps = trajectory.steps.iter();
-    let content = steps.filter_map(|step| match &step.body {
-        Body::Action { content, .. } => content.as_ref(),
-        Body::Observation { observed: Observed::Content(file) } => Some(file),
-        _ => None,
-    });
-    content.collect()
-}
-
-fn written(step: &Step) -> Option<&str> {
-    match &step.body {
-        Body::Action { content: Some(file), .. } => Some(&file.path),
-        _ => None,
-    }
+    trajectory.steps.iter().filter_map(Step::shown).collect()
 }
 
 fn writes(trajectory: &Trajectory) -> Vec<&str> {
-    trajectory.steps.iter().filter_map(written).collect()
+    trajectory.steps.iter().filter_map(|step| Some(step.written()?.path.as_str())).collect()
+}
+
+fn action_path(step: &Step) -> &str {
+    match &step.body {
+        Body::Action { action } => action.path().unwrap_or_default(),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn thought(step: &Step) -> Option<(&str, Author)> {
@@ -109,7 +103,7 @@ fn agents_develop_files_in_order_of_their_dependencies() {
     let shapes: Vec<String> = trajectory.steps.iter().map(shape).collect();
     let cart = "shop/cart.py: ";
     let cart_at = shapes.iter().position(|shape| shape == "delegate shop/cart.py").unwrap();
-    assert_eq!(shapes[..4], ["prompt", "think", "think", &format!("delegate {}", writes(trajectory)[0])]);
+    assert_eq!(shapes[..4], ["opening", "think", "think", &format!("delegate {}", writes(trajectory)[0])]);
     assert_eq!(shapes.last().unwrap(), "done");
     let reads: Vec<&String> = shapes.iter().filter(|shape| shape.starts_with(&format!("{cart}read"))).collect();
     assert!(reads.contains(&&format!("{cart}read shop/price.py")), "{shapes:#?}");
@@ -171,16 +165,16 @@ fn a_long_repository_is_cut_at_sub_agent_borders_into_parts_that_fit() {
             for (at, part) in parts.iter().enumerate() {
                 let tokens = renderer.document(part).ids.len();
                 assert!(tokens <= context_tokens, "{tokens} of {context_tokens}");
-                assert_eq!(part.id, format!("chain/{arm}#{at}"));
-                let prompts = part.steps.iter().filter(|step| matches!(step.body, Body::Prompt { .. })).count();
-                assert_eq!(prompts, if at == 0 { 1 } else { 2 });
+                assert_eq!((part.id.clone(), part.part as usize), (format!("chain/{arm}#{at}"), at));
+                let shapes: Vec<String> = part.steps.iter().take(2).map(shape).collect();
+                assert_eq!((&*shapes[0], shapes[1] == "continuation"), ("opening", at > 0));
                 for step in &part.steps {
                     match &step.body {
-                        Body::Action { tool, .. } if tool.name == Tool::Read => {
-                            assert!(exist.contains(tool.arguments.path.as_ref().unwrap()), "{}", shape(step));
+                        Body::Action { action: Action::Read { path } } => {
+                            assert!(exist.contains(path), "{}", shape(step));
                         }
-                        Body::Action { tool, content: Some(_) } => {
-                            exist.insert(tool.arguments.path.clone().unwrap());
+                        Body::Action { action: Action::Write(file) } => {
+                            exist.insert(file.path.clone());
                         }
                         _ => {}
                     }
@@ -190,18 +184,66 @@ fn a_long_repository_is_cut_at_sub_agent_borders_into_parts_that_fit() {
     }
 }
 
+fn continuation(part: &Trajectory) -> &Continuation {
+    match &part.steps[1].body {
+        Body::Continuation(continuation) => continuation,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn later_parts_repeat_what_was_decided_without_training_on_it_again() {
     let options = AgentOptions { context_tokens: 3000, ..AgentOptions::default() };
     let parts = run(&chain(24), &options, None);
     let decided = thoughts(&parts[0]);
+    let mut newest_first: Vec<&str> = writes(&parts[0]);
+    newest_first.reverse();
     for part in &parts[1..] {
-        let Body::Prompt { text } = &part.steps[1].body else { panic!("{}", shape(&part.steps[1])) };
-        assert!(text.contains(decided[0].0) && text.contains(decided[1].0), "{text}");
-        assert!(text.contains(writes(&parts[0])[0]), "{text}");
+        let Continuation { decided: repeated, written, earlier } = continuation(part);
+        let repeated = repeated.as_ref().expect("the agent arm decides");
+        assert_eq!((&*repeated.requirements, &*repeated.plan), (decided[0].0, decided[1].0));
+        assert_eq!((written.iter().map(String::as_str).collect::<Vec<_>>(), *earlier), (newest_first.clone(), 0));
         assert!(!part.steps[1].trained);
         assert!(part.steps.iter().all(|step| step.agent != Agent::Main || !matches!(step.body, Body::Think { .. })));
+        newest_first = writes(part).into_iter().rev().chain(newest_first).collect();
     }
+}
+
+#[test]
+fn a_list_of_files_too_long_for_its_room_names_the_newest_and_counts_the_rest() {
+    let repository = chain(60);
+    let parts = run(&repository, &AgentOptions { arm: Arm::Raw, context_tokens: 1200, ..Default::default() }, None);
+    let last = continuation(parts.last().unwrap());
+    let before: usize = parts[..parts.len() - 1].iter().map(|part| writes(part).len()).sum();
+    assert!(last.decided.is_none() && last.earlier > 0, "{last:?}");
+    assert_eq!(last.written.len() + last.earlier as usize, before);
+    let tokens = |named: &[String]| fake::tokenizer().encode(&named.join("\n")).len();
+    assert!(tokens(&last.written) <= 1200 / 8);
+    let oldest: usize = last.written.last().unwrap()[1..3].parse().unwrap();
+    let one_more = [&last.written[..], &[format!("m{:02}.py", oldest - 1)]].concat();
+    assert!(tokens(&one_more) > 1200 / 8, "as many as there is room for");
+}
+
+#[test]
+fn a_thought_says_what_it_is_about() {
+    let parts = run(&small(), &AgentOptions::default(), None);
+    let steps = &parts[0].steps;
+    let mut subjects = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        let Body::Think { subject, .. } = &step.body else { continue };
+        assert_eq!(subject.agent(), step.agent);
+        match subject {
+            Subject::Reading { reads, .. } => {
+                let next: Vec<&str> = (0..reads.len()).map(|read| action_path(&steps[at + 1 + 2 * read])).collect();
+                assert_eq!(*reads, next);
+            }
+            Subject::Writing { path } => assert_eq!(steps[at + 1].written().map(|file| &file.path), Some(path)),
+            Subject::Requirements | Subject::Plan => {}
+        }
+        subjects.push(subject.clone());
+    }
+    assert_eq!(subjects[..2], [Subject::Requirements, Subject::Plan]);
+    assert!(subjects.iter().any(|subject| matches!(subject, Subject::Reading { .. })));
 }
 
 #[test]
@@ -212,7 +254,7 @@ fn what_will_be_refined_keeps_room_for_its_thoughts_to_grow() {
         AgentOptions { context_tokens: 4000, max_thought_tokens: 300, max_plan_tokens: 600, ..Default::default() };
     let room = |part: &Trajectory| -> usize {
         let tokens = |text: &str| tokenizer.encode(text).len();
-        let limit = |at: usize, part: &Trajectory| if at == 1 && part.id.ends_with("#0") { 600 } else { 300 };
+        let limit = |at: usize, part: &Trajectory| if at == 1 && part.part == 0 { 600 } else { 300 };
         thoughts(part).iter().enumerate().map(|(at, (text, _))| limit(at, part) - tokens(text)).sum()
     };
     let over = |arm| {
@@ -325,11 +367,17 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_another_text() {
 }
 
 #[test]
-fn only_the_first_files_take_part_when_their_number_is_limited() {
-    let parts = run(&chain(6), &AgentOptions { max_files: Some(2), ..AgentOptions::default() }, None);
+fn only_the_first_files_are_written_when_their_number_is_limited_and_the_others_still_exist() {
+    let (repository, limited) = (chain(6), AgentOptions { max_files: Some(2), ..AgentOptions::default() });
+    let graph = build(&repository);
+    let selected = select(&graph, Some(2));
+    assert_eq!((&selected.files, &selected.edges), (&graph.files, &graph.edges));
+    let parts = run(&repository, &limited, None);
     assert_eq!(writes(&parts[0]), ["m00.py", "m01.py"]);
-    let json = serde_json::to_string(&parts).unwrap();
-    assert!(!json.contains("m03.py"), "a file that takes no part is named nowhere");
+    let Body::Opening { text } = &parts[0].steps[0].body else { panic!("{:?}", parts[0].steps[0]) };
+    assert_eq!(text, "Repository: chain\nFiles:\nm00.py\nm01.py\n");
+    let requirements = thoughts(&parts[0])[0].0;
+    assert!(requirements.contains("4 files exist without being developed here"), "{requirements}");
 }
 
 #[test]

@@ -32,11 +32,11 @@ pub enum Fault {
         expected: &'static str,
     },
     /// The id does not agree with the record.
-    #[error("the id `{id}` does not name {expected}")]
+    #[error("the id is `{id}`, expected `{expected}`")]
     Identity {
         /// As recorded.
         id: String,
-        /// What it should name.
+        /// What the record's fields make of it.
         expected: String,
     },
     /// The summary does not agree with the steps.
@@ -95,6 +95,12 @@ pub enum Fault {
     #[error("{reason}")]
     Order {
         /// Which rule it breaks.
+        reason: String,
+    },
+    /// A later part that says something else than the parts before it.
+    #[error("the continuation does not hold: {reason}")]
+    Continuation {
+        /// What differs.
         reason: String,
     },
     /// A step by an author who does not compose such steps.

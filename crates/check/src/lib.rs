@@ -4,22 +4,24 @@
 //! means the trajectory is grounded: each file it shows equals the repository's bytes after the
 //! recorded redactions, replayed. One changed byte in any file is found. The rules checked
 //! beside that: who may act when, who composed what, what is trained, which files exist when
-//! they are read, and likelihoods that agree with the rule of acceptance.
+//! they are read, what a later part says of the earlier ones, and likelihoods that agree with the
+//! rule of acceptance.
 //!
 //! The checker shares no code with what makes trajectories, and reads no graph: a lookup is all
 //! it asks of a repository. The leak gate is not repeated here; its verdicts are in the record.
 //!
 //! Source: PAPER.md, definitions 1, 6, 10, 11, 12.
 
+mod continuation;
 mod fault;
 mod grounding;
 mod likelihood;
 mod order;
 mod record;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use recon_schema::trajectory::{Body, FileContent, Observed, Step, Trajectory};
+use recon_schema::trajectory::{Body, Subject, Trajectory, trajectory_id};
 
 pub use fault::{Fault, Violation};
 
@@ -34,19 +36,26 @@ pub fn check(trajectory: &Trajectory, lookup: &Lookup<'_>) -> Vec<Violation> {
     Checker::new(lookup).check(trajectory)
 }
 
-/// Checks trajectories one after another and remembers what earlier parts wrote.
+/// Checks trajectories one after another and remembers what earlier parts decided and wrote.
 pub struct Checker<'a> {
     lookup: &'a Lookup<'a>,
-    /// By id without its part: how many parts were seen, and what they wrote.
-    seen: BTreeMap<String, (usize, BTreeSet<String>)>,
+    /// By the id of the first part.
+    seen: BTreeMap<String, Before>,
 }
 
 /// What is known before a trajectory begins.
+#[derive(Default)]
 pub(crate) struct Before {
-    /// Files that exist.
-    pub(crate) written: BTreeSet<String>,
-    /// Whether all earlier parts were seen.
+    /// How many parts were seen.
+    parts: u32,
+    /// Whether those are all the earlier ones.
     pub(crate) complete: bool,
+    /// Files that exist, in the order in which they were written.
+    pub(crate) written: Vec<String>,
+    /// The requirements as a later part may repeat them.
+    pub(crate) requirements: Vec<String>,
+    /// The plan as a later part may repeat it.
+    pub(crate) plan: Vec<String>,
 }
 
 impl<'a> Checker<'a> {
@@ -57,35 +66,32 @@ impl<'a> Checker<'a> {
 
     /// Everything that is wrong with `trajectory`, in order of its steps.
     pub fn check(&mut self, trajectory: &Trajectory) -> Vec<Violation> {
-        let (stem, part) = record::part(&trajectory.id).unwrap_or((trajectory.id.as_str(), 0));
-        let (parts, written) = self.seen.entry(stem.to_string()).or_default();
-        let before = Before { complete: part == *parts, written: written.clone() };
-        *parts = part + 1;
-        written.extend(trajectory.steps.iter().filter_map(written_file).map(|file| file.path.clone()));
+        let before = self.seen.entry(trajectory_id(&trajectory.repository, trajectory.arm, 0)).or_default();
+        before.complete = trajectory.part == before.parts;
         let mut violations = record::check(trajectory);
-        violations.extend(order::check(trajectory, &before));
+        violations.extend(order::check(trajectory, before));
         for (at, step) in trajectory.steps.iter().enumerate() {
-            let faults = content(step).into_iter().flat_map(|file| grounding::check(file, self.lookup));
-            let faults = faults.chain(likelihood::check(trajectory, at));
-            violations.extend(faults.map(|fault| Violation { step: Some(at), fault }));
+            let mut faults: Vec<Fault> =
+                step.shown().into_iter().flat_map(|file| grounding::check(file, self.lookup)).collect();
+            if let Body::Continuation(continuation) = &step.body {
+                faults.extend(continuation::check(trajectory, continuation, before));
+            }
+            faults.extend(likelihood::check(trajectory, at));
+            violations.extend(faults.into_iter().map(|fault| Violation { step: Some(at), fault }));
         }
+        before.remember(trajectory);
         violations.sort_by_key(|violation| violation.step);
         violations
     }
 }
 
-/// The file a step shows, written or read.
-fn content(step: &Step) -> Option<&FileContent> {
-    match &step.body {
-        Body::Observation { observed: Observed::Content(file) } => Some(file),
-        _ => written_file(step),
-    }
-}
-
-/// The file a `write` carries.
-pub(crate) fn written_file(step: &Step) -> Option<&FileContent> {
-    match &step.body {
-        Body::Action { content, .. } => content.as_ref(),
-        _ => None,
+impl Before {
+    fn remember(&mut self, trajectory: &Trajectory) {
+        self.parts = trajectory.part + 1;
+        self.written.extend(trajectory.steps.iter().filter_map(|step| Some(step.written()?.path.clone())));
+        if trajectory.part == 0 {
+            self.requirements = continuation::versions(trajectory, &Subject::Requirements);
+            self.plan = continuation::versions(trajectory, &Subject::Plan);
+        }
     }
 }

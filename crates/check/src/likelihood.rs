@@ -2,12 +2,12 @@
 
 use recon_schema::trajectory::{Agent, Arm, Body, Candidate, Outcome, Search, Step, Trajectory};
 
-use crate::{Fault, written_file};
+use crate::Fault;
 
 /// What is wrong with the search recorded at step `at`, if there is one.
 pub(crate) fn check(trajectory: &Trajectory, at: usize) -> Option<Fault> {
     let step = &trajectory.steps[at];
-    let Body::Think { text, search: Some(search) } = &step.body else { return None };
+    let Body::Think { text, search: Some(search), .. } = &step.body else { return None };
     let arm = (trajectory.arm != Arm::Search).then(|| format!("the `{}` arm has no search", trajectory.arm));
     let reason = arm
         .or_else(|| numbers(search))
@@ -43,7 +43,7 @@ fn targets(trajectory: &Trajectory, at: usize, search: &Search) -> Option<String
         _ => {}
     }
     let later = |path: &String| {
-        let mut files = trajectory.steps[at..].iter().filter_map(written_file);
+        let mut files = trajectory.steps[at..].iter().filter_map(Step::written);
         files.find(|file| file.path == *path).map(|file| file.text.len() as u64).ok_or_else(|| path.clone())
     };
     match search.targets.iter().map(later).sum::<Result<u64, String>>() {

@@ -1,38 +1,39 @@
-//! Who may act when: prompts first, delegations that are closed, files that exist when read.
+//! Who may act when: openings first, delegations that are closed, files that exist when read,
+//! thoughts about what follows.
 
 use std::collections::BTreeSet;
 
-use recon_schema::trajectory::{Agent, Arm, Body, Observed, Step, Tool, ToolCall, Trajectory};
+use recon_schema::trajectory::{Action, Agent, Arm, Body, Observed, Step, Subject, Trajectory};
 
-use crate::{Before, Fault, Violation, record, written_file};
+use crate::{Before, Fault, Violation};
 
 pub(crate) fn check(trajectory: &Trajectory, before: &Before) -> Vec<Violation> {
-    let is_later = record::part(&trajectory.id).is_some_and(|(_, part)| part > 0);
     let mut walk = Walk {
         raw: trajectory.arm == Arm::Raw,
+        is_later: trajectory.part > 0,
         before,
-        written: before.written.clone(),
+        written: before.written.iter().cloned().collect(),
         at: Place::Opening,
         awaits: Awaits::Nothing,
-        thought: false,
+        thinks_of: None,
         violations: Vec::new(),
         step: 0,
     };
     for (at, step) in trajectory.steps.iter().enumerate() {
         walk.step = at;
-        walk.take(step);
+        walk.take(step, &trajectory.steps[at + 1..]);
     }
     walk.step = trajectory.steps.len().saturating_sub(1);
-    walk.finish(trajectory, is_later);
+    walk.finish(trajectory);
     walk.violations
 }
 
 /// Where the document stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    /// Only prompts so far.
+    /// Only openings so far.
     Opening,
-    /// Only prompts and the main agent's thoughts so far.
+    /// Only openings and the main agent's thoughts so far.
     Deciding,
     /// Something was written.
     Main,
@@ -52,12 +53,14 @@ enum Awaits {
 
 struct Walk<'a> {
     raw: bool,
+    is_later: bool,
     before: &'a Before,
     written: BTreeSet<String>,
     at: Place,
     awaits: Awaits,
-    /// Whether the sub-agent has thought since its delegation.
-    thought: bool,
+    /// What the acting agent thought of last: the main agent from the beginning, a sub-agent
+    /// since its delegation.
+    thinks_of: Option<Subject>,
     violations: Vec<Violation>,
     step: usize,
 }
@@ -71,20 +74,25 @@ impl Walk<'_> {
         self.fault(Fault::Order { reason: reason.into() });
     }
 
-    fn take(&mut self, step: &Step) {
+    fn take(&mut self, step: &Step, rest: &[Step]) {
         if self.at == Place::End {
             self.order("nothing may follow the main agent's `done`");
         }
-        if self.step == 0 && !matches!(step.body, Body::Prompt { .. }) {
-            self.order("a document opens with a prompt");
+        let is_opening = matches!(step.body, Body::Opening { .. });
+        if is_opening != (self.step == 0) {
+            self.order("an opening begins a document, and nothing else does");
         }
         self.answer(step);
         match &step.body {
-            Body::Prompt { .. } if self.at != Place::Opening => self.order("a prompt may only open a document"),
-            Body::Prompt { .. } if step.agent != Agent::Main => self.order("a prompt belongs to the main agent"),
-            Body::Prompt { .. } | Body::Observation { .. } => {}
-            Body::Think { .. } => self.think(step),
-            Body::Action { tool, .. } => self.act(step, tool),
+            Body::Continuation(_) if !self.is_later || self.step != 1 => {
+                self.order("only a later part is continued, right after its opening");
+            }
+            Body::Opening { .. } | Body::Continuation(_) if step.agent != Agent::Main => {
+                self.order("an opening belongs to the main agent");
+            }
+            Body::Opening { .. } | Body::Continuation(_) | Body::Observation { .. } => {}
+            Body::Think { subject, .. } => self.think(step, subject, rest),
+            Body::Action { action } => self.act(step, action),
         }
     }
 
@@ -108,41 +116,52 @@ impl Walk<'_> {
         }
     }
 
-    fn think(&mut self, step: &Step) {
+    fn think(&mut self, step: &Step, subject: &Subject, rest: &[Step]) {
         match (&self.at, &step.agent) {
             _ if self.raw => self.order("the `raw` arm has no thoughts"),
             (Place::Opening | Place::Deciding, Agent::Main) => self.at = Place::Deciding,
-            (Place::File { path, wrote: false }, Agent::File(own)) if path == own => self.thought = true,
+            (Place::File { path, wrote: false }, Agent::File(own)) if path == own => {}
             (Place::Main, Agent::Main) => self.order("the main agent thinks before its first delegation"),
             (Place::File { wrote: true, .. }, Agent::File(_)) => self.order("the sub-agent thinks before it writes"),
             _ => self.order("a thought of an agent whose turn it is not"),
         }
+        if subject.agent() != step.agent {
+            self.order("a thought about what another agent does");
+        }
+        // Requirements, then plan; what is read, then what is written: the order of the variants.
+        if self.thinks_of.as_ref().is_some_and(|before| before >= subject) {
+            self.order("a thought comes again, or after the one it should precede");
+        }
+        if let Subject::Reading { reads, .. } = subject {
+            let read = rest.iter().take_while(|step| !matches!(step.body, Body::Think { .. }));
+            let read = read.filter_map(|step| match &step.body {
+                Body::Action { action: Action::Read { path } } => Some(path),
+                _ => None,
+            });
+            if !read.eq(reads) {
+                self.order("the thought names other files than those that are read next");
+            }
+        }
+        self.thinks_of = Some(subject.clone());
     }
 
-    fn act(&mut self, step: &Step, tool: &ToolCall) {
-        if (tool.name == Tool::Write) != written_file(step).is_some() {
-            self.order("a `write`, and nothing else, carries a file");
-        }
-        if (tool.name == Tool::Done) == tool.arguments.path.is_some() {
-            self.order("every tool but `done` names a file");
-        }
-        let path = tool.arguments.path.clone().unwrap_or_default();
-        match (tool.name, &step.agent) {
-            (Tool::Write, Agent::Main) if self.raw => self.write(step, &path),
+    fn act(&mut self, step: &Step, action: &Action) {
+        match (action, &step.agent) {
+            (Action::Write(file), Agent::Main) if self.raw => self.write(&file.path),
             _ if self.raw => self.order("the `raw` arm only writes"),
-            (Tool::Delegate, Agent::Main) => self.delegate(path),
-            (Tool::Done, Agent::Main) => self.end(),
+            (Action::Delegate { path }, Agent::Main) => self.delegate(path),
+            (Action::Done, Agent::Main) => self.end(),
             (_, Agent::Main) => self.order("the main agent only delegates and finishes"),
-            (tool, Agent::File(own)) => self.act_in_file(step, tool, own, &path),
+            (action, Agent::File(own)) => self.act_in_file(step, action, own),
         }
     }
 
-    fn delegate(&mut self, path: String) {
+    fn delegate(&mut self, path: &str) {
         if matches!(self.at, Place::File { .. }) {
             self.order("a delegation inside a delegation");
         }
-        self.thought = false;
-        self.at = Place::File { path, wrote: false };
+        self.thinks_of = None;
+        self.at = Place::File { path: path.into(), wrote: false };
     }
 
     fn end(&mut self) {
@@ -152,32 +171,32 @@ impl Walk<'_> {
         self.at = Place::End;
     }
 
-    fn act_in_file(&mut self, step: &Step, tool: Tool, own: &str, path: &str) {
+    fn act_in_file(&mut self, step: &Step, action: &Action, own: &str) {
         let Place::File { path: delegated, wrote } = self.at.clone() else {
             return self.order("a sub-agent acts without a delegation");
         };
         if delegated != own {
             self.order(format!("the sub-agent of {own} acts while {delegated} is delegated"));
         }
-        match tool {
-            Tool::Read => self.read(step, path),
-            Tool::Write if path != own => self.order("a sub-agent writes its own file only"),
-            Tool::Write => {
-                if !self.thought {
-                    self.order("a file is written after a thought");
+        match action {
+            Action::Read { path } => self.read(step, path),
+            Action::Write(file) if file.path != own => self.order("a sub-agent writes its own file only"),
+            Action::Write(file) => {
+                if !matches!(self.thinks_of, Some(Subject::Writing { .. })) {
+                    self.order("a file is written after a thought about it");
                 }
-                self.write(step, path);
+                self.write(&file.path);
                 self.awaits = Awaits::Text(step.agent.clone());
                 self.at = Place::File { path: delegated, wrote: true };
             }
-            Tool::Done => {
+            Action::Done => {
                 if !wrote {
                     self.order("a sub-agent finishes after it has written");
                 }
                 self.awaits = Awaits::Text(Agent::Main);
                 self.at = Place::Main;
             }
-            Tool::Delegate => self.order("a sub-agent does not delegate"),
+            Action::Delegate { .. } => self.order("a sub-agent does not delegate"),
         }
     }
 
@@ -188,10 +207,7 @@ impl Walk<'_> {
         }
     }
 
-    fn write(&mut self, step: &Step, path: &str) {
-        if written_file(step).is_some_and(|file| file.path != path) {
-            self.order("a `write` carries another file than it names");
-        }
+    fn write(&mut self, path: &str) {
         if self.raw {
             self.at = Place::Main;
         }
@@ -200,29 +216,28 @@ impl Walk<'_> {
         }
     }
 
-    fn finish(&mut self, trajectory: &Trajectory, is_later: bool) {
+    fn finish(&mut self, trajectory: &Trajectory) {
         if self.awaits != Awaits::Nothing {
             self.order("the document ends before a tool call is answered");
         }
         if matches!(self.at, Place::File { .. }) {
             self.order("the document ends inside a delegation");
         }
-        let opening: &[Step] = trajectory.steps.get(..1).unwrap_or_default();
-        let named = opening.iter().any(|step| match &step.body {
-            Body::Prompt { text } => text.contains(&trajectory.repository.name),
+        self.step = 0;
+        let named = trajectory.steps.first().is_some_and(|step| match &step.body {
+            Body::Opening { text } => text.contains(&trajectory.repository.name),
             _ => false,
         });
-        let prompts = trajectory.steps.iter().filter(|step| matches!(step.body, Body::Prompt { .. })).count();
-        self.step = 0;
         if !named {
             self.order("the opening does not name the repository");
         }
-        if prompts != 1 + usize::from(is_later) {
-            self.order(format!("{prompts} prompts, expected {}", 1 + usize::from(is_later)));
+        let continued = trajectory.steps.iter().any(|step| matches!(step.body, Body::Continuation(_)));
+        if self.is_later && !continued {
+            self.order("a later part does not say where the work stands");
         }
         let thinks =
             trajectory.steps.iter().any(|step| matches!(step.body, Body::Think { .. }) && step.agent == Agent::Main);
-        if is_later && thinks {
+        if self.is_later && thinks {
             self.order("requirements and plan are decided in the first part");
         }
     }

@@ -1,14 +1,8 @@
 //! The record as a whole and each step by itself: schema, id, summary, authors, loss.
 
-use recon_schema::trajectory::{Author, Body, Observed, SCHEMA, Step, Summary, Trajectory};
+use recon_schema::trajectory::{Action, Author, Body, Observed, SCHEMA, Step, Summary, Trajectory, trajectory_id};
 
 use crate::{Fault, Violation};
-
-/// The id without its part, and the part.
-pub(crate) fn part(id: &str) -> Option<(&str, usize)> {
-    let (stem, part) = id.rsplit_once('#')?;
-    Some((stem, part.parse().ok()?))
-}
 
 pub(crate) fn check(trajectory: &Trajectory) -> Vec<Violation> {
     let whole = [schema(trajectory), identity(trajectory), summary(trajectory)];
@@ -26,11 +20,9 @@ fn schema(trajectory: &Trajectory) -> Option<Fault> {
 }
 
 fn identity(trajectory: &Trajectory) -> Option<Fault> {
-    let Trajectory { id, repository, arm, .. } = trajectory;
-    let commit = repository.commit.as_ref().map_or(String::new(), |commit| format!("@{commit}"));
-    let expected = format!("{}{commit}/{arm}", repository.name);
-    let names = part(id).is_some_and(|(stem, _)| stem == expected);
-    (!names).then(|| Fault::Identity { id: id.clone(), expected: format!("`{expected}#` and a part") })
+    let expected = trajectory_id(&trajectory.repository, trajectory.arm, trajectory.part);
+    let id = &trajectory.id;
+    (*id != expected).then(|| Fault::Identity { id: id.clone(), expected })
 }
 
 fn summary(trajectory: &Trajectory) -> Option<Fault> {
@@ -44,17 +36,18 @@ fn summary(trajectory: &Trajectory) -> Option<Fault> {
     if counted.steps_by_author != recorded.steps_by_author {
         return fault("the steps by author differ".into());
     }
-    let mut written = trajectory.steps.iter().filter_map(crate::written_file);
+    let mut written = trajectory.steps.iter().filter_map(Step::written);
     let both = written.find(|file| recorded.left_out.contains_key(&file.path))?;
     fault(format!("{} is written and recorded as left out", both.path))
 }
 
 fn name(step: &Step) -> &'static str {
     match &step.body {
-        Body::Prompt { .. } => "prompt",
+        Body::Opening { .. } => "opening",
+        Body::Continuation(_) => "continuation",
         Body::Think { .. } => "thought",
-        Body::Action { content: None, .. } => "tool call",
-        Body::Action { content: Some(_), .. } => "written file",
+        Body::Action { action: Action::Write(_) } => "written file",
+        Body::Action { .. } => "tool call",
         Body::Observation { observed: Observed::Content(_) } => "file that is read",
         Body::Observation { observed: Observed::Text(_) } => "tool's result",
     }
@@ -63,13 +56,13 @@ fn name(step: &Step) -> &'static str {
 /// PAPER.md, definition 11; files are the repository's own, results the tool's.
 fn author(trajectory: &Trajectory, step: &Step) -> Option<Fault> {
     let may = match &step.body {
-        Body::Prompt { .. } => matches!(step.author, Author::Repository | Author::Tool),
-        Body::Think { .. } | Body::Action { content: None, .. } => {
+        Body::Opening { .. }
+        | Body::Action { action: Action::Write(_) }
+        | Body::Observation { observed: Observed::Content(_) } => step.author == Author::Repository,
+        Body::Continuation(_) | Body::Observation { observed: Observed::Text(_) } => step.author == Author::Tool,
+        Body::Think { .. } | Body::Action { .. } => {
             step.author == Author::Outline || step.author == Author::Model && trajectory.model.is_some()
         }
-        Body::Action { content: Some(_), .. } => step.author == Author::Repository,
-        Body::Observation { observed: Observed::Content(_) } => step.author == Author::Repository,
-        Body::Observation { observed: Observed::Text(_) } => step.author == Author::Tool,
     };
     (!may).then(|| Fault::Author { what: name(step), author: step.author })
 }

@@ -10,7 +10,8 @@ use recon_lm::fake::TableModel;
 use recon_refine::{Models, Proposer, RefineOptions, refine};
 use recon_schema::Sha256;
 use recon_schema::trajectory::{
-    Agent, Arm, Author, Body, FileContent, Observed, Outcome, Redaction, Search, Step, Tool, Trajectory,
+    Action, Agent, Arm, Author, Body, Continuation, FileContent, Observed, Outcome, Redaction, Search, Step, Subject,
+    Trajectory,
 };
 use recon_text::{Renderer, Rendering, fake};
 
@@ -72,7 +73,7 @@ fn after(trajectory: &Trajectory, files: &Files, change: impl FnOnce(&mut Trajec
 
 fn content(step: &mut Step) -> Option<&mut FileContent> {
     match &mut step.body {
-        Body::Action { content, .. } => content.as_mut(),
+        Body::Action { action: Action::Write(file) } => Some(file),
         Body::Observation { observed: Observed::Content(file) } => Some(file),
         _ => None,
     }
@@ -82,8 +83,8 @@ fn at(trajectory: &Trajectory, wanted: impl Fn(&Step) -> bool) -> usize {
     trajectory.steps.iter().position(wanted).expect("the trajectory has such a step")
 }
 
-fn calls(step: &Step, name: Tool) -> bool {
-    matches!(&step.body, Body::Action { tool, .. } if tool.name == name)
+fn calls(step: &Step, tool: &str) -> bool {
+    matches!(&step.body, Body::Action { action } if action.tool() == tool)
 }
 
 fn search(trajectory: &mut Trajectory, wanted: impl Fn(&Search) -> bool) -> &mut Search {
@@ -149,7 +150,7 @@ fn one_changed_byte_in_the_repository_is_found() {
 #[test]
 fn text_that_is_missing_or_added_at_the_end_is_found() {
     let (trajectory, files) = refined();
-    let write = at(&trajectory, |step| calls(step, Tool::Write));
+    let write = at(&trajectory, |step| calls(step, "write"));
     for edit in [
         |text: &mut String| text.push('\n'),
         |text: &mut String| text.truncate(text.len() - 1),
@@ -200,13 +201,15 @@ fn redactions_are_replayed() {
 #[test]
 fn files_exist_once_and_before_they_are_read() {
     let (trajectory, files) = refined();
-    let (read, write) =
-        (at(&trajectory, |step| calls(step, Tool::Read)), at(&trajectory, |step| calls(step, Tool::Write)));
+    let (read, write) = (at(&trajectory, |step| calls(step, "read")), at(&trajectory, |step| calls(step, "write")));
     let unknown = after(&trajectory, &files, |it| content(&mut it.steps[write]).unwrap().path = "gone.py".into());
     assert!(unknown.contains(&Fault::UnknownFile { path: "gone.py".into() }), "{unknown:?}");
     let early = after(&trajectory, &files, |it| {
-        let Body::Action { tool, .. } = &mut it.steps[read].body else { panic!("a read is an action") };
-        tool.arguments.path = Some("m2.py".into());
+        it.steps[read].body = Body::Action { action: Action::Read { path: "m2.py".into() } };
+        let Body::Think { subject: Subject::Reading { reads, .. }, .. } = &mut it.steps[read - 1].body else {
+            panic!("a read comes after a thought about it")
+        };
+        *reads = vec!["m2.py".into()];
         let text = String::from_utf8(files["m2.py"].clone()).unwrap();
         let file = FileContent { path: "m2.py".into(), sha256: Sha256::of(text.as_bytes()), text, redactions: vec![] };
         *content(&mut it.steps[read + 1]).unwrap() = file;
@@ -223,7 +226,7 @@ fn a_file_may_not_come_twice_in_the_parts_of_one_repository() {
     let lookup = |path: &str| files.get(path).cloned();
     let mut checker = Checker::new(&lookup);
     assert_eq!(checker.check(&raw[0]), []);
-    let again = Trajectory { id: raw[1].id.clone(), ..raw[0].clone() };
+    let again = Trajectory { id: raw[1].id.clone(), part: 1, ..raw[0].clone() };
     let found: Vec<Fault> = checker.check(&again).into_iter().map(|it| it.fault).collect();
     assert!(found.contains(&Fault::WrittenTwice { path: "m0.py".into() }), "{found:?}");
 }
@@ -231,22 +234,32 @@ fn a_file_may_not_come_twice_in_the_parts_of_one_repository() {
 #[test]
 fn agents_act_in_their_turn() {
     let (trajectory, files) = refined();
-    let first = |name| at(&trajectory, |step| calls(step, name));
-    let (read, write, delegate) = (first(Tool::Read), first(Tool::Write), first(Tool::Delegate));
+    let first = |tool| at(&trajectory, |step| calls(step, tool));
+    let (read, write, delegate) = (first("read"), first("write"), first("delegate"));
     let thought = at(&trajectory, |step| matches!((&step.body, &step.agent), (Body::Think { .. }, Agent::File(_))));
-    let inner_done = first(Tool::Done);
+    let inner_done = first("done");
     type Change = Box<dyn FnOnce(&mut Trajectory)>;
     let remove = |at: usize| -> Change { Box::new(move |it| drop(it.steps.remove(at))) };
     let repeat = |at: usize| -> Change { Box::new(move |it| it.steps.insert(at, it.steps[at].clone())) };
     let cases: Vec<(Change, &str)> = vec![
-        (remove(0), "opens with a prompt"),
-        (repeat(0), "2 prompts, expected 1"),
-        (Box::new(|it| it.steps.swap(0, 1)), "a prompt may only open a document"),
+        (remove(0), "an opening begins a document"),
+        (repeat(0), "an opening begins a document"),
+        (Box::new(|it| it.steps.swap(0, 1)), "an opening begins a document"),
+        (Box::new(|it| it.steps.swap(1, 2)), "after the one it should precede"),
+        (repeat(1), "a thought comes again"),
+        (Box::new(|it| it.steps.insert(1, continuation_step())), "only a later part is continued"),
+        (Box::new(|it| it.steps[0].agent = Agent::File("m0.py".into())), "an opening belongs to the main agent"),
         (remove(delegate), "acts without a delegation"),
         (repeat(delegate), "a delegation inside a delegation"),
-        (remove(thought), "written after a thought"),
+        (remove(thought), "written after a thought about it"),
         (Box::new(move |it| it.steps.swap(thought, write)), "thinks before it writes"),
         (remove(read), "answers no tool call"),
+        (remove(read), "other files than those that are read next"),
+        (Box::new(move |it| about(it, thought, Subject::Writing { path: "m2.py".into() })), "what another agent does"),
+        (
+            Box::new(move |it| about(it, thought, Subject::Reading { path: "m0.py".into(), reads: vec![] })),
+            "written after a thought about it",
+        ),
         (remove(read + 1), "is not answered by that file"),
         (remove(write), "finishes after it has written"),
         (remove(write + 1), "is not answered by its result"),
@@ -258,7 +271,7 @@ fn agents_act_in_their_turn() {
         (Box::new(move |it| it.steps[thought].agent = Agent::File("m2.py".into())), "whose turn it is not"),
         (Box::new(move |it| it.steps[write].agent = Agent::File("m2.py".into())), "is delegated"),
         (Box::new(move |it| it.steps[write].agent = Agent::Main), "only delegates and finishes"),
-        (Box::new(|it| it.steps[0].body = Body::Prompt { text: "Files:\n".into() }), "does not name the repository"),
+        (Box::new(|it| it.steps[0].body = Body::Opening { text: "Files:\n".into() }), "does not name the repository"),
     ];
     for (change, reason) in cases {
         let found = after(&trajectory, &files, change);
@@ -270,24 +283,60 @@ fn agents_act_in_their_turn() {
     assert!(found.contains(&Fault::Order { reason: "the `raw` arm has no thoughts".into() }), "{found:?}");
 }
 
+/// Changes what a thought says it is about.
+fn about(trajectory: &mut Trajectory, step: usize, now: Subject) {
+    let Body::Think { subject, .. } = &mut trajectory.steps[step].body else { panic!("step {step} is no thought") };
+    *subject = now;
+}
+
+fn continuation_step() -> Step {
+    let body = Body::Continuation(Continuation::default());
+    Step { agent: Agent::Main, body, author: Author::Tool, trained: false }
+}
+
 #[test]
-fn a_write_carries_the_file_it_names_and_nothing_else_does() {
+fn a_sub_agent_writes_its_own_file_only() {
     let (trajectory, files) = refined();
-    let write = at(&trajectory, |step| calls(step, Tool::Write));
-    let order = |change: &dyn Fn(&mut Step), reason: &str| {
-        let found = after(&trajectory, &files, |it| change(&mut it.steps[write]));
-        let named = |fault: &Fault| matches!(fault, Fault::Order { reason: given } if given.contains(reason));
-        assert!(found.iter().any(named), "{reason}: {found:?}");
+    let write = at(&trajectory, |step| calls(step, "write"));
+    let found = after(&trajectory, &files, |it| content(&mut it.steps[write]).unwrap().path = "m2.py".into());
+    let named = |fault: &Fault| matches!(fault, Fault::Order { reason } if reason.contains("its own file only"));
+    assert!(found.iter().any(named), "{found:?}");
+}
+
+#[test]
+fn a_later_part_repeats_what_was_decided_and_names_what_was_written() {
+    let (parts, files) = parts(Arm::Agent, 16, 2600);
+    let lookup = |path: &str| files.get(path).cloned();
+    let after = |change: &dyn Fn(&mut Continuation)| -> Vec<Fault> {
+        let mut checker = Checker::new(&lookup);
+        assert_eq!(checker.check(&parts[0]), []);
+        let mut part = parts[1].clone();
+        let Body::Continuation(continuation) = &mut part.steps[1].body else { panic!("{:?}", part.steps[1]) };
+        change(continuation);
+        checker.check(&part).into_iter().map(|violation| violation.fault).collect()
     };
-    let tool = |step: &mut Step, edit: &dyn Fn(&mut recon_schema::trajectory::ToolCall, &mut Option<FileContent>)| {
-        let Body::Action { tool, content } = &mut step.body else { panic!("a write is an action") };
-        edit(tool, content);
-    };
-    order(&|step| tool(step, &|_, content| *content = None), "carries a file");
-    order(&|step| tool(step, &|call, _| call.name = Tool::Read), "carries a file");
-    order(&|step| tool(step, &|call, _| call.arguments.path = None), "names a file");
-    order(&|step| tool(step, &|call, _| call.arguments.path = Some("m2.py".into())), "writes its own file only");
-    order(&|step| content(step).unwrap().path = "m2.py".into(), "carries another file than it names");
+    assert_eq!(after(&|_| {}), []);
+    type Change = fn(&mut Continuation);
+    let cases: [(Change, &str); 7] = [
+        (|it| it.decided.as_mut().unwrap().requirements.push('!'), "requirements: not what"),
+        (|it| it.decided.as_mut().unwrap().plan.clear(), "plan: not what"),
+        (|it| it.decided = None, "neither requirements nor plan"),
+        (|it| it.written[0] = "m15.py".into(), "m15.py was not written before"),
+        (|it| it.written.swap(0, 1), "stands in another place"),
+        (|it| it.written.truncate(1), "files are older"),
+        (|it| it.earlier = 7, "7 are recorded"),
+    ];
+    for (change, wanted) in cases {
+        let found = after(&change);
+        let named = |fault: &Fault| matches!(fault, Fault::Continuation { reason } if reason.contains(wanted));
+        assert!(found.iter().any(named), "{wanted}: {found:?}");
+    }
+    let mut silent = parts[1].clone();
+    silent.steps.remove(1);
+    let found = faults(&silent, &files);
+    let named =
+        |it: &Violation| matches!(&it.fault, Fault::Order { reason } if reason.contains("where the work stands"));
+    assert!(found.iter().any(named), "{found:?}");
 }
 
 #[test]
@@ -297,7 +346,8 @@ fn authors_and_loss_follow_from_the_kind_of_step() {
         let found = after(&trajectory, &files, |it| it.steps[step].trained ^= true);
         assert!(matches!(&found[..], [Fault::Trained { .. }]), "step {step}: {found:?}");
         let wrong = match trajectory.steps[step].body {
-            Body::Think { .. } | Body::Action { content: None, .. } => Author::Tool,
+            Body::Action { action: Action::Write(_) } => Author::Model,
+            Body::Think { .. } | Body::Action { .. } => Author::Tool,
             _ => Author::Model,
         };
         let found = after(&trajectory, &files, |it| it.steps[step].author = wrong);
@@ -314,8 +364,9 @@ fn the_record_agrees_with_itself() {
         let found = after(&trajectory, &files, change);
         assert!(found.iter().any(wanted), "{found:?}");
     };
-    is(&|it| it.schema = "recon.trajectory/2".into(), &|fault| matches!(fault, Fault::Schema { .. }));
+    is(&|it| it.schema = "recon.trajectory/1".into(), &|fault| matches!(fault, Fault::Schema { .. }));
     is(&|it| it.id = "shop/search".into(), &|fault| matches!(fault, Fault::Identity { .. }));
+    is(&|it| it.part = 1, &|fault| matches!(fault, Fault::Identity { .. }));
     is(&|it| it.arm = Arm::Agent, &|fault| matches!(fault, Fault::Identity { .. }));
     is(&|it| it.arm = Arm::Agent, &|fault| matches!(fault, Fault::Likelihood { .. }));
     is(&|it| it.summary.files += 1, &|fault| matches!(fault, Fault::Summary { .. }));

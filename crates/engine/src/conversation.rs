@@ -4,32 +4,22 @@
 //! thought would.
 
 use recon_lm::{Message, Role};
-use recon_schema::trajectory::{Agent, Author, Body, Step};
 use recon_text::{Renderer, Rendering, Tokenizer};
 
 /// The ids of `messages`.
 pub(crate) fn conversation(tokenizer: &Tokenizer, messages: &[Message]) -> Vec<u32> {
     let renderer = Renderer::new(tokenizer, Rendering::Chat);
-    let answer = renderer.assistant_header();
     let mut ids = renderer.begin();
-    for message in messages {
-        let text = message.text.clone();
-        match message.role {
-            Role::System => ids.extend(turn(&renderer, Body::Prompt { text })),
-            Role::Assistant => ids.extend(turn(&renderer, Body::Think { text, search: None })),
-            Role::User => {
-                // A hint is a user turn and the header of its answer.
-                let hint = renderer.hint(&text);
-                ids.extend(&hint[..hint.len() - answer.len()]);
-            }
-        }
+    for Message { role, text } in messages {
+        let role = match role {
+            Role::System => recon_text::Role::System,
+            Role::User => recon_text::Role::User,
+            Role::Assistant => recon_text::Role::Assistant,
+        };
+        ids.extend(renderer.turn(role, text));
     }
-    ids.extend(answer);
+    ids.extend(renderer.assistant_header());
     ids
-}
-
-fn turn(renderer: &Renderer<'_>, body: Body) -> Vec<u32> {
-    renderer.step(&Step { agent: Agent::Main, body, author: Author::Model, trained: false }).ids
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use recon_lm::{Branch, Run, ScoreJob, Scored, Scorer};
 use recon_schema::Sha256;
-use recon_schema::trajectory::{Agent, Author, Body, FileContent, Step, Tool, ToolArguments, ToolCall};
+use recon_schema::trajectory::{Action, Agent, Author, Body, FileContent, Step};
 use recon_text::{RenderedStep, Renderer};
 
 use crate::{Error, FileReport, Report, Result};
@@ -53,11 +53,10 @@ pub fn held_out(scorer: &dyn Scorer, renderer: &Renderer<'_>, files: &[HeldOutFi
 
 fn document<'a>(renderer: &Renderer<'_>, file: &'a HeldOutFile, room: usize) -> Document<'a> {
     let HeldOutFile { repository, path, text } = file;
-    let opening = Body::Prompt { text: format!("Repository: {repository}\nFiles:\n{path}\n") };
+    let opening = Body::Opening { text: format!("Repository: {repository}\nFiles:\n{path}\n") };
     let sha256 = Sha256::of(text.as_bytes());
     let content = FileContent { path: path.clone(), sha256, text: text.clone(), redactions: Vec::new() };
-    let tool = ToolCall { name: Tool::Write, arguments: ToolArguments { path: Some(path.clone()) } };
-    let write = Body::Action { tool, content: Some(content) };
+    let write = Body::Action { action: Action::Write(content) };
     let step = |body| Step { agent: Agent::Main, body, author: Author::Repository, trained: false };
     let mut ids = renderer.step(&step(opening)).ids;
     let RenderedStep { ids: turn, body, .. } = renderer.step(&step(write));

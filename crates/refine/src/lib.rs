@@ -1,7 +1,7 @@
 //! The thought search: a thought stays only if it makes the repository's real code more likely.
 //!
 //! In document order, each thought of an unrefined trajectory is held against candidates: a
-//! round proposes several, the leak gate refuses those that hand the target over, one scoring
+//! round asks [`recon_thought`] for several, which refuses those that hand the target over; one scoring
 //! call gives −log p of the target behind each, and the best becomes the incumbent if it is
 //! strictly better. What is accepted is the context of everything after it.
 //!
@@ -15,11 +15,12 @@
 //!
 //! Source: *Understanding by Reconstruction* (arXiv 2603.11103); PAPER.md, definitions 2 to 11.
 
-mod authors;
 mod cursor;
 mod options;
 mod parts;
+mod place;
 mod report;
+mod round;
 mod score;
 mod search;
 mod session;
@@ -27,8 +28,9 @@ mod target;
 
 pub use options::{Proposer, RefineOptions};
 pub use parts::carry_forward;
+pub use place::Models;
 pub use report::{AuthorCounts, ControlTotals, Failure, Likelihood, Report};
-pub use session::{Models, Progress, Refined, refine};
+pub use session::{Progress, Refined, refine};
 
 /// Why a trajectory could not be refined, or a refinement does not hold.
 #[derive(Debug, thiserror::Error)]

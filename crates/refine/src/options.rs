@@ -1,5 +1,6 @@
-//! What a search may be told.
+//! Search options.
 
+use recon_thought::Budget;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -78,6 +79,15 @@ impl Default for RefineOptions {
 }
 
 impl RefineOptions {
+    /// The bounds of proposals.
+    pub(crate) fn budget(&self) -> Budget {
+        Budget {
+            thought_tokens: self.max_thought_tokens,
+            plan_tokens: self.max_plan_tokens,
+            outline_tokens: self.max_outline_tokens,
+        }
+    }
+
     /// Refuses what has no meaning.
     pub(crate) fn check(&self, has_generator: bool) -> Result<()> {
         let refuse = |option, reason| Err(Error::Option { option, reason });

@@ -141,7 +141,7 @@ pub struct Report {
 impl Report {
     /// Adds one step of a refined trajectory.
     pub(crate) fn add_step(&mut self, step: &Step) {
-        let Body::Think { text, search } = &step.body else { return };
+        let Body::Think { text, search, .. } = &step.body else { return };
         self.thoughts += 1;
         let Some(search) = search else { return };
         self.add_search(search);

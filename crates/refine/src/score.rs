@@ -6,7 +6,7 @@ use recon_text::Renderer;
 
 use crate::cursor::Ahead;
 use crate::report::Likelihood;
-use crate::target::{Target, written};
+use crate::target::Target;
 
 /// Likelihood of all targets behind one thought.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ pub(crate) fn document(scorer: &dyn Scorer, renderer: &Renderer<'_>, steps: &[St
     let (mut pieces, mut total) = (Vec::new(), Likelihood::default());
     for step in steps {
         let turn = renderer.step(step);
-        let Some(file) = written(step) else {
+        let Some(file) = step.written() else {
             pieces.push((turn.ids, false));
             continue;
         };

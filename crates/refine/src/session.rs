@@ -1,33 +1,23 @@
 //! One trajectory, refined in document order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use recon_lm::{Branch, Generator, Scorer};
 use recon_schema::graph::RepoGraph;
-use recon_schema::trajectory::{Agent, Arm, Author, Body, Control, ModelRef, Observed, Search, Step, Trajectory};
-use recon_text::{Renderer, action_line};
-use recon_thought::outline::{self, Detail};
+use recon_schema::trajectory::{
+    Agent, Arm, Author, Body, Control, Observed, Search, Step, Subject, Trajectory, trajectory_id,
+};
+use recon_text::{action_line, continuation_text};
+use recon_thought::leak::Context;
+use recon_thought::outline::{Detail, Project};
+use recon_thought::{Gate, Proposals, Thought, Writer};
 
-use crate::authors::{Proposals, Subject};
 use crate::cursor::Cursor;
+use crate::place::{Models, Place};
 use crate::report::{Failure, Likelihood, Report};
 use crate::score::{Attempt, document, in_full, score};
-use crate::search::{Found, Gate, Place, Thought, admit, search};
+use crate::search::{Found, search};
 use crate::target::{self, Target};
 use crate::{Error, RefineOptions, Result};
-use recon_thought::leak::Context;
-
-/// The model that scores, and where there is one, the model that proposes.
-pub struct Models<'a> {
-    /// Computes likelihoods.
-    pub scorer: &'a dyn Scorer,
-    /// Proposes thoughts; needed where the options name the model as an author.
-    pub generator: Option<&'a dyn Generator>,
-    /// Turns steps into tokens, the same here as in packing and training.
-    pub renderer: &'a Renderer<'a>,
-    /// Which model it is.
-    pub model: Option<ModelRef>,
-}
 
 /// A step was reached.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +45,9 @@ pub struct Refined {
 ///
 /// `graph` is the one it was simulated from. The observer hears of every step, in order. A
 /// failing model never stops a run: the thought stays, the failure is recorded.
+///
+/// # Errors
+/// Where options or trajectory cannot be used; see [`Error`].
 pub fn refine(
     trajectory: Trajectory,
     graph: &RepoGraph,
@@ -66,7 +59,16 @@ pub fn refine(
     if trajectory.arm != Arm::Agent {
         return Err(Error::Arm { id: trajectory.id, arm: trajectory.arm });
     }
-    let mut session = Session::new(&trajectory, graph, models, options);
+    let project = Project::new(graph);
+    let writer = Writer {
+        project: &project,
+        renderer: models.renderer,
+        seed: trajectory.seed,
+        budget: options.budget(),
+        temperature: options.temperature,
+        top_p: options.top_p,
+    };
+    let mut session = Session::new(&trajectory, &writer, models, options);
     session.report.documents_before = session.rescore();
     for at in 0..session.steps.len() {
         session.visit(at);
@@ -83,8 +85,7 @@ pub fn refine(
 
 struct Session<'a> {
     id: String,
-    seed: u64,
-    graph: &'a RepoGraph,
+    writer: &'a Writer<'a>,
     models: &'a Models<'a>,
     options: &'a RefineOptions,
     steps: Vec<Step>,
@@ -101,17 +102,27 @@ struct Session<'a> {
 struct Task {
     at: usize,
     subject: Subject,
+    first: Thought,
     targets: Vec<Target>,
+}
+
+impl Task {
     /// Whether it is the last thought before its target.
-    is_last: bool,
+    fn is_last(&self) -> bool {
+        !matches!(self.subject, Subject::Reading { .. })
+    }
 }
 
 impl<'a> Session<'a> {
-    fn new(trajectory: &Trajectory, graph: &'a RepoGraph, models: &'a Models<'a>, options: &'a RefineOptions) -> Self {
+    fn new(
+        trajectory: &Trajectory,
+        writer: &'a Writer<'a>,
+        models: &'a Models<'a>,
+        options: &'a RefineOptions,
+    ) -> Self {
         Self {
             id: trajectory.id.clone(),
-            seed: trajectory.seed,
-            graph,
+            writer,
             models,
             options,
             steps: trajectory.steps.clone(),
@@ -125,7 +136,7 @@ impl<'a> Session<'a> {
     }
 
     fn visit(&mut self, at: usize) {
-        let jumped = matches!(self.steps[at].body, Body::Think { .. }) && self.think(at);
+        let jumped = self.task(at).is_some_and(|task| self.think(&task));
         let step = &self.steps[at];
         if !jumped {
             self.cursor.push(&self.models.renderer.step(step).ids);
@@ -136,80 +147,51 @@ impl<'a> Session<'a> {
         self.report.add_step(step);
     }
 
-    /// Searches for the thought `at`, or holds it against the gate; whether the cursor stands
-    /// behind it now.
-    fn think(&mut self, at: usize) -> bool {
-        let task = self.task(at);
+    /// The thought `at`, if the step is one.
+    fn task(&self, at: usize) -> Option<Task> {
+        let step = &self.steps[at];
+        let Body::Think { text, subject, .. } = &step.body else { return None };
+        let first = Thought { text: text.clone(), author: step.author };
+        let targets = target::of_thought(self.models.renderer, &self.steps, at, self.options.plan_files);
+        Some(Task { at, subject: subject.clone(), first, targets })
+    }
+
+    /// Searches for a thought, or holds it against the gate; whether the cursor stands behind it now.
+    fn think(&mut self, task: &Task) -> bool {
         let within = self.options.max_steps.is_none_or(|limit| self.searched < limit);
-        let wanted = within && (task.is_last || self.options.early_thoughts) && !task.targets.is_empty();
+        let wanted = within && (task.is_last() || self.options.early_thoughts) && !task.targets.is_empty();
         if wanted {
             self.searched += 1;
-            match self.search(&task) {
+            match self.search(task) {
                 Ok(found) => {
-                    self.accept(at, found);
+                    self.accept(task, found);
                     return true;
                 }
-                Err(error) => self.fail(at, &format!("the thought was not searched for: {error}")),
+                Err(error) => self.fail(task.at, &format!("the thought was not searched for: {error}")),
             }
         }
-        self.gate_alone(&task);
+        self.gate_alone(task);
         false
     }
 
-    fn task(&self, at: usize) -> Task {
-        let targets = target::of_thought(self.models.renderer, &self.steps, at, self.options.plan_files);
-        let is_thought = |step: &&Step| matches!(step.body, Body::Think { .. });
-        let (subject, is_last) = match &self.steps[at].agent {
-            Agent::Main if self.steps[..at].iter().any(|step| is_thought(&step)) => (Subject::Plan, true),
-            Agent::Main => (Subject::Requirements, true),
-            agent @ Agent::File(path) => {
-                let own = self.steps[at + 1..].iter().filter(|step| &step.agent == agent);
-                let later = own.take_while(|step| target::written(step).is_none()).find(is_thought);
-                (Subject::File(path.clone()), later.is_none())
-            }
-        };
-        Task { at, subject, targets, is_last }
-    }
-
-    fn proposals<'s>(&'s self, subject: &'s Subject, at: usize) -> Proposals<'s> {
-        let (models, graph, options) = (self.models, self.graph, self.options);
-        Proposals {
-            models,
-            graph,
-            options,
-            subject,
-            seed: self.seed,
-            step: at as u64,
-            tried: HashSet::new(),
-            levels: 0,
-        }
-    }
-
-    fn gate<'s>(&'s self, targets: &[Target]) -> Gate<'s> {
-        let signatures = |path: &str| outline::signatures(self.graph, path);
-        Gate::new(self.models.renderer.tokenizer(), &self.context, targets, signatures)
-    }
-
-    fn first(&self, at: usize) -> Thought {
-        let step = &self.steps[at];
-        match &step.body {
-            Body::Think { text, .. } => Thought { text: text.clone(), author: step.author },
-            _ => unreachable!("only thoughts are visited as thoughts"),
-        }
+    fn gate(&self, targets: &[Target]) -> Gate<'_> {
+        let targets = targets.iter().map(|target| (target.path.as_str(), target.text.as_str()));
+        Gate::new(self.models.renderer.tokenizer(), &self.context, self.writer.project, targets)
     }
 
     fn search(&mut self, task: &Task) -> recon_lm::Result<Found> {
         let document = self.cursor.branch()?;
         let header = self.models.scorer.extend(Some(&document), &self.models.renderer.assistant_header())?;
-        let first = self.first(task.at);
-        let turn_tokens = first.turn(self.models.renderer).len();
+        let turn_tokens = task.first.turn(self.models.renderer).len();
         let room_tokens = self.options.context_tokens.saturating_sub(self.document_tokens - turn_tokens);
-        let gate = self.gate(&task.targets);
-        let place = Place { document: &document, header: &header, targets: &task.targets, gate: &gate, room_tokens };
-        let mut found = search(&place, first, self.proposals(&task.subject, task.at))?;
-        let controls = task.is_last && matches!(task.subject, Subject::File(_));
+        let (models, options, targets) = (self.models, self.options, task.targets.as_slice());
+        let place = Place { models, options, document: &document, header: &header, targets, room_tokens };
+        let gate = self.gate(targets);
+        let proposals = Proposals::new(self.writer, &task.subject, task.at, &gate);
+        let mut found = search(&place, task.first.clone(), proposals)?;
+        let controls = matches!(task.subject, Subject::Writing { .. });
         if controls && self.controlled < self.options.control_steps {
-            match self.control(task, &document, &header, room_tokens) {
+            match self.control(task, &place) {
                 Ok(control) => found.search.control = control,
                 Err(error) => self.fail(task.at, &format!("the control was not searched for: {error}")),
             }
@@ -219,57 +201,52 @@ impl<'a> Session<'a> {
     }
 
     /// The same search at the same place for another file; its thought scored on this one.
-    fn control(
-        &self,
-        task: &Task,
-        document: &Branch,
-        header: &Branch,
-        room_tokens: usize,
-    ) -> recon_lm::Result<Option<Control>> {
+    fn control(&self, task: &Task, own: &Place<'_>) -> recon_lm::Result<Option<Control>> {
         let Some(other) = target::of_another(self.models.renderer, &self.steps, task.at) else { return Ok(None) };
         let (path, others) = (other.path.clone(), [other]);
-        let subject = Subject::File(path.clone());
+        let subject = Subject::Writing { path: path.clone() };
         let gate = self.gate(&others);
-        let place = Place { document, header, targets: &others, gate: &gate, room_tokens };
-        let first = Thought { text: subject.outline(self.graph, Detail::Brief), author: Author::Outline };
-        let found = search(&place, first, self.proposals(&subject, task.at))?;
-        let turn = found.thought.turn(self.models.renderer);
-        let attempt = [Attempt { at: header, thought: Some(&turn) }];
-        let total = score(self.models.scorer, &attempt, &task.targets, None).pop().expect("one result an attempt")?;
+        let place = Place { targets: &others, ..*own };
+        let first = self.writer.outline(&subject, Detail::Brief);
+        let found = search(&place, first, Proposals::new(self.writer, &subject, task.at, &gate))?;
+        let turn = found.standing.thought.turn(self.models.renderer);
+        let attempt = [Attempt { at: own.header, thought: Some(&turn) }];
+        let total = score(self.models.scorer, &attempt, own.targets, None).pop().expect("one result an attempt")?;
         Ok(Some(Control { path, nats: in_full(total).0 }))
     }
 
-    fn accept(&mut self, at: usize, Found { search, thought, ahead, exempted }: Found) {
-        for (author, count) in exempted {
-            self.report.authors.entry(author).or_default().exempted += count;
-        }
-        let counts = self.report.authors.entry(self.steps[at].author).or_default();
-        counts.first += 1;
-        counts.first_leaked += u64::from(search.initial.replaced.is_some());
-        self.replace(at, thought, Some(Box::new(search)));
-        self.cursor.jump(ahead);
+    fn accept(&mut self, task: &Task, Found { search, standing, exempted }: Found) {
+        self.count_first(task.first.author, search.initial.replaced.is_some(), exempted);
+        self.replace(task, standing.thought, Some(Box::new(search)));
+        self.cursor.jump(standing.ahead);
     }
 
     /// A thought that is not searched for is replaced where it leaks, and else stays.
     fn gate_alone(&mut self, task: &Task) {
-        let first = self.first(task.at);
-        let author = first.author;
-        let (thought, verdict) =
-            admit(&self.gate(&task.targets), first.clone(), &self.proposals(&task.subject, task.at));
-        let counts = self.report.authors.entry(author).or_default();
-        counts.first += 1;
-        counts.exempted += u64::from(verdict.exempted && verdict.leak.is_none());
-        counts.first_leaked += u64::from(verdict.leak.is_some());
-        if thought != first {
-            self.replace(task.at, thought, None);
+        let gate = self.gate(&task.targets);
+        let mut proposals = Proposals::new(self.writer, &task.subject, task.at, &gate);
+        let (thought, leak) = proposals.begin(task.first.clone());
+        let exempted = proposals.exempted();
+        self.count_first(task.first.author, leak.is_some(), exempted);
+        if thought != task.first {
+            self.replace(task, thought, None);
         }
     }
 
-    fn replace(&mut self, at: usize, thought: Thought, search: Option<Box<Search>>) {
-        let step = &mut self.steps[at];
+    fn count_first(&mut self, author: Author, leaked: bool, exempted: BTreeMap<Author, u64>) {
+        for (author, count) in exempted {
+            self.report.authors.entry(author).or_default().exempted += count;
+        }
+        let counts = self.report.authors.entry(author).or_default();
+        counts.first += 1;
+        counts.first_leaked += u64::from(leaked);
+    }
+
+    fn replace(&mut self, task: &Task, thought: Thought, search: Option<Box<Search>>) {
+        let step = &mut self.steps[task.at];
         let before = self.models.renderer.step(step).ids.len();
         step.author = thought.author;
-        step.body = Body::Think { text: thought.text, search };
+        step.body = Body::Think { text: thought.text, subject: task.subject.clone(), search };
         self.document_tokens = self.document_tokens + self.models.renderer.step(step).ids.len() - before;
     }
 
@@ -293,8 +270,8 @@ impl<'a> Session<'a> {
     }
 
     fn finish(self, mut trajectory: Trajectory) -> Refined {
-        trajectory.id = trajectory.id.replacen("/agent#", "/search#", 1);
         trajectory.arm = Arm::Search;
+        trajectory.id = trajectory_id(&trajectory.repository, trajectory.arm, trajectory.part);
         trajectory.model = self.models.model.clone().or(trajectory.model);
         trajectory.steps = self.steps;
         trajectory.summary.recount(&trajectory.steps);
@@ -311,9 +288,10 @@ impl<'a> Session<'a> {
 /// The texts a step shows, each encoded alone.
 fn texts(step: &Step) -> Vec<String> {
     match &step.body {
-        Body::Prompt { text } | Body::Think { text, .. } => vec![text.clone()],
-        Body::Action { tool, content } => {
-            std::iter::once(action_line(tool)).chain(content.iter().map(|file| file.text.clone())).collect()
+        Body::Opening { text } | Body::Think { text, .. } => vec![text.clone()],
+        Body::Continuation(continuation) => vec![continuation_text(continuation)],
+        Body::Action { action } => {
+            std::iter::once(action_line(action)).chain(step.written().map(|file| file.text.clone())).collect()
         }
         Body::Observation { observed: Observed::Text(text) } => vec![text.clone()],
         Body::Observation { observed: Observed::Content(file) } => vec![file.text.clone()],

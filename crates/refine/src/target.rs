@@ -6,7 +6,7 @@
 //!
 //! Source: PAPER.md, definitions 3 and 4.
 
-use recon_schema::trajectory::{Agent, Body, FileContent, Step};
+use recon_schema::trajectory::{Agent, Body, Step};
 use recon_text::Renderer;
 
 /// One file a thought is scored on.
@@ -27,12 +27,12 @@ pub(crate) fn of_thought(renderer: &Renderer<'_>, steps: &[Step], at: usize, pla
     let rest = &steps[at + 1..];
     match &steps[at].agent {
         agent @ Agent::File(_) => {
-            let write = rest.iter().position(|step| &step.agent == agent && written(step).is_some());
+            let write = rest.iter().position(|step| &step.agent == agent && step.written().is_some());
             write.map(|write| make(renderer, &rest[..write], &rest[write])).into_iter().collect()
         }
         Agent::Main => {
             let thoughts = rest.iter().take_while(|step| matches!(step.body, Body::Think { .. })).count();
-            let writes: Vec<&Step> = rest.iter().filter(|step| written(step).is_some()).collect();
+            let writes: Vec<&Step> = rest.iter().filter(|step| step.written().is_some()).collect();
             spread(&writes, plan_files).map(|write| make(renderer, &rest[..thoughts], write)).collect()
         }
     }
@@ -41,24 +41,16 @@ pub(crate) fn of_thought(renderer: &Renderer<'_>, steps: &[Step], at: usize, pla
 /// Another file in the place of the one that the sub-agent's thought `steps[at]` precedes: of
 /// the files written later, so that the document does not show it yet, the one nearest in size.
 pub(crate) fn of_another(renderer: &Renderer<'_>, steps: &[Step], at: usize) -> Option<Target> {
-    let own = steps[at + 1..].iter().position(|step| step.agent == steps[at].agent && written(step).is_some())?;
+    let own = steps[at + 1..].iter().position(|step| step.agent == steps[at].agent && step.written().is_some())?;
     let own = at + 1 + own;
-    let bytes = written(&steps[own])?.text.len();
-    let others = steps[own + 1..].iter().filter_map(|step| written(step).map(|file| (step, file)));
+    let bytes = steps[own].written()?.text.len();
+    let others = steps[own + 1..].iter().filter_map(|step| step.written().map(|file| (step, file)));
     let (write, _) = others.min_by_key(|(_, file)| (file.text.len().abs_diff(bytes), file.path.clone()))?;
     Some(make(renderer, &steps[at + 1..own], write))
 }
 
-/// The file a `write` carries.
-pub(crate) fn written(step: &Step) -> Option<&FileContent> {
-    match &step.body {
-        Body::Action { content, .. } => content.as_ref(),
-        _ => None,
-    }
-}
-
 fn make(renderer: &Renderer<'_>, between: &[Step], write: &Step) -> Target {
-    let file = written(write).expect("the caller chose a write");
+    let file = write.written().expect("the caller chose a write");
     let turn = renderer.step(write);
     let mut runs: Vec<Vec<u32>> = between.iter().map(|step| renderer.step(step).ids).collect();
     runs.push(turn.ids[..turn.body.start].to_vec());

@@ -1,8 +1,11 @@
-//! `recon.trajectory/1`: the re-lived development of a repository as a list of steps.
+//! `recon.trajectory/2`: the re-lived development of a repository as a list of steps.
 //!
 //! A step belongs to an agent, has an author, and is trained or not. Observations and written
 //! files carry the repository's own content with its digest, so that a finished trajectory can
-//! be held against its repository byte for byte.
+//! be held against its repository byte for byte. What a reader needs to know stands in a field:
+//! nothing is parsed back out of a text or an id.
+//!
+//! Size: one record, whose parts are read together.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +15,21 @@ use crate::Sha256;
 use crate::graph::RepositoryRef;
 
 /// The name every trajectory record carries.
-pub const SCHEMA: &str = "recon.trajectory/1";
+pub const SCHEMA: &str = "recon.trajectory/2";
 
 /// One repository, or one part of a repository longer than the context.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trajectory {
     /// [`SCHEMA`].
     pub schema: String,
-    /// Unique in a corpus: `name@commit/arm#part`.
+    /// Unique in a corpus; [`trajectory_id`] of repository, arm and part.
     pub id: String,
-    /// The repository.
+    /// What is developed.
     pub repository: RepositoryRef,
     /// Which arm of the comparison made it.
     pub arm: Arm,
+    /// 0 for the first part, which decides requirements and plan.
+    pub part: u32,
     /// The model that wrote and scored thoughts; none where no model took part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelRef>,
@@ -34,6 +39,12 @@ pub struct Trajectory {
     pub steps: Vec<Step>,
     /// Counts over the steps.
     pub summary: Summary,
+}
+
+/// The id of a trajectory: `name@commit/arm#part`, without `@commit` where none is known.
+pub fn trajectory_id(repository: &RepositoryRef, arm: Arm, part: u32) -> String {
+    let commit = repository.commit.as_ref().map_or(String::new(), |commit| format!("@{commit}"));
+    format!("{}{commit}/{arm}#{part}", repository.name)
 }
 
 /// The arms compared (paper, table of arms; `Prolong` needs no trajectories).
@@ -141,26 +152,27 @@ impl std::fmt::Display for Author {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Body {
-    /// The opening of the document: repository name and file tree. Never trained.
-    Prompt {
-        /// The text.
+    /// What a document opens with: the repository's name and its file tree. Never trained.
+    Opening {
+        /// As it is shown.
         text: String,
     },
+    /// The second opening of a later part: where the work stands. Never trained.
+    Continuation(Continuation),
     /// A thought.
     Think {
-        /// The text.
+        /// What is thought.
         text: String,
+        /// What it is about.
+        subject: Subject,
         /// How the search arrived at it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         search: Option<Box<Search>>,
     },
-    /// A tool call; `write` also carries the file.
+    /// A tool call.
     Action {
-        /// The call.
-        tool: ToolCall,
-        /// The file written, for `write`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        content: Option<FileContent>,
+        /// The tool and what it is given.
+        action: Action,
     },
     /// A tool's answer. Never trained.
     Observation {
@@ -168,6 +180,69 @@ pub enum Body {
         #[serde(flatten)]
         observed: Observed,
     },
+}
+
+/// What earlier parts decided and wrote. The renderer composes the text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continuation {
+    /// The thoughts of the first part; none in the `raw` arm, which has no thoughts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Decided>,
+    /// Files that exist, newest first.
+    pub written: Vec<String>,
+    /// How many files older than those exist and are not named, for want of room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier: u64,
+}
+
+/// What the main agent decided before the first file was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// What the project is to be.
+    pub requirements: String,
+    /// Which file does what, in which order.
+    pub plan: String,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What a thought is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum Subject {
+    /// What the project is to be.
+    Requirements,
+    /// Which file does what, in which order.
+    Plan,
+    /// What a sub-agent will read before it writes its file, and why.
+    Reading {
+        /// The sub-agent's file.
+        path: String,
+        /// What it reads next, in order.
+        reads: Vec<String>,
+    },
+    /// What a sub-agent is about to write.
+    Writing {
+        /// The sub-agent's file.
+        path: String,
+    },
+}
+
+impl Subject {
+    /// The file concerned; none where it is the whole project.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Requirements | Self::Plan => None,
+            Self::Reading { path, .. } | Self::Writing { path } => Some(path),
+        }
+    }
+
+    /// Who thinks about it.
+    pub fn agent(&self) -> Agent {
+        self.path().map_or(Agent::Main, |path| Agent::File(path.into()))
+    }
 }
 
 /// What an observation shows.
@@ -180,48 +255,63 @@ pub enum Observed {
     Content(FileContent),
 }
 
-/// A tool call.
+/// A tool with what it is given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToolCall {
-    /// The tool.
-    pub name: Tool,
-    /// Its arguments.
-    #[serde(default)]
-    pub arguments: ToolArguments,
-}
-
-/// The tools an agent has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tool {
+#[serde(tag = "tool", rename_all = "snake_case")]
+pub enum Action {
     /// Hand a file to its sub-agent.
-    Delegate,
+    Delegate {
+        /// The file to be written.
+        path: String,
+    },
     /// Read a file that exists already.
-    Read,
+    Read {
+        /// The file to be read.
+        path: String,
+    },
     /// Write a file.
-    Write,
+    Write(FileContent),
     /// Finish.
     Done,
 }
 
-impl Tool {
-    /// The name in JSON.
-    pub fn name(self) -> &'static str {
+impl Action {
+    /// The tool's name, in records and in documents.
+    pub fn tool(&self) -> &'static str {
         match self {
-            Self::Delegate => "delegate",
-            Self::Read => "read",
-            Self::Write => "write",
+            Self::Delegate { .. } => "delegate",
+            Self::Read { .. } => "read",
+            Self::Write(_) => "write",
             Self::Done => "done",
+        }
+    }
+
+    /// The file concerned; `done` has none.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Delegate { path } | Self::Read { path } => Some(path),
+            Self::Write(file) => Some(&file.path),
+            Self::Done => None,
         }
     }
 }
 
-/// Arguments of a [`ToolCall`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToolArguments {
-    /// The file concerned; `done` has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+impl Step {
+    /// The file that the step writes.
+    pub fn written(&self) -> Option<&FileContent> {
+        match &self.body {
+            Body::Action { action: Action::Write(file) } => Some(file),
+            _ => None,
+        }
+    }
+
+    /// The file that the step shows, written or read.
+    pub fn shown(&self) -> Option<&FileContent> {
+        match &self.body {
+            Body::Observation { observed: Observed::Content(file) } => Some(file),
+            _ => self.written(),
+        }
+    }
 }
 
 /// A file's text after redaction, with the digest of the original.
@@ -384,9 +474,7 @@ impl Summary {
         self.steps_by_author.clear();
         for step in steps {
             *self.steps_by_author.entry(step.author).or_default() += 1;
-            if let Body::Action { content: Some(_), .. } = step.body {
-                self.files += 1;
-            }
+            self.files += u64::from(step.written().is_some());
         }
     }
 }
@@ -421,13 +509,36 @@ mod tests {
     fn thought_survives_json() {
         let step = Step {
             agent: Agent::Main,
-            body: Body::Think { text: "plan".into(), search: None },
+            body: Body::Think { text: "plan".into(), subject: Subject::Plan, search: None },
             author: Author::Outline,
             trained: true,
         };
         let json = serde_json::to_string(&step).unwrap();
-        assert_eq!(json, r#"{"agent":"main","kind":"think","text":"plan","author":"outline","trained":true}"#);
+        assert_eq!(
+            json,
+            r#"{"agent":"main","kind":"think","text":"plan","subject":{"about":"plan"},"author":"outline","trained":true}"#
+        );
         assert_eq!(serde_json::from_str::<Step>(&json).unwrap(), step);
+    }
+
+    #[test]
+    fn a_write_is_its_file_and_no_other_action_has_one() {
+        let file = FileContent { path: "a.py".into(), sha256: Sha256::of(b"x"), text: "x".into(), redactions: vec![] };
+        let write = Body::Action { action: Action::Write(file) };
+        let json = serde_json::to_value(&write).unwrap();
+        assert_eq!((json["action"]["tool"].as_str(), json["action"]["text"].as_str()), (Some("write"), Some("x")));
+        assert_eq!(serde_json::from_value::<Body>(json).unwrap(), write);
+        for broken in [r#"{"tool":"write","path":"a.py"}"#, r#"{"tool":"read"}"#, r#"{"tool":"erase","path":"a.py"}"#] {
+            assert!(serde_json::from_str::<Action>(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn an_id_names_repository_commit_arm_and_part() {
+        let mut repository = RepositoryRef { name: "r".into(), source: "r".into(), commit: None, licence: None };
+        assert_eq!(trajectory_id(&repository, Arm::Raw, 0), "r/raw#0");
+        repository.commit = Some("c".into());
+        assert_eq!(trajectory_id(&repository, Arm::Search, 12), "r@c/search#12");
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod tokenizer;
 #[cfg(feature = "train")]
 pub mod train;
 
-pub use render::{Document, RenderedStep, Renderer, Rendering, StepSpan, action_line};
+pub use render::{Document, RenderedStep, Renderer, Rendering, Role, StepSpan, action_line, continuation_text};
 pub use show::show;
 pub use tokenizer::{Specials, Tokenizer};
 

@@ -8,7 +8,8 @@
 //!
 //! | step | role | body |
 //! |---|---|---|
-//! | prompt | `system` | text |
+//! | opening | `system` | text |
+//! | continuation | `system` | the text of [`continuation_text`] |
 //! | thought | `assistant` | text |
 //! | action | `assistant` | the JSON line of [`action_line`]; `write` adds `\n` and the file's raw content |
 //! | observation | `tool` | text, or the file's raw content |
@@ -19,9 +20,10 @@
 //!
 //! Source: PAPER.md, definition 1.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use recon_schema::trajectory::{Body, Observed, Step, ToolCall, Trajectory};
+use recon_schema::trajectory::{Action, Body, Continuation, Observed, Step, Trajectory};
 use serde::{Deserialize, Serialize};
 
 use crate::Tokenizer;
@@ -76,11 +78,16 @@ pub struct Renderer<'t> {
     headers: [Vec<u32>; 4],
 }
 
-#[derive(Clone, Copy)]
-enum Role {
+/// Who speaks in a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// What is given: the openings.
     System,
+    /// Who asks; in hints and conversations, never in a document.
     User,
+    /// Who thinks and acts.
     Assistant,
+    /// What answers an action.
     Tool,
 }
 
@@ -99,15 +106,29 @@ impl Role {
 
 /// The JSON line of an action: compact, `tool` first, then `path` where the tool has one, such as
 /// `{"tool":"write","path":"src/a.py"}`. No line break, neither inside nor at the end.
-pub fn action_line(call: &ToolCall) -> String {
+pub fn action_line(action: &Action) -> String {
     #[derive(Serialize)]
     struct Line<'a> {
         tool: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         path: Option<&'a str>,
     }
-    let line = Line { tool: call.name.name(), path: call.arguments.path.as_deref() };
+    let line = Line { tool: action.tool(), path: action.path() };
     serde_json::to_string(&line).expect("two strings are always JSON")
+}
+
+/// Where the work stands at the beginning of a later part: what was decided, and what exists.
+pub fn continuation_text(continuation: &Continuation) -> String {
+    let Continuation { decided, written, earlier } = continuation;
+    let mut text = String::new();
+    if let Some(decided) = decided {
+        text.push_str(&format!("Requirements:\n{}\n\nPlan:\n{}\n\n", decided.requirements, decided.plan));
+    }
+    text.push_str(&format!("Written so far, newest first:\n{}\n", written.join("\n")));
+    if *earlier > 0 {
+        text.push_str(&format!("and {earlier} earlier files\n"));
+    }
+    text
 }
 
 impl<'t> Renderer<'t> {
@@ -145,41 +166,44 @@ impl<'t> Renderer<'t> {
         }]
     }
 
+    /// A turn that holds one text.
+    pub fn turn(&self, role: Role, text: &str) -> Vec<u32> {
+        let mut ids = self.header(role).to_vec();
+        ids.extend(self.tokenizer.encode(text));
+        ids.extend(self.end_of_turn());
+        ids
+    }
+
     /// A `user` turn that only the writer of a thought sees, and the header under which it writes.
     /// It never stands in a document.
     pub fn hint(&self, text: &str) -> Vec<u32> {
-        let mut ids = self.header(Role::User).to_vec();
-        ids.extend(self.tokenizer.encode(text));
-        ids.extend(self.end_of_turn());
+        let mut ids = self.turn(Role::User, text);
         ids.extend(self.header(Role::Assistant));
         ids
     }
 
-    /// One step as a turn. Prompts and observations are untrained whatever their record says.
+    /// One step as a turn. Openings and observations are untrained whatever their record says.
     pub fn step(&self, step: &Step) -> RenderedStep {
         let role = match &step.body {
-            Body::Prompt { .. } => Role::System,
+            Body::Opening { .. } | Body::Continuation(_) => Role::System,
             Body::Think { .. } | Body::Action { .. } => Role::Assistant,
             Body::Observation { .. } => Role::Tool,
         };
         let mut ids = self.header(role).to_vec();
         let header_end = ids.len();
-        let line;
         let text = match &step.body {
-            Body::Prompt { text } | Body::Think { text, .. } => text,
-            Body::Action { tool, content: None } => {
-                line = action_line(tool);
-                &line
+            Body::Opening { text } | Body::Think { text, .. } => Cow::Borrowed(text),
+            Body::Continuation(continuation) => Cow::Owned(continuation_text(continuation)),
+            Body::Action { action: action @ Action::Write(file) } => {
+                ids.extend(self.tokenizer.encode(&(action_line(action) + "\n")));
+                Cow::Borrowed(&file.text)
             }
-            Body::Action { tool, content: Some(file) } => {
-                ids.extend(self.tokenizer.encode(&(action_line(tool) + "\n")));
-                &file.text
-            }
-            Body::Observation { observed: Observed::Text(text) } => text,
-            Body::Observation { observed: Observed::Content(file) } => &file.text,
+            Body::Action { action } => Cow::Owned(action_line(action)),
+            Body::Observation { observed: Observed::Text(text) } => Cow::Borrowed(text),
+            Body::Observation { observed: Observed::Content(file) } => Cow::Borrowed(&file.text),
         };
         let body_start = ids.len();
-        ids.extend(self.tokenizer.encode(text));
+        ids.extend(self.tokenizer.encode(&text));
         let body = body_start..ids.len();
         ids.extend(self.end_of_turn());
         let carries_loss = step.trained && matches!(role, Role::Assistant);

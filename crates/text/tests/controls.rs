@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use recon_schema::Sha256;
-use recon_schema::trajectory::{Agent, Author, Body, FileContent, Observed, Step, Tool, ToolArguments, ToolCall};
+use recon_schema::trajectory::{
+    Action, Agent, Author, Body, Continuation, Decided, FileContent, Observed, Step, Subject,
+};
 use recon_text::{Renderer, Rendering, Tokenizer, fake, llama3};
 
 static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(fake::tokenizer);
@@ -78,12 +80,13 @@ fn a_control_token_that_stands_in_the_vocabulary_is_not_reached_either() {
 
 fn steps_speaking(text: &str) -> Vec<Step> {
     let content = FileContent { path: text.into(), sha256: Sha256::of(b""), text: text.into(), redactions: Vec::new() };
-    let call = |name, path: Option<&str>| ToolCall { name, arguments: ToolArguments { path: path.map(String::from) } };
+    let decided = Some(Decided { requirements: text.into(), plan: text.into() });
     let bodies = [
-        Body::Prompt { text: text.into() },
-        Body::Think { text: text.into(), search: None },
-        Body::Action { tool: call(Tool::Read, Some(text)), content: None },
-        Body::Action { tool: call(Tool::Write, Some(text)), content: Some(content.clone()) },
+        Body::Opening { text: text.into() },
+        Body::Continuation(Continuation { decided, written: vec![text.into()], earlier: 1 }),
+        Body::Think { text: text.into(), subject: Subject::Plan, search: None },
+        Body::Action { action: Action::Read { path: text.into() } },
+        Body::Action { action: Action::Write(content.clone()) },
         Body::Observation { observed: Observed::Text(text.into()) },
         Body::Observation { observed: Observed::Content(content) },
     ];

@@ -2,8 +2,8 @@
 //!
 //! `golden/two_files.py` writes both from the definition without this crate.
 
-use recon_schema::trajectory::Trajectory;
-use recon_text::{Renderer, Rendering, fake, show};
+use recon_schema::trajectory::{Continuation, Decided, Trajectory};
+use recon_text::{Renderer, Rendering, continuation_text, fake, show};
 
 const TRAJECTORY: &str = include_str!("golden/two_files.json");
 const PIECES: &str = include_str!("golden/two_files.txt");
@@ -102,7 +102,7 @@ fn the_writer_of_a_thought_sees_a_hint_after_the_shared_context() {
 }
 
 #[test]
-fn prompts_and_observations_are_never_trained() {
+fn openings_and_observations_are_never_trained() {
     let tokenizer = fake::tokenizer();
     let renderer = Renderer::new(&tokenizer, Rendering::Chat);
     let honest = trajectory();
@@ -111,4 +111,18 @@ fn prompts_and_observations_are_never_trained() {
     assert_eq!(renderer.document(&flipped), renderer.document(&honest));
     flipped.steps.iter_mut().for_each(|step| step.trained = false);
     assert!(renderer.document(&flipped).mask.iter().all(|&bit| bit == 0));
+}
+
+#[test]
+fn a_later_part_says_what_was_decided_and_what_exists() {
+    let decided = Decided { requirements: "It adds.".into(), plan: "1. `a.py`".into() };
+    let mut continuation =
+        Continuation { decided: Some(decided), written: vec!["b.py".into(), "a.py".into()], earlier: 3 };
+    let exists = "Written so far, newest first:\nb.py\na.py\nand 3 earlier files\n";
+    let decided = "Requirements:\nIt adds.\n\nPlan:\n1. `a.py`\n\n";
+    assert_eq!(continuation_text(&continuation), format!("{decided}{exists}"));
+    continuation.decided = None;
+    assert_eq!(continuation_text(&continuation), exists, "the raw arm decides nothing");
+    continuation.earlier = 0;
+    assert_eq!(continuation_text(&continuation), "Written so far, newest first:\nb.py\na.py\n");
 }

@@ -1,21 +1,82 @@
 //! The instructions shown to the model that writes a thought: files, so that they can be read,
-//! compared and hashed. They are hints; no document contains them.
+//! compared and hashed. Filled with grounding they are hints; no document contains them.
 
 use recon_schema::Sha256;
+use recon_schema::trajectory::Subject;
 
-pub(crate) const REQUIREMENTS: &str = include_str!("../prompts/first/requirements.md");
-pub(crate) const PLAN: &str = include_str!("../prompts/first/plan.md");
-pub(crate) const READING: &str = include_str!("../prompts/first/reading.md");
-pub const BETTER_REQUIREMENTS: &str = include_str!("../prompts/better/requirements.md");
-pub const BETTER_PLAN: &str = include_str!("../prompts/better/plan.md");
-pub const BETTER_FILE: &str = include_str!("../prompts/better/file.md");
-pub(crate) const WRITING: &str = include_str!("../prompts/first/writing.md");
+use crate::outline::{Project, listed};
+use crate::usable::shorten;
 
-/// Digest over the instructions; a manifest records it beside the model.
+/// For a first thought.
+mod first {
+    pub(super) const REQUIREMENTS: &str = include_str!("../prompts/first/requirements.md");
+    pub(super) const PLAN: &str = include_str!("../prompts/first/plan.md");
+    pub(super) const READING: &str = include_str!("../prompts/first/reading.md");
+    pub(super) const WRITING: &str = include_str!("../prompts/first/writing.md");
+}
+
+/// For a thought to stand in the place of another.
+mod better {
+    pub(super) const REQUIREMENTS: &str = include_str!("../prompts/better/requirements.md");
+    pub(super) const PLAN: &str = include_str!("../prompts/better/plan.md");
+    pub(super) const FILE: &str = include_str!("../prompts/better/file.md");
+}
+
+/// Digest over all instructions; a manifest records it beside the model.
 pub fn prompts_sha256() -> Sha256 {
-    Sha256::of_fields(
-        [REQUIREMENTS, PLAN, READING, WRITING, BETTER_REQUIREMENTS, BETTER_PLAN, BETTER_FILE].map(str::as_bytes),
-    )
+    let first = [first::REQUIREMENTS, first::PLAN, first::READING, first::WRITING];
+    let better = [better::REQUIREMENTS, better::PLAN, better::FILE];
+    Sha256::of_fields(first.iter().chain(&better).map(|text| text.as_bytes()))
+}
+
+/// What the model is shown: the grounding at most `limit` tokens long, and the thought to better.
+pub(crate) fn hint(
+    project: &Project<'_>,
+    subject: &Subject,
+    incumbent: Option<&str>,
+    limit: usize,
+    tokens: impl Fn(&str) -> usize,
+) -> String {
+    let template = match (subject, incumbent) {
+        (Subject::Requirements, None) => first::REQUIREMENTS,
+        (Subject::Plan, None) => first::PLAN,
+        (Subject::Reading { .. }, None) => first::READING,
+        (Subject::Writing { .. }, None) => first::WRITING,
+        (Subject::Requirements, Some(_)) => better::REQUIREMENTS,
+        (Subject::Plan, Some(_)) => better::PLAN,
+        (Subject::Reading { .. } | Subject::Writing { .. }, Some(_)) => better::FILE,
+    };
+    let grounding = project.grounding(subject);
+    let reads = match subject {
+        Subject::Reading { reads, .. } => listed(reads),
+        _ => String::new(),
+    };
+    let values = [
+        ("repository", project.name()),
+        ("path", subject.path().unwrap_or_default()),
+        ("outline", shorten(&grounding, limit, tokens)),
+        ("reads", reads.as_str()),
+        ("incumbent", incumbent.unwrap_or_default()),
+    ];
+    fill(template, &values)
+}
+
+/// Replaces every `{name}` of `values` in one pass; other braces, and braces inside values, stay.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        text.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let found = rest.find('}').and_then(|close| {
+            let name = &rest[1..close];
+            values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value, close + 1))
+        });
+        let (piece, length) = found.unwrap_or(("{", 1));
+        text.push_str(piece);
+        rest = &rest[length..];
+    }
+    text + rest
 }
 
 #[cfg(test)]
@@ -23,16 +84,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn values_are_not_expanded_again() {
+        let filled = fill("{a} {b} {c} {", &[("a", "{b}"), ("b", "x")]);
+        assert_eq!(filled, "{b} x {c} {");
+        assert_eq!(fill("{ {a}", &[("a", "1")]), "{ 1");
+    }
+
+    #[test]
     fn every_placeholder_is_one_the_code_fills() {
-        let known = [(REQUIREMENTS, &["repository", "outline"][..]), (PLAN, &["repository", "outline"])]
-            .into_iter()
-            .chain([(READING, &["path", "outline", "reads"][..]), (WRITING, &["path", "outline"])]);
-        for (template, names) in known {
+        for (template, names) in [
+            (first::REQUIREMENTS, &["repository", "outline"][..]),
+            (first::PLAN, &["repository", "outline"]),
+            (first::READING, &["path", "outline", "reads"]),
+            (first::WRITING, &["path", "outline"]),
+            (better::REQUIREMENTS, &["repository", "outline", "incumbent"]),
+            (better::PLAN, &["repository", "outline", "incumbent"]),
+            (better::FILE, &["path", "outline", "incumbent"]),
+        ] {
             let values: Vec<(&str, &str)> = names.iter().map(|name| (*name, "")).collect();
             for name in names {
                 assert!(template.contains(&format!("{{{name}}}")), "{name} is missing:\n{template}");
             }
-            assert!(!crate::usable::fill(template, &values).contains(['{', '}']), "{template}");
+            assert!(!fill(template, &values).contains(['{', '}']), "{template}");
         }
     }
 }

@@ -1,30 +1,9 @@
-//! How a thought is asked for, and which answers count as one.
-//!
-//! A template filled with grounding is the hint of a generation: it stands after the branch for
-//! the writer only, and no document contains it. The answer is trimmed text, or why there is none.
+//! Which answers count as a thought: trimmed text within its budget, or why there is none.
 
-use recon_lm::Error;
+use recon_schema::trajectory::Leak;
 
 /// Words above which the variety of an answer is judged.
 const JUDGED_WORDS: usize = 24;
-
-/// Replaces every `{name}` of `values` in one pass; other braces, and braces inside values, stay.
-pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut text = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        text.push_str(&rest[..open]);
-        rest = &rest[open..];
-        let found = rest.find('}').and_then(|close| {
-            let name = &rest[1..close];
-            values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value, close + 1))
-        });
-        let (piece, length) = found.unwrap_or(("{", 1));
-        text.push_str(piece);
-        rest = &rest[length..];
-    }
-    text + rest
-}
 
 /// As much of the beginning of `text` as stays within `limit` tokens: whole lines, or where the
 /// first line is too long by itself, whole words.
@@ -52,12 +31,12 @@ fn longest_within(text: &str, border: char, limit: usize, tokens: impl Fn(&str) 
     ""
 }
 
-/// Why an answer is no thought.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why there is no thought.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Unusable {
-    /// The generator failed.
-    #[error("generation failed: {0}")]
-    Failed(#[from] Error),
+    /// The model failed.
+    #[error(transparent)]
+    Failed(#[from] recon_lm::Error),
     /// Nothing but white space.
     #[error("the answer is empty")]
     Empty,
@@ -71,6 +50,20 @@ pub enum Unusable {
         distinct: usize,
         /// Words.
         words: usize,
+    },
+    /// The text was proposed before at the same place.
+    #[error("a repetition")]
+    Repetition,
+    /// Every level of detail was proposed.
+    #[error("the outline has nothing more to say")]
+    Exhausted,
+    /// The text hands its target over.
+    #[error("the leak gate refuses it: {leak:?}")]
+    Leaked {
+        /// The text refused.
+        text: String,
+        /// Which rule it breaks, and by how much.
+        leak: Leak,
     },
 }
 
@@ -96,13 +89,6 @@ pub fn usable(text: &str) -> Result<String, Unusable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_not_expanded_again() {
-        let filled = fill("{a} {b} {c} {", &[("a", "{b}"), ("b", "x")]);
-        assert_eq!(filled, "{b} x {c} {");
-        assert_eq!(fill("{ {a}", &[("a", "1")]), "{ 1");
-    }
 
     #[test]
     fn a_text_is_cut_at_lines_then_at_words() {

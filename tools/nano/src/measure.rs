@@ -14,7 +14,7 @@ use candle_core::{DType, Device};
 use recon_checkpoint::ModelFiles;
 use recon_llama::{Config, FlatParams, Llama, Packed};
 use recon_outside::program::run;
-use recon_schema::trajectory::{Arm, Body, Trajectory};
+use recon_schema::trajectory::{Arm, Trajectory};
 use recon_text::{Renderer, Rendering, Tokenizer};
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +84,7 @@ pub(crate) fn measure(work: &Path, model: &Path, held_out: &[Project]) -> anyhow
 /// The files a trajectory writes, by package and path.
 fn collect(trajectory: &Trajectory, project: &Project, written: &mut BTreeMap<String, String>) {
     for step in &trajectory.steps {
-        if let Body::Action { content: Some(file), .. } = &step.body {
+        if let Some(file) = step.written() {
             written.insert(format!("{}/{}", project.name.replace('/', "-"), file.path), file.text.clone());
         }
     }

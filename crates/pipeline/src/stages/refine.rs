@@ -108,7 +108,7 @@ impl Refine<'_> {
             let part = part?;
             let name = &part.repository.name;
             if of_repository.as_ref().is_none_or(|it| it.graph.repository.name != *name) {
-                of_repository = Some(Repository::begin(graph_of(&mut graphs, name)?, &part, self.max_files));
+                of_repository = Some(Repository::begin(&graph_of(&mut graphs, name)?, self.max_files));
             }
             let repository = of_repository.as_mut().expect("it was set just now");
             let done = if at < journal.len() {
@@ -131,7 +131,7 @@ impl Refine<'_> {
             return Ok(Err(aside.clone()));
         }
         if let Some(first) = &before.first_refined {
-            carry_forward(&before.first, first, &mut part, self.renderer, self.context_tokens);
+            carry_forward(first, &mut part, self.renderer, self.context_tokens);
         }
         let (renderer, model) = (self.renderer, Some(engine.model_ref().clone()));
         let models = Models { scorer: engine, generator: Some(engine), renderer, model };
@@ -178,8 +178,7 @@ impl Refine<'_> {
 /// What is known of the repository whose parts are being refined.
 struct Repository {
     graph: RepoGraph,
-    /// Its first part, before and after the search.
-    first: Trajectory,
+    /// Its first part after the search.
     first_refined: Option<Trajectory>,
     /// Over the parts so far.
     report: Report,
@@ -187,9 +186,9 @@ struct Repository {
 }
 
 impl Repository {
-    fn begin(graph: RepoGraph, first: &Trajectory, max_files: Option<usize>) -> Self {
-        let graph = recon_agents::select(&graph, max_files);
-        Self { graph, first: first.clone(), first_refined: None, report: Report::default(), set_aside: None }
+    fn begin(graph: &RepoGraph, max_files: Option<usize>) -> Self {
+        let graph = recon_agents::select(graph, max_files);
+        Self { graph, first_refined: None, report: Report::default(), set_aside: None }
     }
 
     fn add(&mut self, outcome: Result<Part, SetAside>) {

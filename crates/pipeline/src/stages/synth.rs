@@ -171,7 +171,7 @@ impl Synth<'_> {
         })?;
         match simulated {
             Err(panicked) => Ok(Err(panicked)),
-            // An option without meaning is the same for every repository.
+            // An option that asks for what is not there is the same for every repository.
             Ok(Err(error @ recon_agents::Error::NoModel)) => Err(Failure::input(error)),
             Ok(simulated) => Ok(simulated.map_err(|error| aside(error.to_string()))),
         }

@@ -3,7 +3,9 @@
 use crate::scene::{LIMITS, by_model, scene, searches, thoughts};
 use recon_lm::fake::TableModel;
 use recon_refine::{RefineOptions, carry_forward};
-use recon_schema::trajectory::{Author, Body, Leak, Outcome};
+use recon_schema::trajectory::{
+    Agent, Author, Body, Continuation, Decided, InitialThought, Leak, Outcome, Search, Step, Subject, Trajectory,
+};
 use recon_text::{Renderer, Rendering};
 
 /// Rewards copying: a token costs little where it follows the same five tokens as before.
@@ -68,11 +70,10 @@ fn a_first_thought_that_leaks_is_replaced_whether_searched_for_or_not() {
     for (rounds, max_steps) in [(1, None), (1, Some(0))] {
         let mut scene = scene();
         let leaky = format!("I will write this: {}", scene.repository.files["price.py"]);
-        let own = |step: &recon_schema::trajectory::Step| {
-            step.agent == recon_schema::trajectory::Agent::File("price.py".into())
-        };
+        let own = |step: &Step| step.agent == Agent::File("price.py".into());
         let step = scene.trajectory.steps.iter_mut().find(|step| own(step)).unwrap();
-        step.body = Body::Think { text: leaky.clone(), search: None };
+        let subject = Subject::Writing { path: "price.py".into() };
+        step.body = Body::Think { text: leaky.clone(), subject, search: None };
         step.author = Author::Model;
         let model = TableModel::new(LIMITS, |_, _| -1.0, |_, _, _| "Nothing to add.".into());
         let refined = scene.refine(&model, &RefineOptions { rounds, max_steps, ..by_model() });
@@ -95,24 +96,62 @@ fn a_first_thought_that_leaks_is_replaced_whether_searched_for_or_not() {
     }
 }
 
+/// A first part that decided `goals`, found from `initial` where it was searched for.
+fn first_part(trajectory: &Trajectory, goals: &str, initial: Option<&str>) -> Trajectory {
+    let mut first = trajectory.clone();
+    let search = initial.map(|text| {
+        let initial = InitialThought { author: Author::Outline, text: text.into(), replaced: None };
+        Box::new(Search {
+            targets: vec!["app.py".into()],
+            baseline_nats: 2.0,
+            initial_nats: 2.0,
+            final_nats: 1.0,
+            target_tokens: 1,
+            target_bytes: 1,
+            initial,
+            rounds: Vec::new(),
+            control: None,
+        })
+    });
+    first.steps[1].body = Body::Think { text: goals.into(), subject: Subject::Requirements, search };
+    first
+}
+
 #[test]
 fn refined_requirements_reach_the_openings_of_later_parts_where_there_is_room() {
     let scene = scene();
-    let (mut before, renderer) = (scene.trajectory.clone(), Renderer::new(&scene.tokenizer, Rendering::Chat));
-    before.steps[1].body = Body::Think { text: "Old goals".into(), search: None };
-    let mut after = before.clone();
-    after.steps[1].body = Body::Think { text: "Better goals, at length".into(), search: None };
-    let mut part = before.clone();
+    let renderer = Renderer::new(&scene.tokenizer, Rendering::Chat);
+    let first = first_part(&scene.trajectory, "Better goals, at length", Some("Old goals"));
+    let Body::Think { text: plan, .. } = &first.steps[2].body else { panic!("the plan is a thought") };
+    let decided = |requirements: &str| Decided { requirements: requirements.into(), plan: plan.clone() };
+    let mut part = scene.trajectory.clone();
     part.steps.truncate(1);
-    let continued = Body::Prompt { text: "Requirements:\nOld goals\n\nPlan:\nOld goals\n".into() };
-    part.steps.push(recon_schema::trajectory::Step { body: continued, ..before.steps[0].clone() });
-    let text = |part: &recon_schema::trajectory::Trajectory| match &part.steps[1].body {
-        Body::Prompt { text } => text.clone(),
-        other => panic!("{other:?}"),
+    let continuation =
+        Continuation { decided: Some(decided("Old goals")), written: vec!["price.py".into()], earlier: 0 };
+    part.steps.push(Step { body: Body::Continuation(continuation), ..scene.trajectory.steps[0].clone() });
+    let carried = |context_tokens: usize| {
+        let mut part = part.clone();
+        carry_forward(&first, &mut part, &renderer, context_tokens);
+        match &part.steps[1].body {
+            Body::Continuation(continuation) => continuation.decided.clone().unwrap(),
+            other => panic!("{other:?}"),
+        }
     };
-    let mut narrow = part.clone();
-    carry_forward(&before, &after, &mut narrow, &renderer, renderer.document(&part).ids.len());
-    assert_eq!(narrow, part);
-    carry_forward(&before, &after, &mut part, &renderer, 1 << 15);
-    assert_eq!(text(&part), "Requirements:\nBetter goals, at length\n\nPlan:\nOld goals\n");
+    assert_eq!(carried(1 << 15), decided("Better goals, at length"));
+    assert_eq!(carried(renderer.document(&part).ids.len()), decided("Old goals"), "no room for more");
+}
+
+#[test]
+fn what_the_gate_refused_does_not_come_back_in_a_later_part() {
+    let scene = scene();
+    let renderer = Renderer::new(&scene.tokenizer, Rendering::Chat);
+    // The first thought leaked and was replaced without a search.
+    let first = first_part(&scene.trajectory, "Safe goals", None);
+    let mut part = first_part(&scene.trajectory, "Safe goals", None);
+    part.steps.truncate(1);
+    let decided = Some(Decided { requirements: "the leak, word by word".into(), plan: "a plan".into() });
+    let continuation = Continuation { decided, ..Continuation::default() };
+    part.steps.push(Step { body: Body::Continuation(continuation), ..scene.trajectory.steps[0].clone() });
+    carry_forward(&first, &mut part, &renderer, 1 << 15);
+    assert!(!format!("{:?}", part.steps[1]).contains("word by word"), "{:?}", part.steps[1]);
 }

@@ -83,7 +83,7 @@ pub(crate) fn thoughts(trajectory: &Trajectory) -> Vec<(&Step, &str, Option<&Sea
 
 fn thought(step: &Step) -> Option<(&Step, &str, Option<&Search>)> {
     match &step.body {
-        Body::Think { text, search } => Some((step, text, search.as_deref())),
+        Body::Think { text, search, .. } => Some((step, text, search.as_deref())),
         _ => None,
     }
 }

@@ -106,7 +106,9 @@ fn a_thought_is_scored_where_the_document_puts_it() {
     // While requirements are searched for, the plan is still the first one.
     let first_plan = ids(&scene.trajectory, 2);
     for (at, step) in refined.trajectory.steps.iter().enumerate() {
-        let Body::Action { content: Some(_), .. } = &step.body else { continue };
+        if step.written().is_none() {
+            continue;
+        }
         let span = &document.steps[at];
         // The sub-agent's thoughts: the document itself; its last thought's baseline: without that turn.
         assert!(seen.contains(&document.ids[..span.body.start]));

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use crate::read::is_licence_file;
 use crate::Repository;
+use crate::read::is_licence_file;
 use recon_schema::graph::Diagnostic;
 use serde::{Deserialize, Serialize};
 use spdx::detection::{Store, TextData};

@@ -48,25 +48,29 @@ def step(agent, kind, author, **rest):
     return {"agent": agent, "kind": kind, **rest, "author": author, "trained": trained}
 
 
-def action(agent, name, path=None, **rest):
-    arguments = {} if path is None else {"path": path}
-    return step(agent, "action", "outline", tool={"name": name, "arguments": arguments}, **rest)
+def action(agent, name, path=None, text=None):
+    given = {} if path is None else {"path": path} if text is None else content(path, text)
+    return step(agent, "action", "outline", action={"tool": name, **given})
+
+
+def think(agent, author, text, about, **given):
+    return step(agent, "think", author, text=text, subject={"about": about, **given})
 
 
 U, M = "file:util.py", "file:main.py"
 STEPS = [
-    step("main", "prompt", "repository", text=PROMPT),
-    step("main", "think", "model", text="The program prints the number two."),
+    step("main", "opening", "repository", text=PROMPT),
+    think("main", "model", "The program prints the number two.", "requirements"),
     action("main", "delegate", "util.py"),
-    step(U, "think", "outline", text="util.py needs no other file."),
-    action(U, "write", "util.py", content=content("util.py", UTIL)),
+    think(U, "outline", "util.py needs no other file.", "writing", path="util.py"),
+    action(U, "write", "util.py", UTIL),
     step(U, "observation", "tool", text="util.py written"),
     action(U, "done"),
     step("main", "observation", "tool", text="util.py done"),
     action("main", "delegate", "main.py"),
     action(M, "read", "util.py"),
     step(M, "observation", "repository", content=content("util.py", UTIL)),
-    action(M, "write", "main.py", content=content("main.py", MAIN)),
+    action(M, "write", "main.py", MAIN),
     step(M, "observation", "tool", text="main.py written"),
     action(M, "done"),
     step("main", "observation", "tool", text="main.py done"),
@@ -103,8 +107,8 @@ PIECES = [
 
 here = pathlib.Path(__file__).parent
 trajectory = {
-    "schema": "recon.trajectory/1", "id": "demo@0/agent#0",
-    "repository": {"name": "demo", "source": "demo"}, "arm": "agent", "seed": 0, "steps": STEPS,
+    "schema": "recon.trajectory/2", "id": "demo/agent#0",
+    "repository": {"name": "demo", "source": "demo"}, "arm": "agent", "part": 0, "seed": 0, "steps": STEPS,
     "summary": {"files": 2, "steps_by_author": {}, "leaks_by_author": {}},
 }
 here.joinpath("two_files.json").write_text(json.dumps(trajectory, indent=1) + "\n")

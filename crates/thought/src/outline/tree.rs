@@ -2,25 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use recon_schema::graph::RepoGraph;
-
 use recon_repository::line::visible;
 
-/// The bound where the caller gives none, in characters.
-const TREE_CHARS: usize = 4_000;
-
-/// The tree of the files that take part, within [`tree_within`]'s usual bound.
-pub fn tree(graph: &RepoGraph) -> String {
-    tree_within(graph, TREE_CHARS)
-}
-
-/// The tree of the files that take part, in at most `max_chars` characters.
-///
-/// Where it would be longer, the deepest directories are folded to the number of their files;
-/// where even one level is too long, its end is cut.
-pub fn tree_within(graph: &RepoGraph, max_chars: usize) -> String {
+/// The tree of `paths`, in at most `max_chars` characters.
+pub(super) fn tree(paths: &[String], max_chars: usize) -> String {
     let mut root = Directory::default();
-    for path in &graph.order {
+    for path in paths {
         root.insert(path);
     }
     let mut lines = Vec::new();

@@ -20,6 +20,11 @@ pub(super) fn list<T: AsRef<str>>(items: &[T], most: usize) -> String {
     }
 }
 
+/// Paths as prose, all of them.
+pub(crate) fn listed(paths: &[String]) -> String {
+    list(&paths.iter().map(|path| code(path)).collect::<Vec<_>>(), paths.len())
+}
+
 /// The words of an identifier: `http_client` and `HttpClient` are `http client`.
 pub(super) fn split(identifier: &str) -> String {
     let mut words = String::new();

@@ -1,0 +1,134 @@
+//! The thought before a file is written.
+
+use recon_schema::graph::{FileNode, Symbol};
+
+use super::words::{Bounded, code, count, doc_run, list};
+use super::{Detail, LIST, Neighbour, Project, purpose, signature, top_level, top_names};
+
+/// What to think before writing `path`, in at most `max_chars` characters.
+///
+/// Empty where the graph holds no such file.
+pub(super) fn file(project: &Project<'_>, path: &str, detail: Detail, max_chars: usize) -> String {
+    let Some(file) = project.graph.file(path) else { return String::new() };
+    let mut text = Bounded::new(max_chars);
+    text.paragraph(&opening(project, file, detail));
+    text.paragraph(&foundations(project, file, detail));
+    if detail >= Detail::Full {
+        // Of a file that is not developed nothing is told but its path.
+        let uses = project.uses(path).into_iter().filter(|used| project.is_developed(&used.file.path));
+        let found: Vec<String> = uses.flat_map(|used| found(&used)).collect();
+        if !found.is_empty() {
+            text.paragraph("What it finds there:");
+            text.lines(&found, "signature");
+        }
+    }
+    if detail >= Detail::Names {
+        text.paragraph(&dependents(project, path));
+    }
+    match detail {
+        Detail::Brief => text.paragraph(&brief_definitions(file)),
+        _ if file.symbols.is_empty() => {}
+        _ => {
+            text.paragraph("In order, the file holds:");
+            text.lines(&definitions(file, detail), "definition");
+        }
+    }
+    text.finish()
+}
+
+fn opening(project: &Project<'_>, file: &FileNode, detail: Detail) -> String {
+    let mut opening = format!("Next is {}: {}.", code(&file.path), purpose::purpose(project, file, true));
+    opening = opening.replace("….", "…");
+    if detail >= Detail::Full {
+        let lines = usize::try_from(file.lines).unwrap_or(usize::MAX);
+        opening.push_str(&format!(" It comes to {}.", count(lines, "line")));
+    }
+    opening
+}
+
+/// What the file builds on: files first, then what comes from outside.
+fn foundations(project: &Project<'_>, file: &FileNode, detail: Detail) -> String {
+    let uses = project.uses(&file.path);
+    let mut sentences = Vec::new();
+    if !uses.is_empty() {
+        let named = |used: &Neighbour<'_>| match detail {
+            Detail::Brief => project.named(used.file),
+            _ => project.named_with(used, "for"),
+        };
+        sentences.push(format!("It builds on {}.", list(&uses.iter().map(named).collect::<Vec<_>>(), LIST)));
+    } else if file.language.is_some() && project.sight.sees_imports_of(&file.path) {
+        sentences.push("It builds on no other file of the project.".to_owned());
+    }
+    let outside: Vec<String> = project.outside(&file.path).into_iter().map(code).collect();
+    if detail >= Detail::Names && !outside.is_empty() && project.sight.sees_all_files() {
+        sentences.push(format!("From outside it needs {}.", list(&outside, LIST)));
+    }
+    sentences.join(" ")
+}
+
+/// The signatures of the names a file takes from another; where none is known, some of its public face.
+fn found(used: &Neighbour<'_>) -> Vec<String> {
+    let file = used.file;
+    let line = |symbol: &Symbol| format!("- {}: {}", code(&file.path), code(&signature(symbol)));
+    let signed = || top_level(file).filter(|symbol| !symbol.signature.is_empty());
+    let named: Vec<String> = signed().filter(|symbol| used.names.contains(symbol.name.as_str())).map(line).collect();
+    if named.is_empty() { signed().filter(|symbol| symbol.kind != "module").take(4).map(line).collect() } else { named }
+}
+
+fn dependents(project: &Project<'_>, path: &str) -> String {
+    let users = project.users(path);
+    let (tests, users): (Vec<&Neighbour<'_>>, Vec<&Neighbour<'_>>) =
+        users.iter().partition(|user| purpose::is_test(&user.file.path));
+    let mut sentences = Vec::new();
+    if !users.is_empty() {
+        let files: Vec<String> = users.iter().map(|user| project.named_with(user, "which takes")).collect();
+        sentences.push(format!("Others depend on it: {}.", list(&files, LIST)));
+    }
+    if !tests.is_empty() {
+        let files: Vec<String> = tests.iter().map(|test| project.named(test.file)).collect();
+        sentences.push(format!("Tests import it: {}.", list(&files, LIST)));
+    }
+    sentences.join(" ")
+}
+
+fn brief_definitions(file: &FileNode) -> String {
+    let names = top_names(file);
+    if names.is_empty() { String::new() } else { format!("It defines {}.", list(&names, 2 * LIST)) }
+}
+
+/// One line for each definition, indented by nesting; overloads that look alike share a line.
+fn definitions(file: &FileNode, detail: Detail) -> Vec<String> {
+    let mut depths: Vec<usize> = Vec::with_capacity(file.symbols.len());
+    let mut lines: Vec<(String, usize)> = Vec::with_capacity(file.symbols.len());
+    for symbol in &file.symbols {
+        let depth = symbol.parent.and_then(|parent| depths.get(parent as usize)).map_or(0, |depth| depth + 1);
+        depths.push(depth);
+        let line = format!("{}- {}", "  ".repeat(depth.min(8)), definition(symbol, detail));
+        match lines.last_mut().filter(|(last, _)| *last == line) {
+            Some((_, times)) => *times += 1,
+            None => lines.push((line, 1)),
+        }
+    }
+    let told = |(line, times)| if times == 1 { line } else { format!("{line}, {times} times") };
+    lines.into_iter().map(told).collect()
+}
+
+fn definition(symbol: &Symbol, detail: Detail) -> String {
+    if detail < Detail::Signatures || symbol.signature.is_empty() {
+        return format!("{} {}", symbol.kind, code(&symbol.name));
+    }
+    // A signature that opens with a keyword tells its kind itself.
+    let plain = matches!(symbol.kind.as_str(), "field" | "variant" | "constant" | "variable");
+    let kind = if plain { format!("{} ", symbol.kind) } else { String::new() };
+    let mut line = format!("{kind}{}", code(&signature(symbol)));
+    if detail >= Detail::Full {
+        let length = symbol.end_line.saturating_sub(symbol.start_line) as usize + 1;
+        if length > 1 {
+            line.push_str(&format!(", {}", count(length, "line")));
+        }
+        if !symbol.doc.is_empty() {
+            line.push_str(&format!(": {}", doc_run(&symbol.doc)));
+        }
+    }
+    line
+}
