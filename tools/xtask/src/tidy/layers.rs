@@ -8,7 +8,7 @@ use super::{Tree, Violation};
 
 /// Crates that link neither candle nor CUDA, directly or through another crate.
 pub(super) const NO_ACCELERATOR: &[&str] =
-    &["schema", "mds", "graph", "text", "lm", "agents", "refine", "pack", "corpus", "formats"];
+    &["schema", "mds", "repository", "graph", "text", "lm", "thought", "agents", "refine", "pack", "corpus", "check"];
 
 /// Crates that may contain `unsafe`, and so have lints of their own: calls into matrix products and devices.
 pub(super) const MAY_BE_UNSAFE: &[&str] = &["kernels"];
