@@ -219,6 +219,6 @@ fn where_files_are_not_listed_or_not_understood_nothing_is_said_to_be_absent() {
     assert_eq!(said("unsafe_path", "../x.py"), [false; 3]);
     assert_eq!(said("unsafe_path", "../x.png"), [true; 3], "no source");
     assert_eq!(said("syntax_error", "app.py"), [true, false, true], "whom it imports is not known");
-    assert_eq!(said("syntax_error", "shop/rates.py")[1], false);
+    assert!(!said("syntax_error", "shop/rates.py")[1]);
     assert_eq!(said("case_collision", "app.py"), [true; 3]);
 }
