@@ -41,7 +41,12 @@ fn refined() -> (Trajectory, Files) {
     let limits = Limits { context_tokens: 1 << 16, vocabulary: 1024 };
     let logprob = |before: &[u32], id: u32| -(1.0 + ((before.len() * 7919 + id as usize) % 13) as f32 / 13.0);
     let model = TableModel::new(limits, logprob, |_, _, key| {
-        format!("Thought {} of round {}, with {}.", key.candidate, key.round, "x".repeat(key.step as usize % 5))
+        format!(
+            "Thought {} of round {}, with {}.",
+            key.candidate,
+            key.round,
+            "x".repeat(key.stream().bits(0) as usize % 13)
+        )
     });
     let models = Models { scorer: &model, generator: Some(&model), renderer: &renderer, model: Some(named()) };
     let options = RefineOptions { authors: vec![Proposer::Model], control_steps: 1, ..RefineOptions::default() };
@@ -377,7 +382,8 @@ fn the_record_agrees_with_itself() {
 #[test]
 fn a_search_record_follows_the_rule_of_acceptance() {
     let (trajectory, files) = refined();
-    let won = |search: &Search| search.final_nats < search.initial_nats;
+    let accepts = |outcome: &Outcome| matches!(outcome, Outcome::Scored { accepted: true, .. });
+    let won = |search: &Search| search.rounds[0].candidates.iter().any(|candidate| accepts(&candidate.outcome));
     let wrong = |change: &dyn Fn(&mut Search), reason: &str| {
         let found = after(&trajectory, &files, |it| change(search(it, won)));
         let named = |fault: &Fault| matches!(fault, Fault::Likelihood { reason: given } if given.contains(reason));

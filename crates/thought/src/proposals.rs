@@ -106,3 +106,94 @@ impl<'a> Proposals<'a> {
         brief
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use recon_graph::{Repository, build};
+    use recon_lm::fake::TableModel;
+    use recon_lm::{Limits, Scorer};
+    use recon_text::{Renderer, Rendering, fake};
+
+    use super::*;
+    use crate::leak::Context;
+    use crate::outline::Project;
+    use crate::writer::Budget;
+
+    const TEXT: &str = "def total(items):\n    kept = [item for item in items if item.kept]\n    return sum(kept)\n";
+
+    /// Calls `test` with proposals for the thought before `price.py`, and what they are asked with.
+    fn at_price(model: &TableModel, test: impl FnOnce(&mut Proposals<'_>, &Branch)) {
+        let graph = build(&Repository::from_files("shop", [("price.py", TEXT)]));
+        let (project, tokenizer, context) = (Project::new(&graph), fake::tokenizer(), Context::default());
+        let renderer = Renderer::new(&tokenizer, Rendering::Chat);
+        let budget = Budget { thought_tokens: 400, plan_tokens: 400, outline_tokens: 400 };
+        let writer = Writer { project: &project, renderer: &renderer, seed: 0, budget, temperature: 0.0, top_p: 1.0 };
+        let gate = Gate::new(&tokenizer, &context, &project, [("price.py", TEXT)]);
+        let subject = Subject::Writing { path: "price.py".into() };
+        let at = model.extend(None, &renderer.begin()).unwrap();
+        test(&mut Proposals::new(&writer, &subject, 3, &gate), &at);
+    }
+
+    fn model(write: impl Fn(u32) -> String + Send + Sync + 'static) -> TableModel {
+        let limits = Limits { context_tokens: 1 << 16, vocabulary: 1024 };
+        TableModel::new(limits, |_, _| -1.0, move |_, _, key| write(key.candidate))
+    }
+
+    fn by_model(text: &str) -> Thought {
+        Thought { text: text.into(), author: Author::Model }
+    }
+
+    #[test]
+    fn a_first_thought_that_leaks_gives_way_to_a_brief_one() {
+        at_price(&model(|_| String::new()), |proposals, _| {
+            let (first, leak) = proposals.begin(by_model(&format!("I write this: {TEXT}")));
+            assert!(matches!(leak, Some(Leak::Run { .. })), "{leak:?}");
+            assert_eq!(first.author, Author::Outline);
+            assert!(first.text.contains("`price.py`") && !first.text.contains("item for item"), "{}", first.text);
+        });
+    }
+
+    #[test]
+    fn nothing_is_admitted_twice_and_no_leak_at_all() {
+        at_price(&model(|_| String::new()), |proposals, _| {
+            assert_eq!(proposals.begin(by_model("Sum it up.")), (by_model("Sum it up."), None));
+            assert_eq!(proposals.admit(by_model("Sum it up.")), Err(Unusable::Repetition));
+            assert_eq!(proposals.admit(by_model("Add it up.")), Ok(by_model("Add it up.")));
+            let leaked = proposals.admit(by_model(TEXT));
+            assert!(matches!(&leaked, Err(Unusable::Leaked { text, .. }) if text == TEXT), "{leaked:?}");
+        });
+    }
+
+    #[test]
+    fn the_outline_says_more_each_time_until_it_has_said_everything() {
+        at_price(&model(|_| String::new()), |proposals, _| {
+            let mut lengths = vec![0];
+            loop {
+                // So small a file is told by its own outline, which the gate sees.
+                match proposals.next_outline() {
+                    Ok(Thought { text, .. }) | Err(Unusable::Leaked { text, .. }) => lengths.push(text.len()),
+                    Err(reason) => break assert_eq!(reason, Unusable::Exhausted),
+                }
+            }
+            assert!(lengths.len() > 2 && lengths.is_sorted_by(|a, b| a < b), "{lengths:?}");
+            assert_eq!(proposals.next_outline(), Err(Unusable::Exhausted));
+        });
+    }
+
+    #[test]
+    fn an_answer_that_is_no_thought_is_none_and_a_long_one_is_cut() {
+        let answer = |candidate| match candidate {
+            0 => "  A thought.\n".into(),
+            1 => " \n".into(),
+            _ => (0..400).map(|at| format!("word{at} ")).collect(),
+        };
+        at_price(&model(answer), |proposals, at| {
+            let answers = proposals.ask(&model(answer), at, "the incumbent", 1, &[0, 1, 2]);
+            assert_eq!(answers[0], Ok(by_model("A thought.")));
+            assert_eq!(answers[1], Err(Unusable::Empty));
+            let cut = answers[2].as_ref().unwrap();
+            let tokens = fake::tokenizer().encode(&cut.text).len();
+            assert!((300..=400).contains(&tokens), "{tokens}");
+        });
+    }
+}

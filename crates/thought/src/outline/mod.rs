@@ -15,7 +15,6 @@
 //! all of the project's source was read and understood ([`sight`]). No text is longer than its
 //! bound, whatever the files hold; lists are cut between items and say how many are left out.
 
-mod central;
 mod file;
 mod grounding;
 mod plan;

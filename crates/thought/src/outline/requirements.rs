@@ -7,7 +7,7 @@ use recon_repository::paths;
 use recon_schema::graph::{FileNode, UnresolvedClass};
 
 use super::words::{Bounded, code, count, doc_run, list, split};
-use super::{Detail, LIST, Project, central, package_of, top_level};
+use super::{Detail, LIST, Project, package_of, purpose, top_level, top_signatures};
 
 /// The project's requirements in at most `max_chars` characters.
 pub(super) fn requirements(project: &Project<'_>, detail: Detail, max_chars: usize) -> String {
@@ -19,14 +19,14 @@ pub(super) fn requirements(project: &Project<'_>, detail: Detail, max_chars: usi
         text.lines(&parts, "part");
     }
     if detail >= Detail::Names {
-        let central = central::central(project, detail);
+        let central = central(project, detail);
         if !central.is_empty() {
             text.paragraph("Of the files developed here, others need these most:");
             text.lines(&central, "file");
         }
     }
     if detail >= Detail::Signatures {
-        text.paragraph(&central::unimported(project));
+        text.paragraph(&unimported(project));
     }
     if detail >= Detail::Full {
         text.paragraph(&outside(project));
@@ -107,6 +107,37 @@ fn face<'g>(files: &[&'g FileNode]) -> Option<&'g FileNode> {
         )
     };
     files.iter().find(speaks).copied()
+}
+
+/// Of the files developed, those with most importers in the whole project, most first.
+fn central(project: &Project<'_>, detail: Detail) -> Vec<String> {
+    let counted = project.developed().map(|file| (file, project.users(&file.path).len()));
+    let mut ranked: Vec<(&FileNode, usize)> = counted.filter(|(_, from)| *from > 1).collect();
+    ranked.sort_by_key(|(file, from)| (Reverse(*from), &file.path));
+    let describe = |(file, from): (&FileNode, usize)| {
+        let purpose = purpose::purpose(project, file, true);
+        let mut line = format!("- {}: {purpose}, needed by {}", code(&file.path), count(from, "file"));
+        let offers = top_signatures(file);
+        if detail >= Detail::Signatures && !offers.is_empty() {
+            line.push_str(&format!("; it offers {}", list(&offers, 4)));
+        }
+        line
+    };
+    ranked.into_iter().take(LIST).map(describe).collect()
+}
+
+/// Source files that no other file imports, tests left out; empty where an importer may be unseen.
+fn unimported(project: &Project<'_>) -> String {
+    if !project.sight.sees_all_importers() {
+        return String::new();
+    }
+    let files: Vec<String> = project
+        .developed()
+        .filter(|file| file.language.is_some() && !purpose::is_test(&file.path))
+        .filter(|file| project.users(&file.path).is_empty())
+        .map(|file| code(&file.path))
+        .collect();
+    if files.is_empty() { String::new() } else { format!("No other file imports these: {}.", list(&files, LIST)) }
 }
 
 /// The packages that the files developed here use from outside, most used first.

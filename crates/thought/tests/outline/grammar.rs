@@ -70,19 +70,20 @@ fn sentence(text: &str) -> Parsed<(Claim, &str)> {
     if let Some((claim, rest)) = fixed.into_iter().find_map(|(start, it)| Some((it, text.strip_prefix(start)?))) {
         return Ok((claim, rest));
     }
-    let listed: [(&str, &str, fn(List) -> Claim); 7] = [
-        ("It builds on ", ".", Claim::BuildsOn),
-        ("From outside it needs ", ".", Claim::NeedsFromOutside),
-        ("Others depend on it: ", ".", Claim::OthersDepend),
-        ("Tests import it: ", ".", Claim::TestsImport),
-        ("It defines ", ".", Claim::Defines),
-        ("No other file imports these: ", ".", Claim::NotImported),
-        ("From outside, the files developed here use ", ".", Claim::UsesFromOutside),
+    type ListClaim = fn(List) -> Claim;
+    let listed: [(&str, ListClaim); 7] = [
+        ("It builds on ", Claim::BuildsOn),
+        ("From outside it needs ", Claim::NeedsFromOutside),
+        ("Others depend on it: ", Claim::OthersDepend),
+        ("Tests import it: ", Claim::TestsImport),
+        ("It defines ", Claim::Defines),
+        ("No other file imports these: ", Claim::NotImported),
+        ("From outside, the files developed here use ", Claim::UsesFromOutside),
     ];
-    for (start, end, claim) in listed {
+    for (start, claim) in listed {
         if let Some(rest) = text.strip_prefix(start) {
             let (list, rest) = list(rest)?;
-            return Ok((claim(list), expect(rest, end)?));
+            return Ok((claim(list), expect(rest, ".")?));
         }
     }
     match text.strip_prefix("The project is ") {

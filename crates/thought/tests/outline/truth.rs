@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use recon_graph::build;
-use recon_schema::graph::{Edge, RepoGraph, SkipReason};
+use recon_schema::graph::{Diagnostic, Edge, RepoGraph, SkipReason};
 use recon_schema::trajectory::Subject;
 use recon_thought::outline::{Detail, Project};
 
@@ -183,20 +183,42 @@ fn a_file_that_is_not_developed_is_named_and_nothing_of_it_is_told() {
     assert!(told("shop/rates.py").contains("It builds on no other file of the project."));
 }
 
+/// Which of the sentences that say something is absent are said of a project.
+fn says_absent(graph: &RepoGraph) -> [bool; 3] {
+    let texts: Vec<String> = everything(graph).into_iter().map(|(_, text)| text).collect();
+    let sentences = ["It builds on no other file", "No other file imports these", "From outside"];
+    sentences.map(|sentence| texts.iter().any(|text| text.contains(sentence)))
+}
+
 #[test]
 fn where_source_was_left_unread_nothing_is_said_to_be_absent() {
     use SkipReason::{Ambiguous, Binary, Link, NotUtf8, OverBudget, TooLarge, Unreadable};
-    let absent = ["It builds on no other file", "No other file imports these", "From outside"];
     let said = |reason: SkipReason, path: &str| {
         let mut repository = shop();
         skip(&mut repository, path, reason);
-        let graph = build(&repository);
-        let texts: Vec<String> = everything(&graph).into_iter().map(|(_, text)| text).collect();
-        absent.map(|sentence| texts.iter().any(|text| text.contains(sentence)))
+        says_absent(&build(&repository))
     };
     for reason in [OverBudget, TooLarge, Unreadable, NotUtf8, Ambiguous, Link] {
         assert_eq!(said(reason, "tools/unread.py"), [false; 3], "{reason:?}");
         assert_eq!(said(reason, "tools/unread.bin"), [true; 3], "{reason:?}, and no source");
     }
     assert_eq!(said(Binary, "tools/unread.py"), [true; 3], "what is binary is no source");
+}
+
+#[test]
+fn where_files_are_not_listed_or_not_understood_nothing_is_said_to_be_absent() {
+    let said = |rule: &str, path: &str| {
+        let mut graph = build(&shop());
+        let (path, rule, message) = (path.to_owned(), rule.to_owned(), String::new());
+        graph.diagnostics.push(Diagnostic { path, rule, message });
+        says_absent(&graph)
+    };
+    for rule in ["not_listed", "path_not_utf8", "unsafe_path", "unreadable", "parse_budget"] {
+        assert_eq!(said(rule, ""), [false; 3], "{rule}");
+    }
+    assert_eq!(said("unsafe_path", "../x.py"), [false; 3]);
+    assert_eq!(said("unsafe_path", "../x.png"), [true; 3], "no source");
+    assert_eq!(said("syntax_error", "app.py"), [true, false, true], "whom it imports is not known");
+    assert!(!said("syntax_error", "shop/rates.py")[1]);
+    assert_eq!(said("case_collision", "app.py"), [true; 3]);
 }
