@@ -65,6 +65,13 @@ pub(crate) fn of_path(path: &str) -> Option<&'static str> {
     ALL.iter().find_map(|family| family.language_of(path))
 }
 
+/// Files that the files of a language include as a part of their own text, each with the place of
+/// its family in [`ALL`].
+pub(crate) fn fragments<'s>(sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, usize> {
+    let family = ALL.iter().position(|family| family.languages().contains(&"c")).expect("C is one of the families");
+    c::fragments(sources).into_iter().map(|path| (path, family)).collect()
+}
+
 /// The names of all languages.
 pub(crate) fn names() -> Vec<&'static str> {
     ALL.iter().flat_map(|family| family.languages()).copied().collect()

@@ -1,13 +1,16 @@
 //! Whole repositories, small enough to know every edge by the language's rules.
 
 mod c;
+mod cpp_modules;
 mod csharp;
 mod expect;
 mod fuzz;
 mod go;
 mod hostile;
+mod include_paths;
 mod javascript;
 mod jvm;
+mod jvm_projects;
 mod outline;
 mod output;
 mod php;
@@ -15,4 +18,5 @@ mod python;
 mod reading;
 mod ruby;
 mod rust;
+mod rust_modules;
 mod stable;

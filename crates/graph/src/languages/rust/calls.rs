@@ -1,0 +1,70 @@
+//! Calls of macros: the file that `include!` names, and arguments that are items.
+//!
+//! A call → imports of the file. Where items stand, arguments that a parser of items accepts are read as if
+//! they stood there, the blocks after the conditions of `cfg_if!` too; else what looks like a module or a
+//! path in them counts as one. Invariant: arguments are read again at most [`MAX_MACROS`] macros deep.
+
+use tree_sitter::{Node, Tree};
+
+use super::{Import, MAX_DEPTH, Outline, Pending, Target, uses};
+use crate::syntax::{self, Visit};
+
+/// Macros inside of each other whose arguments are read as items.
+const MAX_MACROS: usize = 4;
+
+impl Outline<'_> {
+    /// A call of a macro: a file included, or items and modules among its arguments.
+    pub(super) fn call(&mut self, node: Node<'_>, depth: usize) -> Visit {
+        let name = syntax::field_text(node, "macro", self.source).unwrap_or_default();
+        let name = uses::plain(name.rsplit("::").next().unwrap_or_default().trim());
+        let tokens = syntax::named_children(node).into_iter().rfind(|child| child.kind() == "token_tree");
+        let line = syntax::first_line(node);
+        if let ("include", Some(tokens)) = (name.as_str(), tokens) {
+            if let Some((path, from_package)) = uses::included_path(syntax::text(tokens, self.source)) {
+                let within = self.within();
+                self.file.facts.imports.push(Import { line, target: Target::Include { path, from_package, within } });
+            }
+            return Visit::Over;
+        }
+        // Where items stand, a macro may be given items.
+        if let Some(tokens) = tokens.filter(|_| self.scopes.iter().all(|scope| scope.module.is_some())) {
+            self.pending = Pending::default();
+            if self.scopes.len() <= MAX_DEPTH && self.items(tokens, depth) {
+                return Visit::Over;
+            }
+            let arguments = uses::named_arguments(tokens, self.source);
+            if !arguments.is_empty() || tokens.named_child_count() == 0 {
+                let within = self.within();
+                self.file.facts.imports.push(Import { line, target: Target::Call { name, arguments, within } });
+            }
+        }
+        if self.landmarks.stand_in(node) { Visit::Into } else { Visit::Over }
+    }
+
+    /// Reads the arguments of a macro as items, or the blocks after its conditions (`cfg_if!`); whether they
+    /// are such.
+    fn items(&mut self, tokens: Node<'_>, depth: usize) -> bool {
+        let text = syntax::text(tokens, self.source);
+        if self.inside_macros >= MAX_MACROS || !(text.contains("mod ") || text.contains("use ")) {
+            return false;
+        }
+        let is_block = |node: &Node<'_>| syntax::text(*node, self.source).starts_with('{');
+        let conditional = text[1..].trim_start().starts_with("if ");
+        let blocks: Vec<Node<'_>> = if conditional {
+            syntax::named_children(tokens).into_iter().filter(is_block).collect()
+        } else {
+            vec![tokens]
+        };
+        let parse = |block: &Node<'_>| syntax::parse_inside(&tree_sitter_rust::LANGUAGE.into(), self.source, *block);
+        let trees: Option<Vec<Tree>> =
+            blocks.iter().map(|block| parse(block).filter(|tree| !tree.root_node().has_error())).collect();
+        let Some(trees) = trees else { return false };
+        self.inside_macros += 1;
+        for tree in trees {
+            syntax::walk(tree.root_node(), |inner, below| self.visit(inner, depth + 1 + below));
+            self.pending = Pending::default();
+        }
+        self.inside_macros -= 1;
+        true
+    }
+}
