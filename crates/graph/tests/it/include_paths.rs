@@ -12,7 +12,7 @@ fn angle_marks_are_never_looked_for_beside_the_file() {
     let graph = expect::graph(&[
         (
             "CMakeLists.txt",
-            "add_library(x src/a.c)\ntarget_include_directories(x PRIVATE include ${CMAKE_CURRENT_SOURCE_DIR}/gen)\n",
+            "add_library(x src/a.c)\ntarget_include_directories(x PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/gen include more)\n",
         ),
         (
             "src/a.c",
@@ -23,7 +23,8 @@ fn angle_marks_are_never_looked_for_beside_the_file() {
         ("include/twin.h", "#include <next.h>\n"),
         ("include/next.h", "int c;\n"),
         ("gen/made.h", "#include_next <made.h>\n"),
-        ("include/made.h", "int d;\n"),
+        ("include/made.h", "#include_next <made.h>\n"),
+        ("more/made.h", "int d;\n"),
         ("include/up/deep.h", "#include <deep.h>\n"),
     ]);
     expect::edges(
@@ -31,19 +32,14 @@ fn angle_marks_are_never_looked_for_beside_the_file() {
         &[
             ("src/a.c", "include/twin.h", "include", "<x> in an include directory, although one stands beside"),
             ("src/a.c", "src/twin.h", "include", "\"x\" beside first"),
-            ("src/a.c", "include/made.h", "include", "the directories in the order they are named"),
+            ("src/a.c", "gen/made.h", "include", "the directories in the order they are named"),
+            ("gen/made.h", "include/made.h", "include", "the next directory after the file's own"),
+            ("include/made.h", "more/made.h", "include", "and on, not back"),
             ("src/a.c", "include/up/deep.h", "include", "a path below an include directory"),
             ("include/twin.h", "include/next.h", "include", "an include directory may be the file's own"),
         ],
     );
-    expect::unresolved(
-        &graph,
-        &[
-            ("gen/made.h", "made.h", External),
-            ("include/up/deep.h", "deep.h", External),
-            ("src/a.c", "only.h", External),
-        ],
-    );
+    expect::unresolved(&graph, &[("include/up/deep.h", "deep.h", External), ("src/a.c", "only.h", External)]);
 }
 
 #[test]

@@ -59,6 +59,9 @@ impl Family for C {
         };
         // Directives are read from the lines: they stand whatever the grammar makes of the rest.
         file.facts = scan.facts;
+        if !cpp {
+            file.facts.units.clear();
+        }
         file.language = match self.of_path(path) {
             Some("c") if cpp => Some("cpp"),
             // A fragment is what includes it.

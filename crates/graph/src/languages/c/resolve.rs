@@ -78,7 +78,8 @@ impl<'r> Headers<'r> {
         }
         let mut ends = self.ends(path);
         ends.retain(|(file, _)| !(next && *file == from));
-        if let Some(found) = self.build.find(from, path, &ends, at) {
+        let after = from.strip_suffix(path.as_str()).filter(|_| next).map(|before| before.trim_end_matches('/'));
+        if let Some(found) = self.build.find(from, path, after, &ends, at) {
             return Ok((found, Confidence::Exact));
         }
         let likely = if standard { self.own_library(from, path) } else { self.likely(from, path, quoted, &ends) };

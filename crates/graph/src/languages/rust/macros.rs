@@ -238,8 +238,9 @@ pub(super) type Used = BTreeMap<(String, String), u32>;
 
 /// A walk over the files of a crate in the order of the text.
 struct Walk<'r> {
-    /// Files that define a macro known here, the last one first to be meant.
-    known: HashMap<&'r str, Vec<String>>,
+    /// Definitions of a macro known here, the last one meant, each with the files that make it under one condition
+    /// or another.
+    known: HashMap<&'r str, Vec<Vec<String>>>,
     /// Names in the order they became known.
     order: Vec<&'r str>,
     used: HashMap<String, Used>,
@@ -274,7 +275,7 @@ pub(super) fn used<'r>(modules: &impl Modules<'r>, root: &str) -> HashMap<String
         };
         file.next += 1;
         match &event.what {
-            What::Define(name) => walk.learn(name, &file.file),
+            What::Define(name) => walk.learn(name, vec![file.file.clone()]),
             What::Open => file.open.push(walk.order.len()),
             What::Close { macro_use } => {
                 if let Some(length) = file.open.pop().filter(|_| !*macro_use) {
@@ -282,9 +283,11 @@ pub(super) fn used<'r>(modules: &impl Modules<'r>, root: &str) -> HashMap<String
                 }
             }
             What::Extern(name) => {
+                let mut by_name: BTreeMap<&str, Vec<String>> = BTreeMap::new();
                 for (name, file) in modules.exported(name) {
-                    walk.learn(name, &file);
+                    by_name.entry(name).or_default().push(file);
                 }
+                by_name.into_iter().for_each(|(name, files)| walk.learn(name, files));
             }
             What::Use { name, line } => walk.note(&file.file, name, *line),
             What::Declare { import, macro_use } => {
@@ -300,8 +303,8 @@ pub(super) fn used<'r>(modules: &impl Modules<'r>, root: &str) -> HashMap<String
 }
 
 impl<'r> Walk<'r> {
-    fn learn(&mut self, name: &'r str, file: &str) {
-        self.known.entry(name).or_default().push(file.to_owned());
+    fn learn(&mut self, name: &'r str, files: Vec<String>) {
+        self.known.entry(name).or_default().push(files);
         self.order.push(name);
     }
 
@@ -314,11 +317,11 @@ impl<'r> Walk<'r> {
     }
 
     fn note(&mut self, from: &str, name: &str, line: u32) {
-        let Some(file) = self.known.get(name).and_then(|files| files.last()).filter(|file| *file != from) else {
-            return;
-        };
-        let used = self.used.entry(from.to_owned()).or_default();
-        used.entry((name.to_owned(), file.clone())).or_insert(line);
+        let meant = self.known.get(name).and_then(|known| known.last());
+        for file in meant.into_iter().flatten().filter(|file| *file != from) {
+            let used = self.used.entry(from.to_owned()).or_default();
+            used.entry((name.to_owned(), file.clone())).or_insert(line);
+        }
     }
 }
 

@@ -6,9 +6,9 @@
 //! read as such. [`macros`] knows where a macro is used without a path.
 //! Source: the Rust reference, "Modules", "Use declarations" and "Paths".
 
-mod calls;
 mod cargo;
 mod macros;
+mod modules;
 mod names;
 mod resolve;
 mod uses;
@@ -303,62 +303,6 @@ impl Outline<'_> {
         } else if node.child_by_field_name("outer").is_some() {
             append_comment(&mut self.pending.doc, text);
         }
-    }
-
-    fn attribute(&mut self, node: Node<'_>) {
-        let Some(attribute) = node.named_child(0) else { return };
-        let name = attribute.named_child(0).map_or("", |name| syntax::text(name, self.source));
-        let conditional = name == "cfg_attr";
-        let arguments = || attribute.child_by_field_name("arguments").map_or("", |it| syntax::text(it, self.source));
-        match name {
-            "path" => {
-                let value = attribute.child_by_field_name("value").map(|value| syntax::text(value, self.source));
-                self.pending.paths.extend(value.map(uses::literal));
-                self.pending.always = true;
-            }
-            "cfg_attr" => self.pending.paths.extend(uses::path_values(arguments())),
-            _ => {}
-        }
-        let says = |word: &str| name == word || (conditional && arguments().contains(word));
-        self.pending.macro_use |= says("macro_use");
-        self.pending.macro_export |= says("macro_export");
-    }
-
-    fn within(&self) -> Vec<InlineModule> {
-        self.scopes.iter().filter_map(|scope| scope.module.clone()).collect()
-    }
-
-    fn event(&mut self, at: usize, what: macros::What) {
-        self.file.facts.events.push(macros::Event { at, what });
-    }
-
-    fn declare(&mut self, at: usize, line: u32, module: FileModule, declared: bool, macro_use: bool) {
-        let import = self.file.facts.imports.len();
-        self.file.facts.imports.push(Import { line, target: Target::Module { module, declared } });
-        self.event(at, macros::What::Declare { import, macro_use });
-    }
-
-    fn module(&mut self, node: Node<'_>, depth: usize) -> Visit {
-        let pending = std::mem::take(&mut self.pending);
-        let Some(name) = syntax::field_text(node, "name", self.source).map(uses::plain) else { return Visit::Into };
-        let body = node.child_by_field_name("body");
-        if body.is_none() && self.scopes.len() > MAX_DEPTH {
-            return Visit::Over;
-        }
-        if body.is_none() {
-            let module = FileModule { name, paths: pending.paths, always: pending.always, within: self.within() };
-            let declared = self.inside_macros == 0;
-            self.declare(node.start_byte(), syntax::first_line(node), module, declared, pending.macro_use);
-            return Visit::Over;
-        }
-        let symbol = self.push(&name, "module", node, body, &pending.doc);
-        self.event(node.start_byte(), macros::What::Open);
-        self.event(node.end_byte(), macros::What::Close { macro_use: pending.macro_use });
-        let path = pending.paths.into_iter().next();
-        let explicit = path.is_some();
-        let module = InlineModule { directory: path.unwrap_or_else(|| name.clone()), name, explicit };
-        self.scopes.push(Scope { depth, symbol: Some(symbol), methods: false, module: Some(module) });
-        Visit::Into
     }
 
     fn implementation(&mut self, node: Node<'_>, depth: usize) -> Visit {

@@ -195,10 +195,8 @@ pub(super) fn modules_in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, Str
             return Visit::Into;
         }
         match (before, node.kind()) {
-            ([Some(name), Some(equals)], _) if text => {
-                if syntax::text(name, source) == "path" && equals.kind() == "=" {
-                    paths.push(literal(syntax::text(node, source)));
-                }
+            ([Some(name), Some(equals)], _) if text && syntax::text(name, source) == "path" && equals.kind() == "=" => {
+                paths.push(literal(syntax::text(node, source)));
             }
             ([Some(word), Some(name)], ";") => {
                 if name.kind() == "identifier" && word.kind() == "mod" {

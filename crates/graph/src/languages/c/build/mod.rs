@@ -12,6 +12,7 @@ mod commands;
 mod globs;
 mod make;
 mod meson;
+mod targets;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -85,11 +86,13 @@ impl SearchPaths {
         self.of_directory.entry(directory.to_owned()).or_default().push(list);
     }
 
-    /// The file that `path` names for `from`: `ends` are the files that end like it, `at` asks for one.
+    /// The file that `path` names for `from`: `ends` are the files that end like it, `at` asks for one; after the
+    /// directory `after`, where one is given.
     pub(super) fn find<'p>(
         &self,
         from: &str,
         path: &str,
+        after: Option<&str>,
         ends: &[(&'p str, &'p str)],
         at: impl Fn(&str) -> Option<String>,
     ) -> Option<String> {
@@ -103,7 +106,8 @@ impl SearchPaths {
         }
         lists.find_map(|list| {
             let ranked = ends.iter().filter_map(|(file, directory)| Some((list.rank.get(*directory)?, *file)));
-            ranked.min().map(|(_, file)| file.to_owned())
+            let least = after.and_then(|after| list.rank.get(after));
+            ranked.filter(|(rank, _)| least.is_none_or(|least| *rank > least)).min().map(|(_, file)| file.to_owned())
         })
     }
 
