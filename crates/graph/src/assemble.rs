@@ -51,8 +51,10 @@ pub fn build(repository: &Repository) -> RepoGraph {
 /// Every file of a known language, read by its family.
 fn read_all<'s>(repository: &Repository, sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, ReadFile> {
     let mut own: Vec<Vec<(&str, &str)>> = vec![Vec::new(); languages::ALL.len()];
+    let fragments = languages::fragments(sources);
     for &(path, text) in sources {
-        if let Some(family) = languages::ALL.iter().position(|family| family.language(path, text).is_some()) {
+        let by_name = || languages::ALL.iter().position(|family| family.language(path, text).is_some());
+        if let Some(family) = fragments.get(path).copied().or_else(by_name) {
             own[family].push((path, text));
         }
     }

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 pub(crate) use recon_repository::line::{clip, collapse};
 use recon_schema::graph::Symbol;
-use tree_sitter::{Language, Node, ParseOptions, ParseState, Parser, Tree, TreeCursor};
+use tree_sitter::{Language, Node, ParseOptions, ParseState, Parser, Point, Range, Tree, TreeCursor};
 
 /// Progress reports (of about a hundred parse steps each) any file may use.
 const BASE_REPORTS: usize = 8_000;
@@ -58,6 +58,25 @@ pub(crate) fn is_spent() -> bool {
 pub(crate) fn parse(language: &Language, source: &str) -> Option<Tree> {
     begin(source);
     parse_within(language, source, BASE_REPORTS + source.len() / BYTES_PER_REPORT)
+}
+
+/// The tree of what `part`, a node of another tree of `source`, holds between its brackets; places are those of the
+/// whole text.
+pub(crate) fn parse_inside(language: &Language, source: &str, part: Node<'_>) -> Option<Tree> {
+    let (start, end) = (part.start_position(), part.end_position());
+    let range = Range {
+        start_byte: part.start_byte() + 1,
+        end_byte: part.end_byte().checked_sub(1)?,
+        start_point: Point { row: start.row, column: start.column + 1 },
+        end_point: Point { row: end.row, column: end.column.checked_sub(1)? },
+    };
+    PARSER.with_borrow_mut(|parser| {
+        parser.set_included_ranges(&[range]).ok()?;
+        let reports = BASE_REPORTS + part.byte_range().len() / BYTES_PER_REPORT;
+        let tree = parse_with(parser, language, source, reports);
+        parser.set_included_ranges(&[]).expect("no range is the whole text");
+        tree
+    })
 }
 
 thread_local! {

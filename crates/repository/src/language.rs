@@ -39,7 +39,7 @@ pub fn of_path(path: &str) -> Option<&'static str> {
         "go" => "go",
         "c" | "h" => "c",
         "cc" | "cpp" | "cxx" | "c++" | "C" | "hh" | "hpp" | "hxx" | "h++" | "H" | "ipp" | "inl" | "ixx" | "tcc"
-        | "tpp" | "txx" | "cppm" => "cpp",
+        | "tpp" | "txx" | "cppm" | "ccm" | "cxxm" | "c++m" | "mpp" | "mxx" => "cpp",
         "cu" | "cuh" => "cuda",
         "java" => "java",
         "kt" | "kts" => "kotlin",

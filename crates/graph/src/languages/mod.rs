@@ -62,6 +62,13 @@ pub(crate) const ALL: [&dyn Read; 9] = [
     &php::Php,
 ];
 
+/// Files that the files of a language include as a part of their own text, each with the place of
+/// its family in [`ALL`].
+pub(crate) fn fragments<'s>(sources: &[(&'s str, &'s str)]) -> BTreeMap<&'s str, usize> {
+    let family = ALL.iter().position(|family| family.has("c")).expect("C is one of the families");
+    c::fragments(sources).into_iter().map(|path| (path, family)).collect()
+}
+
 /// What one file says about itself.
 #[derive(Debug, Default)]
 pub(crate) struct ParsedFile<F> {

@@ -13,6 +13,9 @@ use crate::syntax;
 
 /// A [`Family`] whose own types are closed over.
 pub(crate) trait Read: Sync {
+    /// Whether the family has a language of this name.
+    fn has(&self, name: &str) -> bool;
+
     /// The family's language of a file.
     fn language(&self, path: &str, text: &str) -> Option<&'static str>;
 
@@ -46,6 +49,10 @@ fn parse_within<L: Family>(family: &L, path: &str, text: &str) -> ParsedFile<L::
 }
 
 impl<L: Family> Read for L {
+    fn has(&self, name: &str) -> bool {
+        self.names().contains(&name)
+    }
+
     fn language(&self, path: &str, text: &str) -> Option<&'static str> {
         language::of(path, text).filter(|name| self.names().contains(name))
     }

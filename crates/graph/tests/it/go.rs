@@ -148,3 +148,46 @@ fn damaged_files_and_manifests_are_survived() {
     assert!(names.contains(&"before"));
     assert_eq!(graph.dependencies("calls.go"), ["deep.go"]);
 }
+
+#[test]
+fn what_stands_inside_of_a_value_is_no_declaration_of_the_package() {
+    let graph = expect::graph(&[
+        ("go.mod", "module m\n"),
+        (
+            "a.go",
+            "package m\n\nvar table = []struct {\n\tpanicky int\n}{{1}}\n\nvar run = func() {\n\tvar local int\n\ttype inner struct{}\n\tconst fixed = 1\n\t_ = local\n}\n\ntype T struct {\n\tnested struct{ deep int }\n}\n\nfunc F(p struct{ held int }) {}\n",
+        ),
+        (
+            "b.go",
+            "package m\n\nfunc G() {\n\tpanicky()\n\tlocal()\n\t_ = inner{}\n\t_ = fixed\n\tdeep()\n\theld()\n}\n",
+        ),
+        ("c.go", "package m\n\nvar _ = table\n"),
+    ]);
+    expect::edges(&graph, &[("c.go", "a.go", "same_package", "the variable itself is")]);
+}
+
+#[test]
+fn names_of_files_without_text_lead_to_them() {
+    let mut repository = recon_graph::Repository::from_files(
+        "fixture",
+        [
+            ("go.mod", "module m\n"),
+            ("pb/api.pb.go", "package pb\n\ntype Request struct{}\n"),
+            ("mixed/api.pb.go", "package mixed\n\ntype Reply struct{}\n"),
+            ("mixed/own.go", "package mixed\n\ntype Own struct{}\n\nfunc f(r *Reply) { panic(len(\"x\")) }\n"),
+            ("mixed/alone.go", "package mixed\n\nfunc g(s string) error { return nil }\n"),
+            (
+                "main.go",
+                "package main\n\nimport (\n\t\"m/pb\"\n\t\"m/mixed\"\n)\n\nvar a pb.Request\nvar b mixed.Reply\nvar c mixed.Own\n",
+            ),
+        ],
+    );
+    for path in ["pb/api.pb.go", "mixed/api.pb.go"] {
+        repository.skip(path, recon_schema::graph::SkipReason::Generated);
+    }
+    let graph = recon_graph::build(&repository);
+    assert_eq!(graph.dependencies("main.go"), ["mixed/api.pb.go", "mixed/own.go", "pb/api.pb.go"]);
+    assert_eq!(graph.dependencies("mixed/own.go"), ["mixed/api.pb.go"], "the one file that can declare it");
+    assert!(graph.dependencies("mixed/alone.go").is_empty(), "what the language declares is from nowhere");
+    assert!(graph.unresolved.is_empty(), "{:?}", graph.unresolved);
+}

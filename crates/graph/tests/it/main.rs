@@ -1,14 +1,17 @@
 //! Whole repositories, small enough to know every edge by the language's rules.
 
 mod c;
+mod cpp_modules;
 mod csharp;
 mod expect;
 mod fuzz;
 mod go;
 mod hostile;
+mod include_paths;
 mod javascript;
 mod jvm;
 mod node;
+mod jvm_projects;
 mod output;
 mod php;
 mod python;
@@ -16,4 +19,5 @@ mod python_paths;
 mod ruby;
 mod rust;
 mod scripts;
+mod rust_modules;
 mod stable;

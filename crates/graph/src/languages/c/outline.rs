@@ -7,13 +7,13 @@ use recon_schema::graph::Symbol;
 use tree_sitter::Node;
 
 use super::super::ParsedFile;
-use super::includes::Include;
+use super::includes::Facts;
 use crate::syntax::{self, Leading, Visit};
 
 /// Longest chain of declarators around a name that is followed.
 const MAX_DECLARATORS: usize = 64;
 
-pub(super) fn read(root: Node<'_>, source: &str, header: bool) -> ParsedFile<Vec<Include>> {
+pub(super) fn read(root: Node<'_>, source: &str, header: bool) -> ParsedFile<Facts> {
     let mut file = ParsedFile { doc: file_doc(root, source), ..ParsedFile::default() };
     file.note_errors(root);
     let mut outline = Outline { source, header, scopes: Vec::new(), leading: Leading::default(), outer: None, file };
@@ -42,7 +42,7 @@ struct Outline<'s, 't> {
     leading: Leading,
     /// The `template <…>` or `typedef` around the node that follows, and its depth.
     outer: Option<(Node<'t>, usize)>,
-    file: ParsedFile<Vec<Include>>,
+    file: ParsedFile<Facts>,
 }
 
 impl<'t> Outline<'_, 't> {
@@ -247,7 +247,7 @@ mod tests {
 
     type Row = (&'static str, &'static str, u32, u32, Option<u32>);
 
-    fn check(path: &str, source: &str, expected: &[Row]) -> super::ParsedFile<Vec<super::Include>> {
+    fn check(path: &str, source: &str, expected: &[Row]) -> super::ParsedFile<super::Facts> {
         let file = C.parse(path, source);
         let found: Vec<_> = file
             .symbols

@@ -65,10 +65,6 @@ impl Family for CSharp {
         &["csharp"]
     }
 
-    fn of_path(&self, path: &str) -> Option<&'static str> {
-        matches!(crate::paths::extension(path), "cs" | "csx").then_some("csharp")
-    }
-
     fn parse(&self, _path: &str, source: &str) -> ParsedFile<Facts> {
         let Some(tree) = syntax::parse(&tree_sitter_c_sharp::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();

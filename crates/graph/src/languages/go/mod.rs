@@ -46,10 +46,6 @@ impl Family for Go {
         &["go"]
     }
 
-    fn of_path(&self, path: &str) -> Option<&'static str> {
-        (crate::paths::extension(path) == "go").then_some("go")
-    }
-
     fn parse(&self, _path: &str, source: &str) -> ParsedFile<Facts> {
         let Some(tree) = syntax::parse(&tree_sitter_go::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();
@@ -76,7 +72,7 @@ impl Family for Go {
 struct Scope {
     depth: usize,
     symbol: u32,
-    /// Whether it is a function: what is declared inside is no part of the outline.
+    /// Whether what is declared inside is no part of the outline, as in a function.
     function: bool,
 }
 
@@ -143,8 +139,10 @@ impl Outline<'_> {
             let symbols: &mut Vec<Symbol> = &mut self.file.symbols;
             let symbol = syntax::push_symbol(symbols, name, kind, node, parent, signature.clone());
             symbols[symbol as usize].doc.clone_from(&doc);
-            if !matches!(kind, "field" | "constant" | "variable") {
-                self.scopes.push(Scope { depth, symbol, function: matches!(kind, "function" | "method") });
+            // What stands in a value or in a type without a name is no declaration of the package.
+            let closed = matches!(kind, "function" | "method" | "constant" | "variable");
+            if kind != "field" {
+                self.scopes.push(Scope { depth, symbol, function: closed });
             }
         }
     }
@@ -209,6 +207,8 @@ func F[K any](a int,
 }
 func (t *T[K]) Meth(k K) { t.a = 1 }
 var V, _ = G()
+var W = []struct{ x int }{{1}}
+var X = func() { var local int; type inner struct{} }
 ";
         let expected = [
             ("A", "constant", 8, 8, None),
@@ -224,6 +224,8 @@ var V, _ = G()
             ("F", "function", 31, 36, None),
             ("Meth", "method", 37, 37, None),
             ("V", "variable", 38, 38, None),
+            ("W", "variable", 39, 39, None),
+            ("X", "variable", 40, 40, None),
         ];
         let file = Go.parse("x.go", source);
         let found: Vec<_> = file

@@ -2,13 +2,14 @@
 //! of its own package, those that define the names it uses without importing them.
 //!
 //! An import whose names are found nowhere (a generated file, a field of cgo) leads to all files
-//! of the package, marked [`Confidence::Likely`]; one that binds no name leads to the files with
+//! of the package, marked [`Confidence::Likely`]; names that no file declares whose text was read are those of the
+//! files whose text was not (`x.pb.go`), as far as it can only be those; one that binds no name leads to the files with
 //! an `init`. Files for different systems may define the same name; all of them are named, except
 //! where the two files' names say that they are never built together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use recon_schema::graph::{Confidence, Symbol, UnresolvedClass};
+use recon_schema::graph::{Confidence, SkipReason, Symbol, UnresolvedClass};
 
 use super::super::{Context, Link, Resolution, Resolve};
 use super::modules::Modules;
@@ -25,12 +26,17 @@ struct Package<'r> {
     collections: BTreeSet<&'r str>,
 }
 
+/// Files without text that one name may be looked for in.
+const MAX_UNREAD: usize = 16;
+
 /// All packages of a repository.
 pub(super) struct Packages<'r> {
     context: Context<'r, Facts>,
     modules: Modules,
     /// By directory, then by package clause.
     packages: BTreeMap<&'r str, BTreeMap<&'r str, Package<'r>>>,
+    /// Files whose text was not read, by directory.
+    unread: BTreeMap<&'r str, Vec<&'r str>>,
 }
 
 impl<'r> Packages<'r> {
@@ -52,10 +58,15 @@ impl<'r> Packages<'r> {
                 package.defines.entry(name).or_default().push(path);
             }
         }
-        let directories = packages.keys().map(|directory| (*directory).to_owned()).collect();
+        let mut unread: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let skipped = context.repository.skipped.iter().filter(|(_, file)| file.reason != SkipReason::Empty);
+        for (path, _) in skipped.filter(|(path, _)| paths::extension(path) == "go" && !is_test(path)) {
+            unread.entry(paths::parent(path)).or_default().push(path);
+        }
+        let directories = packages.keys().chain(unread.keys()).map(|directory| (*directory).to_owned()).collect();
         let imports = context.parsed.values().flat_map(|file| file.facts.imports.iter().map(|it| it.path.as_str()));
         let modules = Modules::new(context.repository, directories, imports);
-        Self { context, modules, packages }
+        Self { context, modules, packages, unread }
     }
 
     /// The package that an import of `directory` means.
@@ -82,8 +93,16 @@ impl<'r> Packages<'r> {
             }
         };
         let Some((name, package)) = self.importable(&directory) else {
-            let class = UnresolvedClass::Missing;
-            return vec![Resolution::Unresolved { name: import.path.clone(), class }];
+            let Some(unread) = self.unread.get(directory.as_str()) else {
+                let class = UnresolvedClass::Missing;
+                return vec![Resolution::Unresolved { name: import.path.clone(), class }];
+            };
+            let qualifier = import.alias.as_deref().unwrap_or_else(|| paths::file_name(&import.path));
+            taken.insert(qualifier.to_owned());
+            let used = facts.uses.qualified.keys().filter(|(used, _)| used == qualifier);
+            let names: Vec<String> = used.map(|(_, name)| name.clone()).collect();
+            let files = unread.iter().take(MAX_UNREAD).filter(|path| built_together(from, path));
+            return files.map(|path| edge(path, names.clone(), Confidence::Likely)).collect();
         };
         // A test outside of the package sees what the package's own tests define.
         let with_tests = is_test(from) && paths::parent(from) == directory;
@@ -99,21 +118,28 @@ impl<'r> Packages<'r> {
             }
         };
         let mut files: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut unread: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for name in names {
             let defining = package.defines.get(name).into_iter().flatten().copied().filter(visible);
             for path in defining.filter(|path| built_together(from, path)) {
                 let names = if name == "init" { Vec::new() } else { vec![name.to_owned()] };
                 files.entry(path).or_default().extend(names);
             }
+            // A package's own name that nothing read declares stands in what was not read.
+            let qualified = !matches!(import.alias.as_deref(), Some("_" | "."));
+            if qualified && !package.defines.contains_key(name) {
+                for path in self.unread.get(directory.as_str()).into_iter().flatten().take(MAX_UNREAD) {
+                    unread.entry(path).or_default().push(name.to_owned());
+                }
+            }
         }
         let confidence = if files.is_empty() { Confidence::Likely } else { confidence };
-        if files.is_empty() {
+        if files.is_empty() && unread.is_empty() {
             files =
                 package.files.iter().filter(|path| self.is_importable(path)).map(|path| (*path, Vec::new())).collect();
         }
-        let file =
-            |(to, names): (&str, Vec<String>)| Resolution::File { to: to.into(), kind: "import", confidence, names };
-        files.into_iter().map(file).collect()
+        let read = files.into_iter().map(|(to, names)| edge(to, names, confidence));
+        read.chain(unread.into_iter().map(|(to, names)| edge(to, names, Confidence::Likely))).collect()
     }
 
     /// The other files of the package that define what `from` uses without importing it.
@@ -126,7 +152,20 @@ impl<'r> Packages<'r> {
         let keys = facts.uses.keys.iter().filter(|((literal, _), _)| package.collections.contains(literal.as_str()));
         let names = names.chain(keys.map(|((_, key), line)| (key.as_str(), *line)));
         let mut files: BTreeMap<&str, (u32, BTreeSet<String>)> = BTreeMap::new();
+        // The one file whose text was not read declares what no other does, unless an import may.
+        let opened = facts.imports.iter().any(|import| import.alias.as_deref() == Some("."));
+        let unread = match self.unread.get(paths::parent(from)).map(Vec::as_slice) {
+            Some([only]) if !opened && !is_test(only) && built_together(from, only) => Some(*only),
+            _ => None,
+        };
+        let mut guessed: BTreeMap<&str, (u32, BTreeSet<String>)> = BTreeMap::new();
         for (name, line) in names.filter(|(name, _)| *name != "init") {
+            let bare = || facts.uses.bare.contains_key(name) && !package.defines.contains_key(name);
+            if let Some(unread) = unread.filter(|_| bare() && !is_predeclared(name) && !taken.contains(name)) {
+                let file = guessed.entry(unread).or_insert((line, BTreeSet::new()));
+                file.0 = file.0.min(line);
+                file.1.insert(name.to_owned());
+            }
             let Some(defining) = package.defines.get(name).filter(|files| !files.contains(&from)) else { continue };
             let visible = defining.iter().filter(|path| is_test(from) || !is_test(path));
             for path in visible.filter(|path| built_together(from, path)) {
@@ -135,11 +174,12 @@ impl<'r> Packages<'r> {
                 file.1.insert(name.to_owned());
             }
         }
-        let link = |(to, (line, names)): (&str, (u32, BTreeSet<String>))| {
-            let (confidence, names) = (Confidence::Exact, names.into_iter().collect());
+        let link = |(to, (line, names)): (&str, (u32, BTreeSet<String>)), confidence| {
+            let names = names.into_iter().collect();
             Resolution::File { to: to.into(), kind: "same_package", confidence, names }.at(line)
         };
-        files.into_iter().map(link).collect()
+        let read = files.into_iter().map(|file| link(file, Confidence::Exact));
+        read.chain(guessed.into_iter().map(|file| link(file, Confidence::Likely))).collect()
     }
 }
 
@@ -156,13 +196,68 @@ impl Resolve<Facts> for Packages<'_> {
     }
 }
 
+fn edge(to: &str, names: Vec<String>, confidence: Confidence) -> Resolution {
+    Resolution::File { to: to.to_owned(), kind: "import", confidence, names }
+}
+
+/// Whether the language itself declares a name (specification, "Predeclared identifiers").
+fn is_predeclared(name: &str) -> bool {
+    const NAMES: [&str; 44] = [
+        "any",
+        "append",
+        "bool",
+        "byte",
+        "cap",
+        "clear",
+        "close",
+        "comparable",
+        "complex",
+        "complex128",
+        "complex64",
+        "copy",
+        "delete",
+        "error",
+        "false",
+        "float32",
+        "float64",
+        "imag",
+        "int",
+        "int16",
+        "int32",
+        "int64",
+        "int8",
+        "iota",
+        "len",
+        "make",
+        "max",
+        "min",
+        "new",
+        "nil",
+        "panic",
+        "print",
+        "println",
+        "real",
+        "recover",
+        "rune",
+        "string",
+        "true",
+        "uint",
+        "uint16",
+        "uint32",
+        "uint64",
+        "uint8",
+        "uintptr",
+    ];
+    NAMES.contains(&name)
+}
+
 fn is_test(path: &str) -> bool {
     path.ends_with("_test.go")
 }
 
 /// Whether other files may use the symbol without a receiver.
 fn is_top(symbol: &Symbol) -> bool {
-    symbol.parent.is_none() && symbol.kind != "method"
+    symbol.parent.is_none() && !matches!(symbol.kind.as_str(), "method" | "field")
 }
 
 /// Whether no two endings of the names (`x_linux.go`, `x_arm64.go`) exclude each other.

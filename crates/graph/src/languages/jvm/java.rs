@@ -61,6 +61,7 @@ impl<'s> Reader<'s> {
                 }
             }
             "superclass" | "super_interfaces" | "extends_interfaces" => self.supers(node),
+            "object_creation_expression" => self.anonymous(node),
             "inferred_parameters" => self.variables(&syntax::named_children(node)),
             "lambda_expression" => {
                 let only = node.child_by_field_name("parameters").filter(|it| it.kind() == "identifier");
@@ -189,15 +190,24 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// A class without a name sees the members of what it extends.
+    fn anonymous(&mut self, node: Node<'_>) {
+        let has_body = syntax::named_children(node).iter().any(|child| child.kind() == "class_body");
+        let Some(named) = node.child_by_field_name("type").filter(|_| has_body) else { return };
+        let named = if named.kind() == "generic_type" { named.named_child(0).unwrap_or(named) } else { named };
+        let chain = self.dotted(named);
+        if !chain.is_empty() {
+            self.outline.file.facts.supers.insert((Vec::new(), chain));
+        }
+    }
+
     fn supers(&mut self, node: Node<'_>) {
         for child in syntax::named_children(node) {
             let listed = if child.kind() == "type_list" { syntax::named_children(child) } else { vec![child] };
             for named in listed {
                 let named = if named.kind() == "generic_type" { named.named_child(0).unwrap_or(named) } else { named };
                 let chain = self.dotted(named);
-                if !chain.is_empty() {
-                    self.outline.file.facts.supers.insert(chain);
-                }
+                self.outline.extend(chain);
             }
         }
     }

@@ -277,9 +277,7 @@ impl Reader<'_> {
         let Some(named) = named.filter(|it| it.kind() == "user_type") else { return };
         let text = self.outline.text(named);
         let chain = dotted(text.split('<').next().unwrap_or_default());
-        if !chain.is_empty() {
-            self.outline.file.facts.supers.insert(chain);
-        }
+        self.outline.extend(chain);
     }
 }
 

@@ -1,11 +1,13 @@
 //! Java and Kotlin, which see each other's declarations: [`java`] and [`kotlin`] read a file,
-//! [`resolve`] finds the files its names mean.
+//! [`projects`] the build files, [`resolve`] finds the files its names mean.
 //!
 //! Source: the Java language specification, chapters 6 to 9; the Kotlin specification, "Scopes
 //! and identifiers" and "Packages and imports".
 
+mod inherit;
 mod java;
 mod kotlin;
+mod projects;
 mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,8 +42,9 @@ pub(crate) struct Facts {
     own_types: BTreeSet<String>,
     /// Variables, parameters and fields.
     variables: BTreeSet<String>,
-    /// What the file's types extend and implement.
-    supers: BTreeSet<Vec<String>>,
+    /// What the file's types extend and implement, each with the type, seen from the file; an empty
+    /// name is that of a type without one, or of a local one.
+    supers: BTreeSet<(Vec<String>, Vec<String>)>,
     /// The class that holds a Kotlin file's functions, as Java sees it.
     facade: Option<String>,
 }
@@ -63,14 +66,6 @@ impl Family for Jvm {
 
     fn names(&self) -> &'static [&'static str] {
         &["java", "kotlin"]
-    }
-
-    fn of_path(&self, path: &str) -> Option<&'static str> {
-        match crate::paths::extension(path) {
-            "java" => Some("java"),
-            "kt" | "kts" => Some("kotlin"),
-            _ => None,
-        }
     }
 
     fn parse(&self, path: &str, source: &str) -> ParsedFile<Facts> {
@@ -127,9 +122,24 @@ impl<'s> Outline<'s> {
         self.scopes.push((depth, Some(symbol), code));
     }
 
+    /// Notes a supertype of the type the walk is inside of.
+    fn extend(&mut self, chain: Vec<String>) {
+        if chain.is_empty() {
+            return;
+        }
+        let around = self.scopes.iter().filter_map(|(_, symbol, _)| self.file.symbols.get((*symbol)? as usize));
+        let types: Vec<String> = around.filter(|it| is_type(it)).map(|it| it.name.clone()).collect();
+        let owner = if self.in_code() { Vec::new() } else { types };
+        self.file.facts.supers.insert((owner, chain));
+    }
+
     fn text(&self, node: Node<'_>) -> &'s str {
         syntax::text(node, self.source)
     }
+}
+
+fn is_type(symbol: &Symbol) -> bool {
+    matches!(symbol.kind.as_str(), "class" | "interface" | "enum" | "record" | "annotation" | "object" | "type")
 }
 
 /// The segments of a dotted name; none where anything else stands in it.

@@ -7,28 +7,29 @@
 //! as an extension only where it is imported, or where no type of the repository has a member of
 //! that name.
 //!
-//! Where several source sets declare the same name, the nearest one is meant, and of two equally
-//! near the one that is `actual` before the one that is `expect`; that is [`Confidence::Likely`]
-//! unless it stands in the file's own set.
+//! Where several source sets declare the same name, the file's own is meant, then the one of the
+//! project that the build files name, then the nearest one, and of two equally near the one that is
+//! `actual` before the one that is `expect`; that is [`Confidence::Likely`] unless the file's own
+//! set or a build file decides.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use recon_schema::graph::{Confidence, Symbol, UnresolvedClass};
 
 use super::super::{Context, Link, Resolution, Resolve};
-use super::{Facts, Import};
+use super::projects::Projects;
+use super::{Facts, Import, is_type};
 use crate::paths;
 
-/// Supertypes of a file that are followed.
-const MAX_SUPERS: usize = 64;
 /// Imports on demand of a file that are searched.
 const MAX_ON_DEMAND: usize = 256;
 
 /// What the files of a repository declare.
 pub(super) struct Declarations<'r> {
-    context: Context<'r, Facts>,
+    pub(super) context: Context<'r, Facts>,
     /// Files by the full names of types, inner ones included.
-    types: HashMap<String, Vec<&'r str>>,
+    pub(super) types: HashMap<String, Vec<&'r str>>,
     /// Files by the full names of Kotlin's functions and properties outside of types.
     callables: HashMap<String, Vec<&'r str>>,
     packages: HashSet<&'r str>,
@@ -38,12 +39,18 @@ pub(super) struct Declarations<'r> {
     members_of: HashMap<&'r str, HashMap<&'r str, bool>>,
     /// Full names of all supertypes by file.
     supers: HashMap<&'r str, Vec<String>>,
+    /// Full names of the types that a type extends, by its full name.
+    pub(super) extends: HashMap<String, Vec<String>>,
+    /// What the build files say.
+    projects: Projects,
+    /// Files whose text was not read, with the package their folder tells.
+    pub(super) unread: HashMap<&'r str, String>,
     /// Files with declarations that each platform keeps (`expect`).
     promises: HashSet<&'r str>,
 }
 
 /// A file whose names are looked up.
-struct Scope<'f> {
+pub(super) struct Scope<'f> {
     path: &'f str,
     facts: &'f Facts,
     /// Imports by the name they bind.
@@ -53,7 +60,7 @@ struct Scope<'f> {
 }
 
 impl<'f> Scope<'f> {
-    fn new(path: &'f str, facts: &'f Facts) -> Self {
+    pub(super) fn new(path: &'f str, facts: &'f Facts) -> Self {
         let mut named = HashMap::new();
         for import in facts.imports.iter().filter(|import| !import.wildcard) {
             if let Some(name) = import.alias.as_ref().or(import.path.last()) {
@@ -68,7 +75,7 @@ impl<'f> Scope<'f> {
 
 /// How a name was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found<'f> {
+pub(super) enum Found<'f> {
     /// Declared or already imported by name.
     Told,
     /// Through an import on demand.
@@ -88,6 +95,9 @@ impl<'r> Declarations<'r> {
             members: HashSet::new(),
             members_of: HashMap::new(),
             supers: HashMap::new(),
+            extends: HashMap::new(),
+            projects: Projects::new(context.repository),
+            unread: HashMap::new(),
             promises: HashSet::new(),
         };
         for (&path, file) in context.parsed {
@@ -97,9 +107,21 @@ impl<'r> Declarations<'r> {
         for files in all.types.values_mut().chain(all.callables.values_mut()) {
             files.dedup();
         }
-        let direct: HashMap<&str, Vec<(String, &str)>> =
-            context.parsed.iter().map(|(&path, file)| (path, all.direct_supers(path, &file.facts))).collect();
-        all.supers = direct.keys().map(|&path| (path, closure(&direct, path))).collect();
+        all.guess_unread();
+        // A supertype may be a member of another: the second look sees what the first found.
+        for _ in 0..2 {
+            let mut extends: HashMap<String, Vec<String>> = HashMap::new();
+            let mut direct: Vec<(&str, Vec<String>)> = Vec::new();
+            for (&path, file) in context.parsed {
+                let named = all.direct_supers(path, &file.facts);
+                for (owner, name) in &named {
+                    extends.entry(owner.clone()).or_default().push(name.clone());
+                }
+                direct.push((path, named.into_iter().map(|(_, name)| name).collect()));
+            }
+            all.extends = extends;
+            all.supers = direct.into_iter().map(|(path, names)| (path, all.closure(names))).collect();
+        }
         all
     }
 
@@ -131,43 +153,33 @@ impl<'r> Declarations<'r> {
         }
     }
 
-    /// The types a file's types extend, with their files.
-    fn direct_supers(&self, path: &str, facts: &Facts) -> Vec<(String, &'r str)> {
-        let scope = Scope::new(path, facts);
-        let named = |chain: &Vec<String>| {
-            let (name, _) = self.outer_type(&scope, chain)?;
-            Some((name.clone(), self.choose(path, self.types.get(&name)?)?.0))
-        };
-        facts.supers.iter().filter_map(named).take(MAX_SUPERS).collect()
-    }
-
-    /// The full name of the type that a chain starts with, and how it was found.
-    fn outer_type<'f>(&self, scope: &Scope<'f>, chain: &[String]) -> Option<(String, Found<'f>)> {
+    /// The full name of the type that a chain starts with, how it was found, and the segments it took.
+    pub(super) fn outer_type<'f>(&self, scope: &Scope<'f>, chain: &[String]) -> Option<(String, Found<'f>, usize)> {
         let head = chain.first()?;
         let own = full_name(&scope.facts.package, head);
         let here = |files: &Vec<&str>| files.contains(&scope.path);
         if scope.facts.own_types.contains(head) || self.types.get(&own).is_some_and(here) {
-            return Some((own, Found::Told));
+            return Some((own, Found::Told, 1));
         }
         let inner = self.members_of.get(scope.path).and_then(|members| members.get(head.as_str()));
         if inner.is_some_and(|is_type| *is_type) {
             return None;
         }
         if let Some(import) = scope.named.get(head.as_str()) {
-            return Some((import.path.join("."), Found::Told));
+            return Some((import.path.join("."), Found::Told, 1));
         }
         let inherited = self.supers.get(scope.path).into_iter().flatten().map(|outer| full_name(outer, head));
         if let Some(name) = inherited.into_iter().find(|name| self.types.contains_key(name)) {
-            return Some((name, Found::Direct));
+            return Some((name, Found::Direct, 1));
         }
         if self.types.contains_key(&own) {
-            return Some((own, Found::SamePackage));
+            return Some((own, Found::SamePackage, 1));
         }
-        if let Some(found) = on_demand(scope, head, &self.types) {
-            return Some(found);
+        if let Some((name, found)) = on_demand(scope, head, &self.types) {
+            return Some((name, found, 1));
         }
-        let full = (2..=chain.len()).map(|end| chain[..end].join(".")).find(|name| self.types.contains_key(name));
-        full.map(|name| (name, Found::Direct))
+        let mut full = (2..=chain.len()).map(|end| (chain[..end].join("."), end));
+        full.find(|(name, _)| self.types.contains_key(name)).map(|(name, end)| (name, Found::Direct, end))
     }
 
     /// A function or property outside of types that a simple name means.
@@ -192,18 +204,32 @@ impl<'r> Declarations<'r> {
         on_demand(scope, name, &self.callables)
     }
 
-    /// The file meant where several declare the same name.
+    /// The file meant where several declare the same name: of the file's own source set, else of the
+    /// project it is built with, else the nearest.
     fn choose(&self, from: &str, files: &[&'r str]) -> Option<(&'r str, Confidence)> {
         if let [only] = files {
-            return Some((only, Confidence::Exact));
+            return Some((only, if self.unread.contains_key(*only) { Confidence::Likely } else { Confidence::Exact }));
         }
         let own_root = self.source_root(from);
+        let folders = |path: &str| paths::parent(path).split('/').count();
         let shared =
             |path: &str| paths::parent(from).split('/').zip(path.split('/')).take_while(|(a, b)| a == b).count();
-        let rank = |path: &&&str| (self.source_root(path) == own_root, shared(path), !self.promises.contains(**path));
-        let best = files.iter().max_by_key(|path| (rank(path), std::cmp::Reverse(**path)))?;
-        let sure = self.source_root(best) == own_root;
-        Some((best, if sure { Confidence::Exact } else { Confidence::Likely }))
+        let steps: Vec<usize> =
+            files.iter().map(|path| self.projects.steps(from, path).unwrap_or(usize::MAX)).collect();
+        let rank = |at: usize| {
+            let path = files[at];
+            let near = (shared(path), Reverse(folders(path)));
+            (self.source_root(path) == own_root, Reverse(steps[at]), near, !self.promises.contains(path))
+        };
+        let best = (0..files.len()).max_by_key(|at| (rank(*at), Reverse(files[*at])))?;
+        let alike = (0..files.len()).filter(|at| rank(*at) == rank(best)).count();
+        // The order of paths means nothing; only of the platforms of one promise any will do.
+        if alike > 1 && !files.iter().any(|path| self.promises.contains(path)) {
+            return None;
+        }
+        let told = steps[best] < usize::MAX && steps.iter().filter(|it| **it == steps[best]).count() == 1;
+        let sure = self.source_root(files[best]) == own_root || told;
+        Some((files[best], if sure { Confidence::Exact } else { Confidence::Likely }))
     }
 
     /// The files meant where several declare functions of the same name: all of the nearest source set.
@@ -219,8 +245,9 @@ impl<'r> Declarations<'r> {
 
     /// The directory of a file without the directories of its package, of which Kotlin leaves out
     /// the first that all files share.
-    fn source_root<'p>(&self, path: &'p str) -> &'p str {
-        let package = self.context.parsed.get(path).map_or("", |file| &file.facts.package);
+    pub(super) fn source_root<'p>(&self, path: &'p str) -> &'p str {
+        let unread = || self.unread.get(path).map_or("", String::as_str);
+        let package = self.context.parsed.get(path).map_or_else(unread, |file| &file.facts.package);
         let mut root = paths::parent(path);
         for part in package.rsplit('.') {
             if paths::file_name(root) != part {
@@ -249,8 +276,11 @@ impl<'r> Declarations<'r> {
             return self.overloads(from, files).into_iter().map(file).collect();
         }
         if let Some(end) = longest {
-            let found = self.types.get(&import.path[..end].join(".")).and_then(|files| self.choose(from, files));
-            return found.map(file).into_iter().collect();
+            // What follows the type may be a member type that a supertype declares.
+            let members = self.members_on(import.path[..end].join("."), &import.path[end..]);
+            let found = members.iter().filter_map(|name| self.choose(from, self.types.get(name)?));
+            let found: BTreeMap<&str, Confidence> = found.collect();
+            return found.into_iter().map(file).collect();
         }
         let package =
             if import.wildcard { &import.path[..] } else { &import.path[..import.path.len().saturating_sub(1)] };
@@ -281,7 +311,7 @@ impl Resolve<Facts> for Declarations<'_> {
         let mut used = Used { files: BTreeMap::new() };
         let values = facts.values.iter().filter(|(chain, _)| !facts.variables.contains(&chain[0]));
         for (chain, &line) in facts.types.iter().chain(values) {
-            let Some((name, found)) = self.outer_type(&scope, chain) else {
+            let Some((name, found, used_up)) = self.outer_type(&scope, chain) else {
                 // A function written out with its package.
                 let full = (2..=chain.len()).map(|end| chain[..end].join("."));
                 let files = full.filter_map(|name| self.callables.get(&name)).next().map_or(&[][..], Vec::as_slice);
@@ -292,6 +322,13 @@ impl Resolve<Facts> for Declarations<'_> {
             };
             let file = self.types.get(&name).and_then(|files| self.choose(from, files));
             used.add(file, &chain[0], found, line);
+            let members = self.members_on(name, chain.get(used_up..).unwrap_or_default());
+            for (member, segment) in members.iter().skip(1).zip(&chain[used_up..]) {
+                // A member that stands with its outer type is told by that.
+                let inherited = self.types.get(member).and_then(|files| self.choose(from, files));
+                let inherited = inherited.filter(|(path, _)| file.is_none_or(|(outer, _)| outer != *path));
+                used.add(inherited, segment, Found::Direct, line);
+            }
         }
         let heads: BTreeSet<(&str, u32)> = facts
             .values
@@ -354,10 +391,6 @@ impl Used {
     }
 }
 
-fn is_type(symbol: &Symbol) -> bool {
-    matches!(symbol.kind.as_str(), "class" | "interface" | "enum" | "record" | "annotation" | "object" | "type")
-}
-
 /// Whether a declaration of Kotlin says that each platform has one of its own.
 fn is_expected(symbol: &Symbol) -> bool {
     let mut words = symbol.signature.split_whitespace();
@@ -381,7 +414,7 @@ const DEFAULT_IMPORTS: [&str; 10] = [
     "java.lang",
 ];
 
-fn full_name(outer: &str, name: &str) -> String {
+pub(super) fn full_name(outer: &str, name: &str) -> String {
     if outer.is_empty() { name.to_owned() } else { format!("{outer}.{name}") }
 }
 
@@ -392,25 +425,4 @@ fn on_demand<'f>(scope: &Scope<'f>, name: &str, declared: &HashMap<String, Vec<&
     let own = DEFAULT_IMPORTS.into_iter().filter(|package| kotlin || *package == "java.lang");
     let all = written.chain(own.map(|package| (package, Found::Direct)));
     all.map(|(opened, found)| (full_name(opened, name), found)).find(|(full, _)| declared.contains_key(full))
-}
-
-/// All supertypes of a file's types, nearest first.
-fn closure(direct: &HashMap<&str, Vec<(String, &str)>>, path: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut met = HashSet::from([path]);
-    let mut open = std::collections::VecDeque::from([path]);
-    while let Some(file) = open.pop_front() {
-        for (name, file) in direct.get(file).into_iter().flatten() {
-            if names.len() >= MAX_SUPERS {
-                return names;
-            }
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-            if met.insert(file) {
-                open.push_back(file);
-            }
-        }
-    }
-    names
 }

@@ -2,10 +2,13 @@
 //! module tree and finds the files.
 //!
 //! Paths count in `use`, `extern crate`, expressions and types; in the arguments of a macro, which
-//! are not syntax yet, what looks like a path counts as one.
+//! are not syntax yet, what looks like a path counts as one. Where items stand and the arguments are items, they are
+//! read as such. [`macros`] knows where a macro is used without a path.
 //! Source: the Rust reference, "Modules", "Use declarations" and "Paths".
 
 mod cargo;
+mod macros;
+mod modules;
 mod names;
 mod resolve;
 mod uses;
@@ -27,6 +30,10 @@ pub(crate) struct Facts {
     imports: Vec<Import>,
     /// Names used by themselves, sorted, where the file has a glob that may have brought them.
     mentions: Vec<String>,
+    /// Macros it defines.
+    macros: Vec<macros::Macro>,
+    /// What decides where a macro may be used without a path, in the order of the text.
+    events: Vec<macros::Event>,
 }
 
 /// One declaration or path as written.
@@ -43,14 +50,25 @@ struct Import {
 enum Target {
     /// `mod name;`.
     Module {
-        /// The module's name.
-        name: String,
-        /// The value of `#[path]`.
-        path: Option<String>,
-        /// The inline modules it stands in.
-        within: Vec<InlineModule>,
+        module: FileModule,
         /// Whether it is syntax, not a macro's argument that looks like it.
         declared: bool,
+    },
+    /// `include!("path")`.
+    Include {
+        path: String,
+        /// Whether the path starts at the package's folder.
+        from_package: bool,
+        /// The inline modules it stands in.
+        within: Vec<InlineModule>,
+    },
+    /// A macro called where items stand, which may declare modules.
+    Call {
+        name: String,
+        /// The names among its arguments, each with the text that follows it.
+        arguments: Vec<(String, Option<String>)>,
+        /// The inline modules it stands in.
+        within: Vec<InlineModule>,
     },
     /// A path in `use`, `extern crate` or an expression.
     Path {
@@ -65,6 +83,18 @@ enum Target {
         /// Whether the name is visible outside (`pub use`).
         public: bool,
     },
+}
+
+/// A module in a file of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FileModule {
+    name: String,
+    /// The values of `#[path]`, those under a condition too.
+    paths: Vec<String>,
+    /// Whether one of them always holds, so that the name says nothing.
+    always: bool,
+    /// The inline modules it stands in.
+    within: Vec<InlineModule>,
 }
 
 /// An inline `mod name { … }`.
@@ -85,10 +115,6 @@ impl Family for Rust {
         &["rust"]
     }
 
-    fn of_path(&self, path: &str) -> Option<&'static str> {
-        (crate::paths::extension(path) == "rs").then_some("rust")
-    }
-
     fn parse(&self, _path: &str, source: &str) -> ParsedFile<Facts> {
         let Some(tree) = syntax::parse(&tree_sitter_rust::LANGUAGE.into(), source) else {
             return ParsedFile::over_budget();
@@ -101,17 +127,20 @@ impl Family for Rust {
             scopes: Vec::new(),
             pending: Pending::default(),
             inner_doc: String::new(),
+            inside_macros: 0,
             file,
         };
         syntax::walk(tree.root_node(), |node, depth| outline.visit(node, depth));
         outline.file.doc = syntax::first_sentence(&outline.inner_doc);
         let glob = |import: &Import| match &import.target {
             Target::Path { segments, .. } => segments.last().is_some_and(|last| last == "*"),
-            Target::Module { .. } => false,
+            Target::Module { .. } | Target::Include { .. } | Target::Call { .. } => false,
         };
         if outline.file.facts.imports.iter().any(glob) {
             outline.file.facts.mentions = uses::mentions(tree.root_node(), source);
         }
+        outline.file.facts.events.extend(macros::uses(source));
+        outline.file.facts.events.sort_by_key(|event| event.at);
         outline.file
     }
 
@@ -128,7 +157,11 @@ const MAX_DEPTH: usize = 128;
 #[derive(Default)]
 struct Pending {
     doc: String,
-    path: Option<String>,
+    paths: Vec<String>,
+    /// Whether a `#[path]` holds under every condition.
+    always: bool,
+    macro_use: bool,
+    macro_export: bool,
 }
 
 /// An item the walk is inside of.
@@ -151,6 +184,7 @@ enum Meaning {
     Implementation,
     Path,
     MacroArguments,
+    Call,
     Definition(&'static str),
     /// It may hold any of these.
     Items,
@@ -162,8 +196,9 @@ enum Meaning {
 static MEANINGS: LazyLock<Kinds<Meaning>> =
     LazyLock::new(|| Kinds::of(&tree_sitter_rust::LANGUAGE.into(), Meaning::of));
 
-/// Outside of items, an item stands in braces, a path has colons, and a macro may be given `mod`.
-const LANDMARKS: &[&str] = &["{", "::", "mod"];
+/// Outside of items, an item stands in braces, a path has colons, a macro may be given `mod`, and
+/// `include!` may stand anywhere.
+const LANDMARKS: &[&str] = &["{", "::", "mod", "include!"];
 
 impl Meaning {
     fn of(kind: &str) -> Self {
@@ -188,7 +223,8 @@ impl Meaning {
             "macro_definition" => Self::Definition("macro"),
             "field_declaration" => Self::Definition("field"),
             "enum_variant" => Self::Definition("variant"),
-            "source_file" => Self::Items,
+            "macro_invocation" => Self::Call,
+            "source_file" | "expression_statement" => Self::Items,
             _ => Self::Code,
         }
     }
@@ -201,6 +237,8 @@ struct Outline<'s> {
     scopes: Vec<Scope>,
     pending: Pending,
     inner_doc: String,
+    /// How many macros deep the walk reads arguments as items.
+    inside_macros: usize,
     file: ParsedFile<Facts>,
 }
 
@@ -220,6 +258,10 @@ impl Outline<'_> {
                     segments: vec![name.to_owned()],
                     alias: syntax::field_text(node, "alias", self.source).map(str::to_owned),
                 };
+                if std::mem::take(&mut self.pending).macro_use {
+                    let name = uses::plain(name);
+                    self.event(node.start_byte(), macros::What::Extern(name));
+                }
                 self.path(leaf, true, is_public(node));
             }
             Meaning::Implementation => return self.implementation(node, depth),
@@ -229,15 +271,15 @@ impl Outline<'_> {
                 }
             }
             Meaning::MacroArguments => {
-                for (line, name) in uses::modules_in_tokens(node, self.source) {
-                    let within = self.scopes.iter().filter_map(|scope| scope.module.clone()).collect();
-                    let target = Target::Module { name, path: None, within, declared: false };
-                    self.file.facts.imports.push(Import { line, target });
+                for (line, name, paths) in uses::modules_in_tokens(node, self.source) {
+                    let module = FileModule { name, paths, always: false, within: self.within() };
+                    self.declare(node.start_byte(), line, module, false, false);
                 }
                 for (line, segments) in uses::in_tokens(node, self.source) {
                     self.path(uses::Leaf { line, segments, alias: None }, false, false);
                 }
             }
+            Meaning::Call => return self.call(node, depth),
             Meaning::Nothing => {}
             Meaning::Definition(kind) => return self.define(node, depth, kind),
             Meaning::Items => return Visit::Into,
@@ -257,34 +299,6 @@ impl Outline<'_> {
         } else if node.child_by_field_name("outer").is_some() {
             append_comment(&mut self.pending.doc, text);
         }
-    }
-
-    fn attribute(&mut self, node: Node<'_>) {
-        let Some(attribute) = node.named_child(0) else { return };
-        let name = attribute.named_child(0).map(|name| syntax::text(name, self.source));
-        if let (Some("path"), Some(value)) = (name, attribute.child_by_field_name("value")) {
-            self.pending.path = Some(syntax::text(value, self.source).trim_matches('"').to_owned());
-        }
-    }
-
-    fn module(&mut self, node: Node<'_>, depth: usize) -> Visit {
-        let pending = std::mem::take(&mut self.pending);
-        let Some(name) = syntax::field_text(node, "name", self.source).map(str::to_owned) else { return Visit::Into };
-        let body = node.child_by_field_name("body");
-        if body.is_none() && self.scopes.len() > MAX_DEPTH {
-            return Visit::Over;
-        }
-        if body.is_none() {
-            let within = self.scopes.iter().filter_map(|scope| scope.module.clone()).collect();
-            let target = Target::Module { name, path: pending.path, within, declared: true };
-            self.file.facts.imports.push(Import { line: syntax::first_line(node), target });
-            return Visit::Over;
-        }
-        let symbol = self.push(&name, "module", node, body, &pending.doc);
-        let explicit = pending.path.is_some();
-        let module = InlineModule { directory: pending.path.unwrap_or_else(|| name.clone()), name, explicit };
-        self.scopes.push(Scope { depth, symbol: Some(symbol), methods: false, module: Some(module) });
-        Visit::Into
     }
 
     fn implementation(&mut self, node: Node<'_>, depth: usize) -> Visit {
@@ -307,6 +321,9 @@ impl Outline<'_> {
         let symbol = self.push(&name, if method { "method" } else { kind }, node, body, &pending.doc);
         if kind == "macro" {
             self.file.symbols[symbol as usize].signature = format!("macro_rules! {name}");
+            let made = macros::Macro::of(node, self.source, uses::plain(&name), pending.macro_export);
+            self.event(node.start_byte(), macros::What::Define(made.name.clone()));
+            self.file.facts.macros.push(made);
             return Visit::Over;
         }
         self.scopes.push(Scope { depth, symbol: Some(symbol), methods: kind == "trait", module: None });
@@ -440,11 +457,10 @@ mod inline {
 extern crate sibling;
 ";
         let inline = InlineModule { name: "inline".into(), directory: "inline".into(), explicit: false };
-        let module = |name: &str, path: Option<&str>, within: Vec<InlineModule>| Target::Module {
-            name: name.into(),
-            path: path.map(str::to_owned),
-            within,
-            declared: true,
+        let module = |name: &str, path: Option<&str>, within: Vec<InlineModule>| {
+            let paths = path.map(str::to_owned).into_iter().collect();
+            let module = FileModule { name: name.into(), paths, always: path.is_some(), within };
+            Target::Module { module, declared: true }
         };
         let path = |text: &str, within: &[&str], declared, public| Target::Path {
             segments: text.split("::").map(str::to_owned).collect(),

@@ -25,10 +25,23 @@ const MAX_CHAIN: usize = 48;
 pub(super) struct Module<'r> {
     /// The file it stands in.
     pub(super) file: String,
-    /// Its items, each with whether others may see it.
-    items: HashMap<&'r str, bool>,
+    /// Other files that are this module under another condition.
+    twins: Vec<String>,
+    /// Every file that holds items of it.
+    holders: Vec<String>,
+    /// Its items.
+    items: HashMap<&'r str, Item>,
     /// Names brought in, in source order; `None` for a glob.
     uses: Vec<(Option<&'r str>, &'r [String], bool)>,
+}
+
+/// An item: who may see it, and the places of its files in the module's list.
+#[derive(Debug, Default)]
+struct Item {
+    public: bool,
+    holder: usize,
+    /// Further files, which hold it under other conditions.
+    others: Vec<usize>,
 }
 
 impl<'r> Module<'r> {
@@ -37,20 +50,49 @@ impl<'r> Module<'r> {
         Self { file: file.to_owned(), ..Self::default() }
     }
 
+    /// A file that is this module as well, under another condition.
+    pub(super) fn is_also(&mut self, file: &str) {
+        if self.file != file && !self.twins.iter().any(|twin| twin == file) {
+            self.twins.push(file.to_owned());
+        }
+    }
+
+    fn add(&mut self, name: &'r str, public: bool, file: &str) {
+        let holder = self.holders.iter().rposition(|holder| holder == file).unwrap_or_else(|| {
+            self.holders.push(file.to_owned());
+            self.holders.len() - 1
+        });
+        let item = self.items.entry(name).or_insert_with(|| Item { public, holder, others: Vec::new() });
+        item.public |= public;
+        if item.holder != holder && !item.others.contains(&holder) {
+            item.others.push(holder);
+        }
+    }
+
+    /// The files that hold an item, or that are the module.
+    pub(super) fn files(&self, item: Option<&str>) -> Vec<&str> {
+        match item.and_then(|item| self.items.get(item)) {
+            Some(item) => {
+                let places = std::iter::once(&item.holder).chain(&item.others);
+                places.filter_map(|at| self.holders.get(*at)).map(String::as_str).collect()
+            }
+            None => std::iter::once(&self.file).chain(&self.twins).map(String::as_str).collect(),
+        }
+    }
+
     /// Whether the module itself says what `name` is, so that no glob can.
     pub(super) fn binds(&self, name: &str) -> bool {
         self.items.contains_key(name) || self.uses.iter().any(|(bound, ..)| *bound == Some(name))
     }
 }
 
-/// Fills in the names of the module `base` and of the inline modules of its file, and adds the
-/// macros it defines, each with its module.
+/// Fills in the names of the module `base` and of the inline modules of its file; an exported macro
+/// becomes an item of the root.
 pub(super) fn collect<'r>(
     modules: &mut HashMap<String, Module<'r>>,
     base: &[String],
     file: &str,
     parsed: &'r ParsedFile<Facts>,
-    macros: &mut HashMap<&'r str, String>,
 ) {
     modules.entry(base.join("::")).or_insert_with(|| Module::of(file));
     // The module that the inside of each symbol belongs to; none inside functions, types and impls.
@@ -65,21 +107,21 @@ pub(super) fn collect<'r>(
             continue;
         };
         if symbol.kind == "module" {
-            let module = join(&around, &symbol.name);
+            let module = join(&around, plain(&symbol.name));
             modules.entry(module.clone()).or_insert_with(|| Module::of(file));
             inside.push(Some(module));
             continue;
         }
         inside.push(None);
-        if symbol.kind == "macro" {
-            macros.entry(&symbol.name).or_insert_with(|| around.clone());
-        }
         if symbol.kind != "impl"
             && let Some(module) = modules.get_mut(&around)
         {
-            let public = symbol.signature.starts_with("pub");
-            *module.items.entry(&symbol.name).or_default() |= public;
+            module.add(plain(&symbol.name), symbol.signature.starts_with("pub"), file);
         }
+    }
+    let root = modules.entry(String::new()).or_insert_with(|| Module::of(file));
+    for exported in parsed.facts.macros.iter().filter(|it| it.exported) {
+        root.add(&exported.name, true, file);
     }
     for Import { target, .. } in &parsed.facts.imports {
         let Target::Path { segments, alias, within, declared: true, public } = target else { continue };
@@ -146,7 +188,7 @@ impl ModuleTree<'_> {
         if self.module(root, &child).is_some() {
             return Some(Found::Here(spot(&child, None)));
         }
-        if here.items.get(name).is_some_and(|public| all || *public) {
+        if here.items.get(name).is_some_and(|item| all || item.public) {
             return Some(Found::Here(spot(module, Some(name.to_owned()))));
         }
         let key = (root.to_owned(), module.to_owned(), name.to_owned());
@@ -156,9 +198,7 @@ impl ModuleTree<'_> {
         search.chain += 1;
         let found = self.brought_in(root, module, name, viewer, all, search);
         search.chain -= 1;
-        // A macro may be exported from any module; it then stands at the root.
-        let exported = || Some(Found::Here(spot(self.exported_macro(root, name)?, Some(name.to_owned()))));
-        found.or_else(|| exported().filter(|_| module.is_empty()))
+        found
     }
 
     /// What the `use` declarations of a module make of `name`: what stands here goes before what
@@ -237,6 +277,11 @@ impl ModuleTree<'_> {
 /// Whether `inner` is `module` or stands below it.
 fn is_within(inner: &str, module: &str) -> bool {
     module.is_empty() || inner.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// A raw identifier names the same thing as the plain one.
+fn plain(name: &str) -> &str {
+    name.strip_prefix("r#").unwrap_or(name)
 }
 
 /// `name` below `module`.

@@ -12,8 +12,9 @@ use recon_schema::graph::{Confidence, UnresolvedClass};
 
 use super::super::{Context, Link, Resolution, Resolve};
 use super::cargo::{self, Package};
+use super::macros::{self, Macro, Used};
 use super::names::{self, Found, Module, Search, Spot, Viewer};
-use super::{Facts, Import, InlineModule, Target};
+use super::{Facts, FileModule, Import, Target};
 use crate::paths;
 use crate::repository::Repository;
 
@@ -32,8 +33,8 @@ struct Place {
 struct Crate<'r> {
     package: usize,
     modules: HashMap<String, Module<'r>>,
-    /// Modules of the macros it defines, by name.
-    macros: HashMap<&'r str, String>,
+    /// The macros it exports, each with its file.
+    exported: Vec<(&'r str, String)>,
 }
 
 /// All crates of a repository.
@@ -43,15 +44,29 @@ pub(super) struct ModuleTree<'r> {
     places: BTreeMap<String, Vec<Place>>,
     /// Crates by their root file.
     crates: HashMap<String, Crate<'r>>,
+    /// Macros whose rules declare modules, by name.
+    makers: HashMap<&'r str, &'r Macro>,
+    /// Macros of other files that a file uses without a path.
+    macros: HashMap<String, Used>,
 }
 
 impl<'r> ModuleTree<'r> {
     pub(super) fn new(context: Context<'r, Facts>) -> Self {
         let packages = cargo::packages(context.repository);
-        let mut tree = Self { context, packages, places: BTreeMap::new(), crates: HashMap::new() };
+        let makers = context.parsed.values().flat_map(|file| &file.facts.macros);
+        let makers = makers.filter(|it| it.declares_arguments || !it.declares.is_empty());
+        let makers = makers.map(|it| (it.name.as_str(), it)).collect();
+        let (places, crates, macros) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        let mut tree = Self { context, packages, places, crates, makers, macros };
         for package in 0..tree.packages.len() {
             for root in tree.packages[package].roots.clone() {
                 tree.grow(package, &root);
+            }
+        }
+        let roots: Vec<String> = tree.packages.iter().flat_map(|package| package.roots.clone()).collect();
+        for root in roots {
+            for (file, used) in macros::used(&InCrate { tree: &tree, root: &root }, &root) {
+                tree.macros.entry(file).or_default().extend(used);
             }
         }
         tree
@@ -60,31 +75,77 @@ impl<'r> ModuleTree<'r> {
     /// Follows the `mod` declarations of one crate.
     fn grow(&mut self, package: usize, root: &str) {
         let mut modules = HashMap::from([(String::new(), Module::of(root))]);
-        let mut macros = HashMap::new();
+        let mut exported = Vec::new();
         // A file that declares itself by `#[path]` would grow for ever.
         let mut met = HashSet::from([root.to_owned()]);
         let place = Place { root: root.to_owned(), module: Vec::new(), beside: true };
         let mut open = vec![(root.to_owned(), place)];
         while let Some((file, place)) = open.pop() {
             for import in self.context.parsed.get(file.as_str()).map_or(&[][..], |parsed| &parsed.facts.imports) {
-                let Target::Module { name, path, within, .. } = &import.target else { continue };
-                let found = module_file(self.context.repository, &file, place.beside, name, path.as_deref(), within);
-                let Some(child) = found else { continue };
-                let mut module = place.module.clone();
-                module.extend(within.iter().map(|inline| inline.name.clone()));
-                module.push(name.clone());
-                modules.entry(module.join("::")).or_insert_with(|| Module::of(&child));
-                if met.insert(child.clone()) {
-                    let beside = path.is_some() || paths::file_name(&child) == "mod.rs";
-                    open.push((child, Place { module, beside, ..place.clone() }));
+                if let Target::Include { within, .. } = &import.target {
+                    let mut module = place.module.clone();
+                    module.extend(within.iter().map(|inline| inline.name.clone()));
+                    if let Some(part) = self.included(&file, package, import).filter(|part| met.insert(part.clone())) {
+                        open.push((part, Place { module, beside: true, ..place.clone() }));
+                    }
+                }
+                for declared in self.declared(import) {
+                    for child in module_files(self.context.repository, &file, place.beside, &declared) {
+                        let mut module = place.module.clone();
+                        module.extend(declared.within.iter().map(|inline| inline.name.clone()));
+                        module.push(declared.name.clone());
+                        modules.entry(module.join("::")).or_insert_with(|| Module::of(&child)).is_also(&child);
+                        if met.insert(child.clone()) {
+                            let moved = |path: &String| child.ends_with(path.trim_start_matches(['.', '/']));
+                            let beside = declared.paths.iter().any(moved) || paths::file_name(&child) == "mod.rs";
+                            open.push((child, Place { module, beside, ..place.clone() }));
+                        }
+                    }
                 }
             }
             if let Some(parsed) = self.context.parsed.get(file.as_str()) {
-                names::collect(&mut modules, &place.module, &file, parsed, &mut macros);
+                names::collect(&mut modules, &place.module, &file, parsed);
+                let of_file = parsed.facts.macros.iter().filter(|it| it.exported);
+                exported.extend(of_file.map(|it| (it.name.as_str(), file.clone())));
             }
             self.places.entry(file).or_default().push(place);
         }
-        self.crates.insert(root.to_owned(), Crate { package, modules, macros });
+        self.crates.insert(root.to_owned(), Crate { package, modules, exported });
+    }
+
+    /// The modules in files of their own that a declaration, or a call of a macro, declares.
+    fn declared(&self, import: &Import) -> Vec<FileModule> {
+        match &import.target {
+            Target::Module { module, .. } => vec![module.clone()],
+            Target::Call { name, arguments, within } => {
+                let Some(maker) = self.makers.get(name.as_str()) else { return Vec::new() };
+                let module = |name: &str, path: Option<&String>| FileModule {
+                    name: name.to_owned(),
+                    paths: path.cloned().into_iter().collect(),
+                    always: false,
+                    within: within.clone(),
+                };
+                let named = arguments.iter().filter(|_| maker.declares_arguments);
+                let named = named.map(|(name, path)| module(name, path.as_ref().filter(|_| maker.places_arguments)));
+                maker.declares.iter().map(|name| module(name, None)).chain(named).collect()
+            }
+            Target::Include { .. } | Target::Path { .. } => Vec::new(),
+        }
+    }
+
+    /// The file that an `include!` of `from` names.
+    fn included(&self, from: &str, package: usize, import: &Import) -> Option<String> {
+        let Target::Include { path, from_package, .. } = &import.target else { return None };
+        let base = match from_package {
+            true => self.packages.get(package)?.directory.as_str(),
+            false => paths::parent(from),
+        };
+        paths::join(base, path).filter(|found| self.context.repository.contains(found))
+    }
+
+    /// The package that a file stands in.
+    fn package_of(&self, file: &str) -> Option<usize> {
+        self.packages.iter().position(|package| paths::is_below(file, &package.directory))
     }
 
     /// The places of a file; one outside every module tree stands for itself in its package.
@@ -92,8 +153,7 @@ impl<'r> ModuleTree<'r> {
         if let Some(places) = self.places.get(file) {
             return places.clone();
         }
-        let package = self.packages.iter().position(|package| paths::is_below(file, &package.directory));
-        let Some(package) = package else { return Vec::new() };
+        let Some(package) = self.package_of(file) else { return Vec::new() };
         let root = self.packages[package].roots.first().cloned().unwrap_or_default();
         let source = paths::parent(&root);
         let inside = file.strip_prefix(source).unwrap_or(file).trim_matches('/');
@@ -102,7 +162,7 @@ impl<'r> ModuleTree<'r> {
         vec![Place { root, module: stem.split('/').map(str::to_owned).collect(), beside }]
     }
 
-    fn resolve_module(&self, from: &str, name: &str, path: Option<&str>, within: &[InlineModule]) -> Vec<Resolution> {
+    fn resolve_module(&self, from: &str, module: &FileModule) -> Vec<Resolution> {
         let places: &[bool] = match self.places.get(from) {
             Some(places) => &[places[0].beside],
             // A file in no module tree may be a crate root that a manifest elsewhere names.
@@ -110,21 +170,19 @@ impl<'r> ModuleTree<'r> {
             None => &[false, true],
         };
         let confidence = if self.places.contains_key(from) { Confidence::Exact } else { Confidence::Likely };
-        let find = |beside: &bool| module_file(self.context.repository, from, *beside, name, path, within);
-        vec![match places.iter().find_map(find) {
-            Some(to) => Resolution::File { to, kind: "module", confidence, names: Vec::new() },
-            None => Resolution::Unresolved { name: format!("mod {name}"), class: UnresolvedClass::Missing },
-        }]
+        let found = places.iter().map(|beside| module_files(self.context.repository, from, *beside, module));
+        let found = found.into_iter().find(|files| !files.is_empty()).unwrap_or_default();
+        if found.is_empty() {
+            let name = format!("mod {}", module.name);
+            return vec![Resolution::Unresolved { name, class: UnresolvedClass::Missing }];
+        }
+        let file = |to| Resolution::File { to, kind: "module", confidence, names: Vec::new() };
+        found.into_iter().map(file).collect()
     }
 
     /// A module of a crate.
     pub(super) fn module(&self, root: &str, module: &str) -> Option<&Module<'r>> {
         self.crates.get(root)?.modules.get(module)
-    }
-
-    /// The module that defines a macro of a crate.
-    pub(super) fn exported_macro(&self, root: &str, name: &str) -> Option<&str> {
-        self.crates.get(root)?.macros.get(name).map(String::as_str)
     }
 
     fn resolve_path(&self, from: &str, path: &Path<'_>) -> Vec<Resolution> {
@@ -234,15 +292,17 @@ impl<'r> ModuleTree<'r> {
         confidence: Confidence,
     ) -> Vec<Resolution> {
         let kind = if path.public { "reexport" } else { "import" };
-        let Some(file) = self.file_of(&spot.root, &spot.module) else { return Vec::new() };
+        let files = self.files_of(spot);
         let edge = |to: &str, names: Vec<String>| Resolution::File { to: to.to_owned(), kind, confidence, names };
         let glob = path.segments.last().is_some_and(|last| last == "*");
-        if !glob || spot.item.is_some() || file == from {
-            return vec![edge(file, spot.item.clone().into_iter().collect())];
+        if !glob || spot.item.is_some() || files.contains(&from) {
+            return files.into_iter().map(|file| edge(file, spot.item.clone().into_iter().collect())).collect();
         }
         let mut served = self.served(from, viewer, spot);
         if served.is_empty() || path.public {
-            served.entry(file).or_default();
+            for file in files {
+                served.entry(file).or_default();
+            }
         }
         served.into_iter().map(|(to, names)| edge(to, names)).collect()
     }
@@ -256,22 +316,26 @@ impl<'r> ModuleTree<'r> {
         for name in mentions.iter().filter(|name| !own.is_some_and(|module| module.binds(name))) {
             let named = self.named(&spot.root, &spot.module, name, Some(viewer), &mut Search::default());
             let Some(Found::Here(spot)) = named else { continue };
-            if let Some(file) = self.file_of(&spot.root, &spot.module).filter(|file| *file != from) {
+            for file in self.files_of(&spot).into_iter().filter(|file| *file != from) {
                 served.entry(file).or_default().push(name.clone());
             }
         }
         served
     }
 
-    /// The file of the longest prefix of a module's path that is a module.
-    fn file_of(&self, root: &str, module: &str) -> Option<&str> {
-        let modules = &self.crates.get(root)?.modules;
-        let mut module = module;
+    /// The files of an item, or of the module itself: several where conditions choose between them. Of a path
+    /// that is no module, those of the longest prefix that is.
+    fn files_of(&self, spot: &Spot) -> Vec<&str> {
+        let Some(found) = self.crates.get(&spot.root) else { return Vec::new() };
+        let mut module = spot.module.as_str();
         loop {
-            if let Some(found) = modules.get(module) {
-                return Some(&found.file);
+            if let Some(found) = found.modules.get(module) {
+                return found.files(spot.item.as_deref().filter(|_| module == spot.module));
             }
-            module = above(module)?;
+            match above(module) {
+                Some(outer) => module = outer,
+                None => return Vec::new(),
+            }
         }
     }
 }
@@ -290,6 +354,10 @@ impl Resolve<Facts> for ModuleTree<'_> {
         // A path in an expression says something new only about a file not imported yet.
         let new = |link: &Link| file(link).is_none_or(|to| met.insert(to));
         links.extend(imports.iter().filter(passing).flat_map(all).filter(new));
+        for ((name, to), line) in self.macros.get(from).into_iter().flatten() {
+            let (to, names) = (to.clone(), vec![name.clone()]);
+            links.push(Resolution::File { to, kind: "import", confidence: Confidence::Exact, names }.at(*line));
+        }
         links
     }
 }
@@ -298,10 +366,20 @@ impl ModuleTree<'_> {
     /// All that one declaration or path names.
     fn import(&self, from: &str, import: &Import) -> Vec<Resolution> {
         match &import.target {
-            Target::Module { name, path, within, declared } => {
-                let mut found = self.resolve_module(from, name, path.as_deref(), within);
+            Target::Module { module, declared } => {
+                let mut found = self.resolve_module(from, module);
                 found.retain(|resolution| *declared || matches!(resolution, Resolution::File { .. }));
                 found
+            }
+            Target::Call { .. } => {
+                let declared = self.declared(import);
+                let found = declared.iter().flat_map(|module| self.resolve_module(from, module));
+                found.filter(|resolution| matches!(resolution, Resolution::File { .. })).collect()
+            }
+            Target::Include { .. } => {
+                let found = self.package_of(from).or(Some(usize::MAX)).and_then(|it| self.included(from, it, import));
+                let (kind, confidence, names) = ("include", Confidence::Exact, Vec::new());
+                found.map(|to| Resolution::File { to, kind, confidence, names }).into_iter().collect()
             }
             Target::Path { segments, within, declared, public, .. } => {
                 self.resolve_path(from, &Path { segments, within, declared: *declared, public: *public })
@@ -336,29 +414,51 @@ fn above(module: &str) -> Option<&str> {
     if module.is_empty() { None } else { Some(module.rsplit_once("::").map_or("", |(above, _)| above)) }
 }
 
-/// The file of `mod name;` in `from` (reference, "Module source filenames" and "The path attribute").
-fn module_file(
-    repository: &Repository,
-    from: &str,
-    beside: bool,
-    name: &str,
-    path: Option<&str>,
-    within: &[InlineModule],
-) -> Option<String> {
+/// The files of `mod name;` in `from`, several where conditions choose between them (reference, "Module source
+/// filenames" and "The path attribute").
+fn module_files(repository: &Repository, from: &str, beside: bool, module: &FileModule) -> Vec<String> {
+    let FileModule { name, paths: moved, always, within } = module;
     let here = paths::parent(from).to_owned();
-    let mut directory = if beside { here.clone() } else { paths::join(&here, paths::stem(from))? };
+    let of_name = || if beside { Some(here.clone()) } else { paths::join(&here, paths::stem(from)) };
+    let mut directory = of_name();
     for (at, inline) in within.iter().enumerate() {
-        let base = if inline.explicit && at == 0 { &here } else { &directory };
-        directory = paths::join(base, &inline.directory)?;
+        let base = if inline.explicit && at == 0 { Some(&here) } else { directory.as_ref() };
+        directory = base.and_then(|base| paths::join(base, &inline.directory));
     }
-    let candidates = match path {
-        Some(path) if within.is_empty() => vec![paths::join(&here, path)?],
-        Some(path) => vec![paths::join(&directory, path)?],
-        None => {
-            vec![paths::join(&directory, &format!("{name}.rs"))?, paths::join(&directory, &format!("{name}/mod.rs"))?]
-        }
-    };
-    candidates.into_iter().find(|candidate| repository.contains(candidate))
+    let Some(directory) = directory else { return Vec::new() };
+    let base = if within.is_empty() { &here } else { &directory };
+    let existing = |path: Option<String>| path.filter(|path| repository.contains(path));
+    let mut found: Vec<String> = moved.iter().filter_map(|path| existing(paths::join(base, path))).collect();
+    if !always {
+        let named = [format!("{name}.rs"), format!("{name}/mod.rs")];
+        found.extend(named.iter().find_map(|path| existing(paths::join(&directory, path))));
+    }
+    found
+}
+
+/// The modules of a crate, for a walk in the order of the text.
+struct InCrate<'t, 'r> {
+    tree: &'t ModuleTree<'r>,
+    root: &'t str,
+}
+
+impl<'r> macros::Modules<'r> for InCrate<'_, 'r> {
+    fn facts(&self, file: &str) -> Option<&'r Facts> {
+        self.tree.context.parsed.get(file).map(|parsed| &parsed.facts)
+    }
+
+    fn files(&self, file: &str, import: usize) -> Vec<String> {
+        let Some(import) = self.facts(file).and_then(|facts| facts.imports.get(import)) else { return Vec::new() };
+        let places = self.tree.places.get(file).map_or(&[][..], Vec::as_slice);
+        let Some(place) = places.iter().find(|place| place.root == self.root) else { return Vec::new() };
+        let declared = self.tree.declared(import);
+        declared.iter().flat_map(|it| module_files(self.tree.context.repository, file, place.beside, it)).collect()
+    }
+
+    fn exported(&self, name: &str) -> Vec<(&'r str, String)> {
+        let library = self.tree.crate_named(self.root, name).and_then(|(library, _)| self.tree.crates.get(&library));
+        library.map(|library| library.exported.clone()).unwrap_or_default()
+    }
 }
 
 fn is_standard(name: &str) -> bool {

@@ -97,7 +97,7 @@ pub(super) fn segments(path: Node<'_>, source: &str) -> Option<Vec<String>> {
 }
 
 /// A raw identifier names the same thing as the plain one.
-fn plain(identifier: &str) -> String {
+pub(super) fn plain(identifier: &str) -> String {
     identifier.strip_prefix("r#").unwrap_or(identifier).to_owned()
 }
 
@@ -179,28 +179,114 @@ pub(super) fn in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, Vec<String>
     paths
 }
 
-/// The names of `mod name;` in the arguments of a macro (`cfg_if!` and its like), each with its line.
-pub(super) fn modules_in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, String)> {
+/// The names of `mod name;` in the arguments of a macro (`cfg_if!` and its like), each with its line
+/// and the values of `#[path]` before it.
+pub(super) fn modules_in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, String, Vec<String>)> {
     let mut modules = Vec::new();
     if !holds(tokens, source, "mod") {
         return modules;
     }
     // The two tokens before: asking a node for its sibling would search the tree from its root.
     let mut before: [Option<Node<'_>>; 2] = [None, None];
+    let mut paths: Vec<String> = Vec::new();
     syntax::walk(tokens, |node, _| {
-        if node.child_count() == 0 {
-            if let [Some(word), Some(name)] = before
-                && node.kind() == ";"
-                && name.kind() == "identifier"
-                && word.kind() == "mod"
-            {
-                modules.push((syntax::first_line(name), plain(syntax::text(name, source))));
-            }
-            before = [before[1], Some(node)];
+        let text = matches!(node.kind(), "string_literal" | "raw_string_literal");
+        if node.child_count() > 0 && !text {
+            return Visit::Into;
         }
-        Visit::Into
+        match (before, node.kind()) {
+            ([Some(name), Some(equals)], _) if text && syntax::text(name, source) == "path" && equals.kind() == "=" => {
+                paths.push(literal(syntax::text(node, source)));
+            }
+            ([Some(word), Some(name)], ";") => {
+                if name.kind() == "identifier" && word.kind() == "mod" {
+                    let name_text = plain(syntax::text(name, source));
+                    modules.push((syntax::first_line(name), name_text, std::mem::take(&mut paths)));
+                }
+                paths.clear();
+            }
+            (_, "}") => paths.clear(),
+            _ => {}
+        }
+        before = [before[1], Some(node)];
+        Visit::Over
     });
     modules
+}
+
+/// Names of arguments that are looked at.
+const MAX_ARGUMENTS: usize = 512;
+
+/// The names among the arguments of a macro, each with the text in quotes that follows it.
+pub(super) fn named_arguments(tokens: Node<'_>, source: &str) -> Vec<(String, Option<String>)> {
+    let mut found: Vec<(String, Option<String>)> = Vec::new();
+    syntax::walk(tokens, |node, depth| {
+        match node.kind() {
+            _ if found.len() >= MAX_ARGUMENTS => {}
+            "identifier" => found.push((plain(syntax::text(node, source)), None)),
+            "string_literal" | "raw_string_literal" => {
+                if let Some((_, follows @ None)) = found.last_mut() {
+                    *follows = Some(literal(syntax::text(node, source)));
+                }
+            }
+            _ if depth < 8 => return Visit::Into,
+            _ => {}
+        }
+        Visit::Over
+    });
+    found
+}
+
+/// What a string literal says; what is escaped stays so.
+pub(super) fn literal(text: &str) -> String {
+    text.trim_start_matches('r').trim_matches('#').trim_matches('"').to_owned()
+}
+
+/// The values of `path = "…"` in the arguments of an attribute.
+pub(super) fn path_values(arguments: &str) -> Vec<String> {
+    let value = |(at, _): (usize, &str)| {
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        let rest = arguments[at + "path".len()..].trim_start().strip_prefix('=')?.trim_start();
+        let alone = !arguments[..at].ends_with(word);
+        let inside = rest.trim_start_matches(['r', '#']).strip_prefix('"').filter(|_| alone)?;
+        Some(inside.split('"').next()?.to_owned())
+    };
+    arguments.match_indices("path").filter_map(value).collect()
+}
+
+/// The path that `include!` names: one text, or several put together, of which the first may be the
+/// package's folder (which the second value tells). None for what a build writes.
+pub(super) fn included_path(arguments: &str) -> Option<(String, bool)> {
+    let inner = arguments.get(1..arguments.len() - 1)?.trim().trim_end_matches(',').trim();
+    let parts = match inner.strip_prefix("concat!") {
+        Some(rest) => rest.trim().get(1..)?.trim_end_matches([')', ']', '}']).to_owned() + " ",
+        None => inner.to_owned(),
+    };
+    let (mut path, mut from_package) = (String::new(), false);
+    let mut rest = parts.trim();
+    while !rest.is_empty() {
+        if let Some(variable) = rest.strip_prefix("env!") {
+            let (name, after) = texts_after(variable)?;
+            if name != "CARGO_MANIFEST_DIR" || !path.is_empty() {
+                return None;
+            }
+            from_package = true;
+            rest = after.trim_start().trim_start_matches([')', ']', '}']);
+        } else {
+            let (text, after) = texts_after(rest)?;
+            path.push_str(text);
+            rest = after;
+        }
+        rest = rest.trim_start().trim_start_matches(',').trim_start();
+    }
+    let path = if from_package { path.trim_start_matches('/').to_owned() } else { path };
+    (!path.is_empty()).then_some((path, from_package))
+}
+
+/// The first text in quotes, where nothing but brackets stands before it, and what follows it.
+fn texts_after(text: &str) -> Option<(&str, &str)> {
+    let (before, rest) = text.split_once('"')?;
+    before.chars().all(|c| c.is_whitespace() || "([{r#".contains(c)).then(|| rest.split_once('"'))?
 }
 
 /// Whether `mark` stands in the text of `node`: most arguments of macros need not be walked.
