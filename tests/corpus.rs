@@ -188,17 +188,17 @@ fn a_repository_that_cannot_be_simulated_is_set_aside_and_past_the_limit_fails()
     let work = tempfile::tempdir().unwrap();
     let (shard, out) = (work.path().join("shops.jsonl"), work.path().join("out"));
     corpus(&shard, 6);
-    // So many files that its tree alone fills half the context.
+    // Its name alone fills half the context.
     let mut lines = fs::read_to_string(&shard).unwrap();
-    for at in 0..700 {
-        let path = format!("a_rather_long_folder_name/another_folder/file_with_a_long_name_{at}.py");
-        let row = json!({ "repository": "owner/wide", "path": path, "content": format!("value_{at} = {at} * {at}\n") });
+    let name = format!("owner/wide{}", "-and-wider".repeat(300));
+    for (path, content) in [("money.py", "def cents(value):\n    return value * 99\n"), ("main.py", "import money\n")] {
+        let row = json!({ "repository": name, "path": path, "content": content });
         lines.push_str(&format!("{row}\n"));
     }
     fs::write(&shard, lines).unwrap();
     let synth = |out: &Path, fraction: &str| {
         let limit = format!("corpus.max_skipped_fraction={fraction}");
-        let wide = ["--set", &limit, "--set", "agents.context_tokens=512", "--set", "read.max_files=1000"];
+        let wide = ["--set", &limit, "--set", "agents.context_tokens=512", "--set", "holdout.repositories=0"];
         ran(run(&shard, out, &[&["--until", "synth"][..], &wide].concat()))
     };
     let failed = synth(&work.path().join("strict"), "0.05").expect(1);

@@ -139,6 +139,7 @@ fn the_held_out_file_is_in_no_training_document(made: &Pipeline) {
     for trajectory in &trajectories {
         for step in trajectory["steps"].as_array().unwrap() {
             assert_ne!(step["content"]["path"], held_out, "{step}");
+            assert_ne!(step["action"]["path"], held_out, "{step}");
         }
     }
     assert!(summary["held_out"]["before_nats"].as_f64().unwrap() > 0.0);
@@ -170,8 +171,8 @@ fn the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte(made: &Pipeli
     check(&trajectory_file(out)).expect(0);
 
     let mut records = trajectories(out);
-    let written = records[0]["steps"].as_array_mut().unwrap().iter_mut().find(|step| step["tool"] == "write");
-    let text = &mut written.unwrap()["text"];
+    let written = records[0]["steps"].as_array_mut().unwrap().iter_mut().find(|step| step["action"]["tool"] == "write");
+    let text = &mut written.unwrap()["action"]["text"];
     let mut bytes = text.as_str().unwrap().as_bytes().to_vec();
     bytes[0] ^= 1;
     *text = Value::String(String::from_utf8(bytes).unwrap());

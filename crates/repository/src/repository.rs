@@ -97,7 +97,7 @@ impl Repository {
     }
 
     /// Takes a file's content away: only that it exists is known from here on.
-    pub(crate) fn skip(&mut self, path: &str, reason: SkipReason) {
+    pub fn skip(&mut self, path: &str, reason: SkipReason) {
         let Some((bytes, sha256)) = self.original(path) else { return };
         let Some(text) = self.files.remove(path) else { return };
         self.untrained.remove(path);
