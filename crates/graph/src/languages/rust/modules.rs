@@ -106,7 +106,9 @@ impl Outline<'_> {
             return false;
         }
         let is_block = |node: &Node<'_>| syntax::text(*node, self.source).starts_with('{');
-        let conditional = text[1..].trim_start().starts_with("if ");
+        let mut cursor = tokens.walk();
+        let first = tokens.children(&mut cursor).skip(1).find(|child| !child.kind().ends_with("comment"));
+        let conditional = first.is_some_and(|first| syntax::text(first, self.source) == "if");
         let blocks: Vec<Node<'_>> = if conditional {
             syntax::named_children(tokens).into_iter().filter(is_block).collect()
         } else {

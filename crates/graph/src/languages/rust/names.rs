@@ -146,6 +146,8 @@ pub(super) struct Spot {
     pub(super) module: String,
     /// The name of an item in that module; none for the module itself.
     pub(super) item: Option<String>,
+    /// What a `use` makes of the same name under another condition.
+    pub(super) twin: Option<Box<Spot>>,
 }
 
 /// What a name or a path leads to.
@@ -182,23 +184,33 @@ impl ModuleTree<'_> {
         search: &mut Search,
     ) -> Option<Found> {
         let here = self.module(root, module)?;
-        let spot = |module: &str, item| Spot { root: root.to_owned(), module: module.to_owned(), item };
+        let spot = |module: &str, item| Spot { root: root.to_owned(), module: module.to_owned(), item, twin: None };
         let all = viewer.is_none_or(|viewer| viewer.root == root && is_within(viewer.module, module));
         let child = join(module, name);
         if self.module(root, &child).is_some() {
             return Some(Found::Here(spot(&child, None)));
         }
-        if here.items.get(name).is_some_and(|item| all || item.public) {
-            return Some(Found::Here(spot(module, Some(name.to_owned()))));
+        // Both an item and a `use` say so only where conditions choose, or where the two are of different kinds.
+        let imported = here.uses.iter().any(|(bound, ..)| *bound == Some(name));
+        let item = here.items.get(name).is_some_and(|item| all || item.public);
+        let own = || item.then(|| Found::Here(spot(module, Some(name.to_owned()))));
+        if item && !imported {
+            return own();
         }
         let key = (root.to_owned(), module.to_owned(), name.to_owned());
         if search.seen.len() >= MAX_STEPS || search.chain >= MAX_CHAIN || !search.seen.insert(key) {
-            return None;
+            return own();
         }
         search.chain += 1;
         let found = self.brought_in(root, module, name, viewer, all, search);
         search.chain -= 1;
-        found
+        match (own(), found) {
+            (Some(Found::Here(own)), Some(Found::Here(other))) => {
+                let twin = Some(Box::new(Spot { twin: None, ..other }));
+                Some(Found::Here(Spot { twin, ..own }))
+            }
+            (own, found) => own.or(found),
+        }
     }
 
     /// What the `use` declarations of a module make of `name`: what stands here goes before what
@@ -228,7 +240,7 @@ impl ModuleTree<'_> {
         for (_, segments, public) in uses().filter(|(bound, ..)| bound.is_none()) {
             let seen_by = viewer.or(Some(Viewer { root, module }));
             match self.follow(root, module, segments, search) {
-                Some(Found::Here(Spot { root, module, item: None })) => {
+                Some(Found::Here(Spot { root, module, item: None, .. })) => {
                     match self.named(&root, &module, name, seen_by, search) {
                         Some(Found::Outside(class)) => outside = outside.or(Some(Found::Outside(class))),
                         None => {}

@@ -228,7 +228,7 @@ impl<'r> ModuleTree<'r> {
         search: &mut Search,
     ) -> Start<'s> {
         let at = |root: &str, module: &str, rest, guessed| {
-            let spot = Spot { root: root.to_owned(), module: module.to_owned(), item: None };
+            let spot = Spot { root: root.to_owned(), module: module.to_owned(), item: None, twin: None };
             Start::At { spot, rest, guessed }
         };
         let Some((first, rest)) = segments.split_first() else { return at(root, module, segments, false) };
@@ -326,15 +326,18 @@ impl<'r> ModuleTree<'r> {
     /// The files of an item, or of the module itself: several where conditions choose between them. Of a path
     /// that is no module, those of the longest prefix that is.
     fn files_of(&self, spot: &Spot) -> Vec<&str> {
-        let Some(found) = self.crates.get(&spot.root) else { return Vec::new() };
+        let twin = spot.twin.as_deref().map(|twin| self.files_of(twin)).unwrap_or_default();
+        let Some(found) = self.crates.get(&spot.root) else { return twin };
         let mut module = spot.module.as_str();
         loop {
             if let Some(found) = found.modules.get(module) {
-                return found.files(spot.item.as_deref().filter(|_| module == spot.module));
+                let mut files = found.files(spot.item.as_deref().filter(|_| module == spot.module));
+                files.extend(twin);
+                return files;
             }
             match above(module) {
                 Some(outer) => module = outer,
-                None => return Vec::new(),
+                None => return twin,
             }
         }
     }
