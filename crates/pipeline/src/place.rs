@@ -10,8 +10,9 @@ use recon_repository::{RESULTS_MARK, line};
 use recon_schema::manifest::Manifest;
 
 use crate::failure::{Failure, Outcome};
-use crate::stage::UNFINISHED;
 
+/// Holds the key of a stage that has begun and not finished.
+pub(crate) const UNFINISHED: &str = "unfinished";
 /// Longest name of a folder, in bytes; file systems end at 255.
 const MAX_NAME_BYTES: usize = 100;
 

@@ -1,17 +1,13 @@
 //! One run over a set of repositories, from the set to an exported model.
 
 use std::cell::OnceCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use recon_checkpoint::ModelFiles;
-use recon_corpus::{CorpusReport, Input, Store};
-use recon_engine::Engine;
-use recon_repository::{Repository, Source};
-use recon_schema::Sha256;
-use recon_schema::file::{each_json_line, write_bytes, write_json};
+use recon_corpus::{CorpusReport, Input};
+use recon_repository::Source;
+use recon_schema::file::each_json_line;
 use recon_schema::trajectory::Arm;
-use recon_text::{Renderer, Tokenizer};
-use serde::Serialize;
 
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -20,10 +16,12 @@ use crate::model;
 use crate::observe::Observe;
 use crate::place::{apart, folder_name, sweep_here};
 use crate::share::Share;
+use crate::shared::{Model, Shared};
+use crate::single::{emptied, refused};
 use crate::stage::Finished;
-use crate::stages::measure::Measure;
 use crate::stages::{export, pack, read, train};
 use crate::summary::{Finish, Summary};
+use crate::until::Until;
 use crate::workers::Shards;
 
 /// The repositories of a run.
@@ -33,23 +31,6 @@ pub enum Members {
     One(Source),
     /// All that these files and folders hold.
     Many(Vec<PathBuf>),
-}
-
-/// The last stage of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Until {
-    /// The store of what was read.
-    Read,
-    /// Graphs.
-    Graph,
-    /// Unrefined trajectories.
-    Synth,
-    /// Trajectories after the search.
-    Refine,
-    /// Rows.
-    Pack,
-    /// Everything.
-    Export,
 }
 
 /// How far a run came.
@@ -100,7 +81,7 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
     if until == Until::Read {
         return Ok(stopped(0));
     }
-    let run = Run::open(config, &root, &read, set_of_one, model, observe)?;
+    let run = Shared::open(config, &root, &read, set_of_one, model, observe)?;
     let shards =
         Shards { run: &run, until: until.min(if searches { Until::Refine } else { Until::Synth }) }.work(share)?;
     if until <= Until::Refine {
@@ -130,7 +111,7 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
     })?;
     let finish = Finish { shards, packed, before, trained, exported, after };
     let summary = Summary::of(&run, &finish)?;
-    run.save(&summary)?;
+    summary.save(config, &root)?;
     Ok(Ended::Whole(Box::new(summary)))
 }
 
@@ -176,136 +157,7 @@ fn refuse_useless(source: &Source, read: &Finished<CorpusReport>) -> Outcome {
             Failure::run_because(format!("{} has no account of {source}", read.directory.display()))
         })??;
     if rule == recon_corpus::NO_SOURCE {
-        let dropped = account.dropped.len();
-        return Err(Failure::input_because(format!("{source}: cleaning dropped all source files ({dropped} files)"))
-            .hint("the `diagnostics` of `recon graph` with rules switched off under `clean` name the rules"));
+        return Err(emptied(source, account.dropped.len()));
     }
-    let licence = account.licence.as_deref().unwrap_or("not known");
-    Err(Failure::input_because(format!("{source} is refused: {rule} (its licence: {licence})"))
-        .hint("see `clean.licences`"))
-}
-
-/// The model before training, as far as its files tell.
-pub(crate) struct Model {
-    pub(crate) files: ModelFiles,
-    /// Over every file of it.
-    pub(crate) sha256: Sha256,
-    tokenizer: Tokenizer,
-}
-
-impl Model {
-    fn find(name: &str) -> Outcome<Self> {
-        let files = model::files(name)?;
-        let sha256 = files.sha256().map_err(Failure::input)?;
-        let tokenizer = model::tokenizer(&files)?;
-        Ok(Self { files, sha256, tokenizer })
-    }
-}
-
-/// What the stages of one run share.
-pub(crate) struct Run<'a> {
-    pub(crate) config: &'a Config,
-    pub(crate) root: &'a Path,
-    pub(crate) read: &'a Finished<CorpusReport>,
-    pub(crate) store: Store,
-    pub(crate) set_of_one: bool,
-    /// None where no stage asks for it.
-    model: Option<Model>,
-    pub(crate) observe: &'a dyn Observe,
-    /// Opened by the first stage that needs it: a run that reuses everything opens no model.
-    engine: OnceCell<Engine>,
-}
-
-impl<'a> Run<'a> {
-    fn open(
-        config: &'a Config,
-        root: &'a Path,
-        read: &'a Finished<CorpusReport>,
-        set_of_one: bool,
-        model: Option<Model>,
-        observe: &'a dyn Observe,
-    ) -> Outcome<Self> {
-        let store = read::store(read)?;
-        Ok(Self { config, root, read, store, set_of_one, model, observe, engine: OnceCell::new() })
-    }
-
-    pub(crate) fn model(&self) -> &Model {
-        self.model.as_ref().expect("a run beyond graphs has a model")
-    }
-
-    pub(crate) fn renderer(&self) -> Renderer<'_> {
-        Renderer::new(&self.model().tokenizer, self.config.rendering)
-    }
-
-    /// The engine over the model before training.
-    pub(crate) fn engine(&self) -> Outcome<&Engine> {
-        if self.engine.get().is_none() {
-            let opened = model::open(&self.model().files, &self.config.engine)?.named(&self.config.model.name);
-            // Nobody else is in between: the cell is this thread's.
-            return Ok(self.engine.get_or_init(|| opened));
-        }
-        Ok(self.engine.get().expect("it was asked just now"))
-    }
-
-    /// Tokens generated by this invocation; 0 when everything was reused.
-    pub(crate) fn generated_tokens(&self) -> u64 {
-        self.engine.get().map_or(0, |engine| engine.stats().generated_tokens)
-    }
-
-    fn measure<'m>(&'m self, name: &'m str, model_sha256: Sha256) -> Measure<'m> {
-        let (options, rendering, observe) = (&self.config.engine, self.config.rendering, self.observe);
-        Measure { name, model_sha256, options, rendering, observe }
-    }
-
-    /// Writes the resolved configuration, the summary, and what made them, unless every stage was reused.
-    fn save(&self, summary: &Summary) -> Outcome {
-        let path = self.root.join("summary.json");
-        if summary.stages.iter().all(|stage| stage.reused) && path.exists() {
-            return Ok(());
-        }
-        let plan = toml::to_string(self.config).map_err(Failure::run)?;
-        write_bytes(&self.root.join("config.toml"), plan.as_bytes())?;
-        let program = Program { version: env!("CARGO_PKG_VERSION"), model: &summary.model.sha256 };
-        write_json(&self.root.join("run.json"), &program)?;
-        write_json(&path, summary)?;
-        Ok(())
-    }
-}
-
-/// What made the results of a run.
-#[derive(Serialize)]
-struct Program<'a> {
-    version: &'static str,
-    model: &'a Sha256,
-}
-
-/// The repository that a command works on, cleaned as its configuration says, without any stage.
-///
-/// # Errors
-/// Where it cannot be read, or nothing of it is left.
-pub fn one(config: &Config, source: &Source) -> Outcome<Repository> {
-    let mut repository = source.read(&config.read, &config.source).map_err(Failure::input)?;
-    let report = recon_repository::clean(&mut repository, &config.clean);
-    if let Some(rule) = &report.refused {
-        let licence = repository.reference.licence.as_deref().unwrap_or("not known");
-        return Err(Failure::input_because(format!("{source} is refused: {rule} (its licence: {licence})"))
-            .hint("see `clean.licences`"));
-    }
-    if !repository.has_source() {
-        let dropped = report.dropped.len();
-        return Err(Failure::input_because(format!("{source}: cleaning dropped all source files ({dropped} files)"))
-            .hint("the `diagnostics` of `recon graph` with rules switched off under `clean` name the rules"));
-    }
-    Ok(repository)
-}
-
-/// The files that the configuration holds out of one repository.
-///
-/// # Errors
-/// As [`one`].
-pub fn held_out(config: &Config, source: &Source) -> Outcome<Vec<recon_eval::HeldOutFile>> {
-    config.holdout.validate()?;
-    let mut repository = one(config, source)?;
-    let mut graph = recon_graph::build(&repository);
-    Ok(crate::holdout::divide(&mut repository, &mut graph, &config.holdout, true))
+    Err(refused(source, rule, account.licence.as_deref()))
 }

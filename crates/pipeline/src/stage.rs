@@ -20,10 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Outcome};
-use crate::place::{is_ours, remove, sweep};
-
-/// Holds the key of a stage that has begun and not finished.
-pub(crate) const UNFINISHED: &str = "unfinished";
+use crate::place::{UNFINISHED, is_ours, remove, sweep};
 
 /// What decides the result of a stage.
 pub(crate) struct Key<'a> {

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use recon_corpus::CorpusReport;
 use recon_pack::PackReport;
 use recon_refine::Report;
 use recon_repository::line::visible;
-use recon_schema::file::each_json_line;
+use recon_schema::Sha256;
+use recon_schema::file::{each_json_line, write_bytes, write_json};
 use recon_schema::graph::{RepoGraph, RepositoryRef, SCHEMA as GRAPH};
 use recon_schema::trajectory::{Arm, ModelRef};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Outcome;
-use crate::run::Run;
+use crate::config::Config;
+use crate::failure::{Failure, Outcome};
+use crate::shared::Shared;
 use crate::stage::Finished;
 use crate::stages::export::ExportFacts;
 use crate::stages::graph::{GRAPHS, GraphFacts};
@@ -117,7 +120,7 @@ pub(crate) struct Finish {
 
 impl Summary {
     /// Everything the stages left, as one object.
-    pub(crate) fn of(run: &Run<'_>, finish: &Finish) -> Outcome<Self> {
+    pub(crate) fn of(run: &Shared<'_>, finish: &Finish) -> Outcome<Self> {
         let graphs = finish.shards.graphs();
         let mut likelihood: Option<Report> = None;
         for refined in finish.shards.iter().filter_map(|shard| shard.refine.as_ref()) {
@@ -151,6 +154,27 @@ impl Summary {
             out: run.root.display().to_string(),
         })
     }
+
+    /// Writes the resolved configuration, the summary, and what made them, unless every stage was reused.
+    pub(crate) fn save(&self, config: &Config, root: &Path) -> Outcome {
+        let path = root.join("summary.json");
+        if self.stages.iter().all(|stage| stage.reused) && path.exists() {
+            return Ok(());
+        }
+        let plan = toml::to_string(config).map_err(Failure::run)?;
+        write_bytes(&root.join("config.toml"), plan.as_bytes())?;
+        let program = Program { version: env!("CARGO_PKG_VERSION"), model: &self.model.sha256 };
+        write_json(&root.join("run.json"), &program)?;
+        write_json(&path, self)?;
+        Ok(())
+    }
+}
+
+/// What made the results of a run.
+#[derive(Serialize)]
+struct Program<'a> {
+    version: &'static str,
+    model: &'a Sha256,
 }
 
 /// The repository of a set of one.

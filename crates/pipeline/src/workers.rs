@@ -11,13 +11,14 @@ use recon_schema::trajectory::Arm;
 use crate::failure::{Failure, Outcome};
 use crate::lock::Lock;
 use crate::place::sweep_here;
-use crate::run::{Run, Until};
 use crate::share::Share;
+use crate::shared::Shared;
 use crate::stage::Finished;
 use crate::stages::graph::{self, GraphFacts};
 use crate::stages::refine::{Refine, RefineFacts};
 use crate::stages::synth::{Synth, SynthFacts, TrajectoryFigures};
 use crate::stages::{SetAside, read};
+use crate::until::Until;
 
 /// The stages of one shard, as far as they were asked for.
 pub(crate) struct Shard {
@@ -28,7 +29,7 @@ pub(crate) struct Shard {
 
 /// The work on shards, and how far it goes.
 pub(crate) struct Shards<'r, 'a> {
-    pub(crate) run: &'r Run<'a>,
+    pub(crate) run: &'r Shared<'a>,
     pub(crate) until: Until,
 }
 
