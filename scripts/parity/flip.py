@@ -15,7 +15,7 @@ def main():
         text = zstandard.ZstdDecompressor().stream_reader(file).read().decode()
     records = [json.loads(line) for line in text.splitlines()]
     steps = (step for record in records for step in record["steps"])
-    content = next(step["content"] for step in steps if step.get("tool", {}).get("name") == "write")
+    content = next(step["action"] for step in steps if step.get("action", {}).get("tool") == "write")
     middle = len(content["text"]) // 2
     flipped = chr(ord(content["text"][middle]) ^ 1)
     content["text"] = content["text"][:middle] + flipped + content["text"][middle + 1 :]

@@ -66,7 +66,7 @@ pub(super) fn run(recon: &Path, packages: &Path, out: &Path) -> anyhow::Result<R
     };
     anyhow::ensure!(ended.success(), "recon graph --corpus failed: {ended}");
     let seconds = start.elapsed().as_secs_f64();
-    let report = serde_json::from_str(&fs::read_to_string(out.join("graph/report.json"))?)?;
+    let report = serde_json::from_str(&fs::read_to_string(out.join("read/report.json"))?)?;
     Ok(Run { report, on_disk: visible_files(packages)?, seconds, peak_bytes })
 }
 

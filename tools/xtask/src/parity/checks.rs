@@ -110,7 +110,7 @@ fn package(bench: &Bench) -> anyhow::Result<()> {
 
     // A run lies in a folder named after its repository.
     let out = only_entry(&out, is_visible)?;
-    let trajectories = out.join("refine/trajectories.jsonl.zst");
+    let trajectories = out.join("shards/00000/refine/trajectories.jsonl.zst");
     bench.recon(&["check", text(&trajectories), "--repository", text(&repository)])?;
     bench.script("parity/outcome.py", &[&out.join("summary.json")])?;
     bench.script("parity/tensorboard_events.py", &[&out.join("train")])?;
