@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use recon_mds::{Array, Encoding, Sample, Value, Writer, WriterOptions};
-use support::{Ran, command, in_repository, small_package};
+use support::{Ran, command, in_repository, recon, small_package};
 
 /// Rows as Python's writer leaves them, ten of 60 to 84 ids, and nothing else in the folder.
 fn rows(directory: &Path, with_spans_and_mask: bool) {
@@ -81,7 +81,12 @@ fn rows_of_others_are_trained_as_if_a_manifest_said_how_long_they_are() {
         fs::remove_file(data.join("manifest.json")).unwrap();
     }
     assert_ne!(figures(&work.path().join("whole/out")), figures(&work.path().join("bare/out")));
-    let ran = train(&work.path().join("bare"), &work.path().join("short"), &[two, "model.max_position_embeddings=64"]);
+    let bare = work.path().join("bare");
+    recon(&["pack", "--show", "1", bare.to_str().unwrap()]).expect(0);
+    let planned =
+        train_command(&bare, &work.path().join("planned"), &[two]).args(["--plan", "--format", "json"]).output();
+    assert!(Ran::from(planned.unwrap()).expect(0).json()["activations_bytes"].as_u64() > Some(0));
+    let ran = train(&bare, &work.path().join("short"), &[two, "model.max_position_embeddings=64"]);
     let ran = ran.expect(2);
     assert!(ran.error().contains("row 1 of") && ran.error().contains("84 tokens"), "{}", ran.error());
     assert!(ran.stderr.contains("hint: ") && !work.path().join("short/checkpoints").exists(), "{}", ran.stderr);
