@@ -81,6 +81,14 @@ pub enum Error {
         /// The types read here.
         expected: &'static str,
     },
+    /// There are checkpoints, and each is damaged.
+    #[error("no checkpoint below {} is whole", directory.display())]
+    NoneWhole {
+        /// Where they lie.
+        directory: PathBuf,
+        /// What is wrong with the newest.
+        source: Box<Error>,
+    },
     /// What was to be written cannot be.
     #[error("cannot write {}: {problem}", path.display())]
     Unwritable {

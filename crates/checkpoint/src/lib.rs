@@ -10,7 +10,6 @@
 //! time; this crate does not know what a Llama is.
 
 mod bytes;
-mod convert;
 mod error;
 mod header;
 mod hf;
@@ -20,8 +19,7 @@ pub mod state;
 mod write;
 
 pub use bytes::tensors_to_bytes;
-pub use convert::convert;
 pub use error::{Error, Result};
 pub use hf::HfTensors;
-pub use resolve::{EmbeddedModel, Hub, ModelFiles, resolve};
+pub use resolve::{COMPANIONS, EmbeddedModel, Hub, ModelFiles, resolve};
 pub use write::{HfDirectory, SHARD_BYTES, write_hf};

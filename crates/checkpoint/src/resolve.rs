@@ -20,8 +20,10 @@ const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 /// Name of the model inside the program.
 const EMBEDDED: &str = "nano";
-/// Files a model may lack.
-const OPTIONAL: [&str; 3] = ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"];
+/// Files a model may have besides configuration, tokenizer and weights. Newer tokenizers keep the chat template in a
+/// file of its own.
+pub const COMPANIONS: [&str; 4] =
+    ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja"];
 
 /// A model compiled into the program.
 #[derive(Debug)]
@@ -69,11 +71,11 @@ impl ModelFiles {
     pub fn tokenizer_config_json(&self) -> Result<Option<Vec<u8>>> {
         match self {
             Self::Directory(directory) => {
-                let path = directory.join(OPTIONAL[0]);
+                let path = directory.join(COMPANIONS[0]);
                 if path.exists() { read(&path).map(Some) } else { Ok(None) }
             }
             Self::Embedded(model) => {
-                Ok(model.companions.iter().find(|(name, _)| *name == OPTIONAL[0]).map(|(_, bytes)| bytes.to_vec()))
+                Ok(model.companions.iter().find(|(name, _)| *name == COMPANIONS[0]).map(|(_, bytes)| bytes.to_vec()))
             }
         }
     }
@@ -82,7 +84,7 @@ impl ModelFiles {
     pub fn companions(&self) -> Result<Vec<(String, Vec<u8>)>> {
         match self {
             Self::Directory(directory) => {
-                let there = OPTIONAL.iter().filter(|name| directory.join(name).exists());
+                let there = COMPANIONS.iter().filter(|name| directory.join(name).exists());
                 there.map(|name| Ok((name.to_string(), read(&directory.join(name))?))).collect()
             }
             Self::Embedded(model) => {
@@ -209,7 +211,7 @@ impl Hub {
         };
         let config = get(CONFIG).map_err(|source| failed(CONFIG, source))?;
         get(TOKENIZER).map_err(|source| failed(TOKENIZER, source))?;
-        for file in OPTIONAL {
+        for file in COMPANIONS {
             optional(get(file)).map_err(|source| failed(file, source))?;
         }
         if optional(get(SINGLE)).map_err(|source| failed(SINGLE, source))?.is_none() {

@@ -4,7 +4,8 @@
 //! `manifest.json` with the digest of each. A directory without a manifest is no checkpoint.
 //!
 //! Invariants: values come back bit for bit; a truncated, flipped or missing file is refused and
-//! named; an older checkpoint is removed only when a newer one is complete.
+//! named; an older checkpoint is removed only when a newer one is complete; what comes after the state last saved is
+//! not of its run's past, and goes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -101,7 +102,8 @@ pub fn path(directory: &Path, step: u64) -> PathBuf {
 }
 
 /// Saves a state as `directory/step-N` and returns that path; then removes all but the `keep`
-/// newest complete checkpoints.
+/// newest complete checkpoints up to it, and every later one: a run that was at a later step once and saves this one
+/// went on from here because that was damaged.
 ///
 /// # Errors
 /// The file that could not be written is named; a half-written checkpoint has no manifest.
@@ -130,8 +132,10 @@ pub fn save(
     let mut manifest = Manifest::new(STAGE, serde_json::json!({"step": step}), BTreeMap::new());
     manifest.outputs = outputs;
     manifest.write(&target)?;
-    for (old, _) in complete(directory)?.into_iter().rev().skip(keep.get()) {
-        remove(&path(directory, old))?;
+    let mut past = complete(directory)?;
+    let future = past.split_off(&(step.saturating_add(1)));
+    for old in past.into_values().rev().skip(keep.get()).chain(future.into_values()) {
+        remove(&old)?;
     }
     Ok(target)
 }
@@ -139,6 +143,43 @@ pub fn save(
 /// The newest complete checkpoint below `directory`, by step; `None` where there is none.
 pub fn latest(directory: &Path) -> Result<Option<PathBuf>> {
     Ok(complete(directory)?.pop_last().map(|(_, path)| path))
+}
+
+/// Reads the newest checkpoint below `directory` that is whole, and warns of each newer one that is not; `None` where
+/// there is none at all.
+///
+/// # Errors
+/// [`Error::NoneWhole`] where there are some.
+pub fn load_newest(directory: &Path) -> Result<Option<(PathBuf, State)>> {
+    let mut newest = None;
+    for path in complete(directory)?.into_values().rev() {
+        match load(&path) {
+            Ok(state) => return Ok(Some((path, state))),
+            Err(error) => {
+                tracing::warn!(checkpoint = %path.display(), %error, "this checkpoint is damaged; an older one is looked for");
+                newest.get_or_insert(error);
+            }
+        }
+    }
+    match newest {
+        Some(error) => Err(Error::NoneWhole { directory: directory.into(), source: Box::new(error) }),
+        None => Ok(None),
+    }
+}
+
+/// Removes what an interruption left of checkpoints that were being written or removed. Call it only where no other
+/// run writes.
+///
+/// # Errors
+/// The folder that cannot be listed or removed.
+pub fn sweep(directory: &Path) -> Result<()> {
+    for (checkpoint, is_complete) in entries(directory)?.into_values() {
+        if !is_complete && checkpoint.is_dir() {
+            tracing::warn!(checkpoint = %checkpoint.display(), "an unfinished checkpoint is removed");
+            remove(&checkpoint)?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads the checkpoint at `path` (a `step-N` directory) after checking every digest.
@@ -184,6 +225,12 @@ fn verify(path: &Path, written: &Written) -> Result<()> {
 
 /// Complete checkpoints by step.
 fn complete(directory: &Path) -> Result<BTreeMap<u64, PathBuf>> {
+    let all = entries(directory)?.into_iter();
+    Ok(all.filter_map(|(step, (path, is_complete))| is_complete.then_some((step, path))).collect())
+}
+
+/// What is called like a checkpoint, by step, and whether it is one.
+fn entries(directory: &Path) -> Result<BTreeMap<u64, (PathBuf, bool)>> {
     let fail = |source| Error::Read { path: directory.into(), source };
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -194,8 +241,10 @@ fn complete(directory: &Path) -> Result<BTreeMap<u64, PathBuf>> {
     for entry in entries {
         let entry = entry.map_err(fail)?;
         let step = entry.file_name().to_str().and_then(|name| name.strip_prefix("step-")?.parse().ok());
-        if let Some(step) = step.filter(|_| entry.path().join(manifest::FILE_NAME).is_file()) {
-            found.insert(step, entry.path());
+        if let Some(step) = step {
+            let path = entry.path();
+            let is_complete = path.join(manifest::FILE_NAME).is_file();
+            found.insert(step, (path, is_complete));
         }
     }
     Ok(found)

@@ -102,3 +102,36 @@ fn any_damage_is_refused_and_the_file_named() {
     }
     assert!(state::load(&checkpoint).is_ok());
 }
+
+#[test]
+fn the_newest_whole_one_is_used_and_a_damaged_one_takes_no_place_among_those_kept() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(state::load_newest(root.path()).unwrap().is_none());
+    save(root.path(), 8, 2);
+    save(root.path(), 10, 2);
+    fs::write(state::path(root.path(), 10).join("state.json"), "{}").unwrap();
+    let (path, found) = state::load_newest(root.path()).unwrap().unwrap();
+    assert_eq!((path, found.step), (state::path(root.path(), 8), 8));
+    save(root.path(), 9, 1);
+    assert_eq!(state::latest(root.path()).unwrap(), Some(state::path(root.path(), 9)));
+    assert!(!state::path(root.path(), 10).exists() && !state::path(root.path(), 8).exists());
+    fs::remove_file(state::path(root.path(), 9).join("00000.tensor")).unwrap();
+    let error = state::load_newest(root.path()).unwrap_err();
+    assert!(matches!(error, recon_checkpoint::Error::NoneWhole { .. }), "{error}");
+}
+
+#[test]
+fn only_folders_that_are_called_like_checkpoints_are_swept() {
+    let root = tempfile::tempdir().unwrap();
+    save(root.path(), 3, 1);
+    for name in ["step-1", "step-x", "notes"] {
+        fs::create_dir(root.path().join(name)).unwrap();
+        fs::write(root.path().join(name).join("00000.tensor"), "left").unwrap();
+    }
+    fs::write(root.path().join("step-2"), "a file").unwrap();
+    state::sweep(root.path()).unwrap();
+    let there = |name: &str| root.path().join(name).exists();
+    assert!(!there("step-1"));
+    assert!(["step-2", "step-3", "step-x", "notes"].into_iter().all(there));
+    state::sweep(&root.path().join("absent")).unwrap();
+}

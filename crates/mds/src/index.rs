@@ -78,7 +78,7 @@ pub(crate) struct ShardEntry {
     pub samples: u64,
     pub version: u64,
     #[serde(default)]
-    pub zip_data: Option<serde::de::IgnoredAny>,
+    pub zip_data: Option<FileInfo>,
 }
 
 /// `value` as Python's `json.dumps` writes it.

@@ -28,14 +28,18 @@
 //!
 //! Invariants: a shard appears under its name only when it is complete, and `index.json` last;
 //! no input makes the reader panic or allocate more than the files' own size; a shard's hashes
-//! are checked before its first sample is returned.
+//! are checked before its first sample is returned; a column that is not asked for is stepped over,
+//! whatever its type.
 //!
-//! Not supported, and refused by name: compressed shards, image, pickle and JSON columns, `float16`.
+//! Shards compressed with zstd, gzip, Brotli or snappy are unpacked once, on their first read, into a temporary folder.
+//! Not supported, and refused by name where they are asked for: bzip2, image, pickle and JSON columns, `float16`.
 
 mod encoding;
 mod hash;
 mod index;
 mod reader;
+mod shard;
+mod unpack;
 mod value;
 mod writer;
 
@@ -96,8 +100,8 @@ pub enum Error {
         /// Which hash.
         algorithm: HashAlgorithm,
     },
-    /// A shard is compressed.
-    #[error("shard {} is compressed with `{compression}`; only uncompressed shards are read", path.display())]
+    /// A shard is compressed in a way that is not read here.
+    #[error("shard {} is compressed with `{compression}`; zstd, gz, br and snappy are read", path.display())]
     Compressed {
         /// The shard.
         path: PathBuf,

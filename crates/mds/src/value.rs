@@ -150,6 +150,27 @@ impl Value {
         }
     }
 
+    /// The elements of a scalar or an array of whole numbers of any type, if each fits 32 bits without a sign.
+    pub fn as_u32(&self) -> Option<Vec<u32>> {
+        fn all<T: Copy + TryInto<u32>>(values: &[T]) -> Option<Vec<u32>> {
+            values.iter().map(|value| (*value).try_into().ok()).collect()
+        }
+        match self {
+            Self::Scalar(values) | Self::Array(Array { values, .. }) => match values {
+                Values::U8(values) => all(values),
+                Values::U16(values) => all(values),
+                Values::U32(values) => Some(values.clone()),
+                Values::U64(values) => all(values),
+                Values::I8(values) => all(values),
+                Values::I16(values) => all(values),
+                Values::I32(values) => all(values),
+                Values::I64(values) => all(values),
+                Values::F32(_) | Values::F64(_) => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Appends the value's bytes. On failure says why the value does not fit `encoding`.
     pub(crate) fn encode(&self, encoding: &Encoding, out: &mut Vec<u8>) -> Result<(), String> {
         match (encoding, self) {
@@ -183,6 +204,21 @@ impl Value {
             Encoding::NdArray { dtype, shape } => Self::Array(decode_array(bytes, *dtype, shape.as_deref())?),
         })
     }
+}
+
+/// Number of elements of an array of `encoding` that is stored in `bytes` bytes, of which `head` are the first two (or
+/// all). `None` where it is no array, or none could be stored so.
+pub(crate) fn array_elements(encoding: &Encoding, head: &[u8], bytes: usize) -> Option<usize> {
+    let Encoding::NdArray { dtype, shape } = encoding else { return None };
+    let (dtype, mut before) = match dtype {
+        Some(dtype) => (*dtype, 0),
+        None => (Dtype::from_code(*head.first()?)?, 1),
+    };
+    if shape.is_none() {
+        let lead = *head.get(before)?;
+        before += 1 + (usize::from(lead >> 2) << (lead & 3));
+    }
+    Some(bytes.checked_sub(before)? / dtype.bytes())
 }
 
 fn encode_array(array: &Array, dtype: Option<Dtype>, shape: Option<&[usize]>, out: &mut Vec<u8>) -> Result<(), String> {

@@ -126,8 +126,14 @@ fn a_changed_byte_is_found_by_the_hash() {
 
 #[test]
 fn what_is_not_supported_is_named() {
-    let error = edit_index(unhashed().path(), |index| index["shards"][0]["compression"] = "zstd:7".into());
-    assert!(error.to_string().contains("compressed with `zstd:7`"), "{error}");
+    let packed = unhashed();
+    fs::rename(packed.path().join("shard.00000.mds"), packed.path().join("shard.00000.mds.bz2")).unwrap();
+    let error = edit_index(packed.path(), |index| {
+        index["shards"][0]["compression"] = "bz2:9".into();
+        index["shards"][0]["zip_data"] =
+            serde_json::json!({"basename": "shard.00000.mds.bz2", "bytes": 1, "hashes": {}});
+    });
+    assert!(error.to_string().contains("compressed with `bz2:9`"), "{error}");
     let error = edit_index(unhashed().path(), |index| index["shards"][0]["column_encodings"][2] = "pkl".into());
     assert_eq!(error.to_string(), "unsupported column encoding `pkl`");
     let error = edit_index(unhashed().path(), |index| index["shards"][0]["format"] = "json".into());

@@ -28,7 +28,7 @@ mod provenance;
 use std::path::PathBuf;
 
 pub use document::PackDocument;
-pub use loader::{Loader, Place, Row, Source, share};
+pub use loader::{Loader, Longest, Place, Row, Source, share};
 pub use pack::{PackOptions, PackReport, pack};
 pub use provenance::{FILE_NAME as PROVENANCE_FILE, SpanRecord, read_provenance};
 

@@ -69,6 +69,17 @@ pub struct Place {
     pub row: usize,
 }
 
+/// The longest row of the sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Longest {
+    /// Index of its source.
+    pub source: usize,
+    /// Index of the row as it is stored.
+    pub row: usize,
+    /// Ids in it, padding included.
+    pub tokens: usize,
+}
+
 /// Reads rows in a keyed order.
 #[derive(Debug)]
 pub struct Loader {
@@ -141,6 +152,21 @@ impl Loader {
         Place { source, epoch, row: Order::new(key.to_u64(), rows).at(index) as usize }
     }
 
+    /// The longest row of all sources, by its stored ids. Reads no id, but looks at every row.
+    ///
+    /// # Errors
+    /// If a shard cannot be read, or a row has no ids.
+    pub fn longest(&self) -> Result<Longest> {
+        let mut longest = Longest { source: 0, row: 0, tokens: 0 };
+        for (number, source) in self.sources.iter().enumerate() {
+            let (row, tokens) = source.longest()?;
+            if tokens > longest.tokens {
+                longest = Longest { source: number, row, tokens };
+            }
+        }
+        Ok(longest)
+    }
+
     /// Checks the hashes of every shard now; otherwise each is checked when it is first read.
     pub fn verify(&self) -> Result<()> {
         self.sources.iter().try_for_each(|source| Ok(source.dataset.verify()?))
@@ -168,19 +194,49 @@ impl OpenSource {
     }
 
     fn read(&self, row: usize) -> Result<Row> {
-        let sample = self.dataset.sample(row)?;
-        to_row(&sample).map_err(|reason| Error::Row { directory: self.directory.clone(), row, reason })
+        let sample = self.dataset.read(row, &COLUMNS)?;
+        to_row(&sample).map_err(|reason| self.broken(row, reason))
+    }
+
+    fn longest(&self) -> Result<(usize, usize)> {
+        let (mut longest, mut without) = ((0, 0), None);
+        self.dataset.each_length(INPUT_IDS, |row, tokens| match tokens {
+            Some(tokens) if tokens > longest.1 => longest = (row, tokens),
+            Some(_) => {}
+            None => without = without.or(Some(row)),
+        })?;
+        match without {
+            Some(row) => Err(self.broken(row, NO_IDS.into())),
+            None => Ok(longest),
+        }
+    }
+
+    fn broken(&self, row: usize, reason: String) -> Error {
+        Error::Row { directory: self.directory.clone(), row, reason }
     }
 }
 
-/// Takes the columns of a sample apart. `mask` may be missing, as in ProLong's text sets: then
-/// everything is trained. Tokens after the last span are padding and are dropped.
+const INPUT_IDS: &str = "input_ids";
+const INDICES: &str = "indices";
+const MASK: &str = "mask";
+/// What training needs of a sample; nothing else of it is decoded.
+const COLUMNS: [&str; 3] = [INPUT_IDS, INDICES, MASK];
+const NO_IDS: &str = "no column `input_ids` of 32-bit ids";
+
+/// Takes the columns of a sample apart, which may be of whole numbers of any type. Without `indices` the row is one
+/// document; without `mask`, as in ProLong's text sets, everything is trained. Tokens after the last span are padding and
+/// are dropped.
 fn to_row(sample: &Sample) -> Result<Row, String> {
-    let column = |name: &str| sample.get(name).and_then(Value::elements::<u32>);
-    let mut ids = column("input_ids").ok_or("no column `input_ids` of 32-bit ids")?.to_vec();
-    let indices = column("indices").ok_or("no column `indices` of 32-bit positions")?;
-    let mut mask = match sample.get("mask") {
-        Some(value) => value.elements::<u8>().ok_or("column `mask` is not of bytes")?.to_vec(),
+    let mut ids = sample.get(INPUT_IDS).and_then(Value::as_u32).ok_or(NO_IDS)?;
+    let indices = match sample.get(INDICES) {
+        Some(value) => value.as_u32().ok_or("column `indices` is not of 32-bit positions")?,
+        None => vec![0, u32::try_from(ids.len()).map_err(|error| error.to_string())?],
+    };
+    let mut mask = match sample.get(MASK) {
+        Some(value) => {
+            let wide = value.as_u32().ok_or("column `mask` is not of 0 and 1")?;
+            wide.into_iter().map(|value| u8::try_from(value).unwrap_or(u8::MAX)).collect()
+        }
         None => vec![1; ids.len()],
     };
     if mask.len() != ids.len() {

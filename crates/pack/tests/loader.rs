@@ -142,6 +142,63 @@ fn rows_of_others_are_read_without_mask_and_without_their_padding() {
 }
 
 #[test]
+fn a_row_without_indices_is_one_document_and_whole_numbers_of_any_type_are_ids() {
+    let directory = tempfile::tempdir().unwrap();
+    let columns = vec![
+        ("input_ids", array(Dtype::I64), Array::vector((10..16_i64).collect()).into()),
+        ("mask", array(Dtype::I32), Array::vector(vec![1_i32, 1, 0, 0, 1, 1]).into()),
+        ("domain", Encoding::Str, Value::Str("book".into())),
+    ];
+    let row = foreign(directory.path(), columns).at(0).unwrap();
+    assert_eq!((row.ids, row.spans), ((10..16).collect::<Vec<_>>(), vec![0..6]));
+    assert_eq!(row.mask, [0, 1, 0, 0, 1, 1], "the first token of a document is never predicted");
+}
+
+/// Two datasets as two shards of one, each with its own columns.
+fn joined(directory: &Path, first: Vec<(&str, Encoding, Value)>, second: Vec<(&str, Encoding, Value)>) {
+    foreign(directory, first);
+    let other = directory.join("other");
+    foreign(&other, second);
+    let read = |directory: &Path| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(directory.join("index.json")).unwrap()).unwrap()
+    };
+    let (mut index, mut added) = (read(directory), read(&other)["shards"][0].clone());
+    added["raw_data"]["basename"] = "other/shard.00000.mds".into();
+    index["shards"].as_array_mut().unwrap().push(added);
+    fs::write(directory.join("index.json"), index.to_string()).unwrap();
+}
+
+#[test]
+fn schemas_may_differ_between_shards_and_what_is_not_needed_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut first = ids_and_spans(vec![0, 4, 4, 10]);
+    first.push(("length", Encoding::Scalar(Dtype::U64), Value::scalar(10_u64)));
+    first.push(("meta", Encoding::Str, Value::Str("{}".into())));
+    let ids = Array::vector((50..70_u32).collect());
+    let second = vec![("input_ids", array(Dtype::U32), ids.into()), ("length", Encoding::Int, Value::Int(20))];
+    joined(directory.path(), first, second);
+    let index = directory.path().join("index.json");
+    let text = fs::read_to_string(&index).unwrap();
+    assert!(text.contains("\"str\""), "{text}");
+    fs::write(&index, text.replace("\"str\"", "\"json\"")).unwrap();
+    let loader = Loader::open(directory.path(), 7).unwrap();
+    let mut rows: Vec<_> = (0..2).map(|position| loader.at(position).unwrap()).collect();
+    rows.sort_by_key(|row| row.ids[0]);
+    assert_eq!((rows[0].spans.len(), rows[1].spans.clone()), (2, vec![0..20]));
+    let longest = loader.longest().unwrap();
+    assert_eq!((longest.row, longest.tokens), (1, 20));
+}
+
+#[test]
+fn a_dataset_of_something_else_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let loader = foreign(directory.path(), vec![("text", Encoding::Str, Value::Str("a".into()))]);
+    for error in [loader.at(0).unwrap_err(), loader.longest().unwrap_err()] {
+        assert!(error.to_string().contains("input_ids"), "{error}");
+    }
+}
+
+#[test]
 fn rows_that_break_the_invariants_are_errors() {
     for spans in [vec![1, 4], vec![0, 4, 5, 7], vec![0, 4, 3, 7], vec![0, 0], vec![0, 11], vec![0, u32::MAX]] {
         let directory = tempfile::tempdir().unwrap();

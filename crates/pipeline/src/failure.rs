@@ -23,10 +23,15 @@ pub enum Fault {
     Input,
     /// The machine or this program: exit 1.
     Run,
+    /// Nobody's: the run was asked to stop and can go on from what it saved: exit 75.
+    Stopped,
 }
 
 const GPU_IS_FULL: &str = "other processes may hold the GPU's memory (`nvidia-smi` lists them); else make \
     `engine.cache_tokens` smaller, train shorter rows, or keep fewer activations";
+
+const LONGER: &str = "cut longer documents, or set `model.max_position_embeddings` (and `model.rope_theta`) to \
+    train the model on more positions";
 
 /// `Result` with [`Failure`].
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -50,6 +55,11 @@ impl Failure {
     /// The run failed, in these words.
     pub fn run_because(message: impl fmt::Display) -> Self {
         Self::run(anyhow::anyhow!("{message}"))
+    }
+
+    /// The run was asked to stop, and what it has is saved.
+    pub fn stopped(message: impl fmt::Display) -> Self {
+        Self { error: anyhow::anyhow!("{message}"), hint: None, fault: Fault::Stopped }
     }
 
     /// The file system did not do what was asked of it: `failed` says what, in words that go before the path.
@@ -122,13 +132,14 @@ impl From<recon_corpus::Error> for Failure {
 impl From<recon_train::Error> for Failure {
     fn from(error: recon_train::Error) -> Self {
         use recon_train::Error::{
-            Checkpoint, Data, Incomplete, Mismatch, Model, NothingTrained, Occupied, Option, Read,
+            Checkpoint, Data, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Read,
         };
         match error {
             Checkpoint(error) => error.into(),
             Option { .. } | Occupied { .. } | Mismatch { .. } | Incomplete { .. } | NothingTrained { .. } => {
                 Self::input(error)
             }
+            Longer { .. } => Self::input(error).hint(LONGER),
             Data(_) | Model(_) | Read { .. } => Self::input(error),
             _ => Self::run(error),
         }
@@ -140,6 +151,9 @@ impl From<recon_checkpoint::Error> for Failure {
     fn from(error: recon_checkpoint::Error) -> Self {
         match error {
             recon_checkpoint::Error::Write { .. } => Self::run(error),
+            recon_checkpoint::Error::NoneWhole { .. } => {
+                Self::input(error).hint("remove that folder to train from the beginning")
+            }
             _ => Self::input(error),
         }
     }

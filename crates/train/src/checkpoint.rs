@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use recon_checkpoint::state::{self, State};
+use recon_kernels::norm;
 use recon_llama::{Config, FlatParams, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::optimizer::{Optimizer, Slots, computed};
+use crate::optimizer::{Optimizer, PARAMETERS, Slots, computed};
 use crate::{Error, Result, TrainOptions};
 
 /// Options that may change between a run and its resumption: they do not change any number, or, as
@@ -86,6 +87,9 @@ fn unit_name(unit: Unit) -> String {
 }
 
 /// Writes `directory/step-N`.
+///
+/// # Errors
+/// [`Error::Weights`] names the first unit whose parameters are not all finite; nothing is written then.
 pub(crate) fn save(
     directory: &Path,
     step: u64,
@@ -93,6 +97,13 @@ pub(crate) fn save(
     tensors: &[(Unit, &str, &Tensor)],
     keep: NonZeroUsize,
 ) -> Result<PathBuf> {
+    let parameters: Vec<_> = tensors.iter().filter(|(_, kind, _)| *kind == PARAMETERS).collect();
+    let flat: Vec<&Tensor> = parameters.iter().map(|(_, _, tensor)| *tensor).collect();
+    for ((unit, _, _), squares) in parameters.iter().zip(norm::sums_of_squares(&flat)?) {
+        if !squares.is_finite() {
+            return Err(Error::Weights { step, unit: *unit });
+        }
+    }
     let named = tensors.iter().map(|(unit, kind, tensor)| (format!("{kind}.{}", unit_name(*unit)), (*tensor).clone()));
     let record = serde_json::to_value(progress).expect("progress is numbers and names");
     Ok(state::save(directory, step, &record, &named.collect::<Vec<_>>(), keep)?)
@@ -106,10 +117,10 @@ pub(crate) struct Restored {
     pub(crate) slots: Slots,
 }
 
-/// The newest complete checkpoint below `directory`; `None` where there is none.
+/// The newest checkpoint below `directory` that is whole; `None` where there is none at all.
 ///
 /// # Errors
-/// [`Error::Mismatch`] where it belongs to another run.
+/// [`Error::Mismatch`] where it belongs to another run, and where there are some and none is whole.
 pub(crate) fn restore(
     directory: &Path,
     config: &Config,
@@ -117,8 +128,7 @@ pub(crate) fn restore(
     optimizer: &dyn Optimizer,
     identity: &Identity,
 ) -> Result<Option<Restored>> {
-    let Some(path) = state::latest(directory)? else { return Ok(None) };
-    let mut state = state::load(&path)?;
+    let Some((path, mut state)) = state::load_newest(directory)? else { return Ok(None) };
     let progress = progress(&state, &path)?;
     identity.must_equal(&progress.identity, &path)?;
     let kept = parameters(&mut state, &path, config, (device, optimizer.master().unwrap_or(dtype)))?;
@@ -145,7 +155,7 @@ pub(crate) fn parameters(
     let mut buffers = Vec::new();
     for unit in config.units() {
         let layout = config.layout(unit);
-        let tensor = flat(state, path, "parameters", unit, layout.elements)?;
+        let tensor = flat(state, path, PARAMETERS, unit, layout.elements)?;
         buffers.extend(layout.specs.into_iter().map(|spec| (spec, tensor.clone())));
     }
     let mut buffers = buffers.into_iter();

@@ -2,8 +2,10 @@
 //!
 //! A run asks for rows by one integer, the position: epoch `position / rows`, then a place in that
 //! epoch's order. So the position is all a checkpoint has to keep.
+//!
+//! A pack of ours says in its manifest how long its rows are; of anybody else's, the longest row is looked for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use recon_llama::Packed;
 use recon_pack::{Loader, Row};
@@ -19,11 +21,27 @@ pub trait RowSource {
     /// Tokens of the longest row.
     fn row_tokens(&self) -> usize;
 
+    /// Holds the rows against a model of so many positions. Every document has positions of its own, so rows that are
+    /// known to be packed of shorter ones are only warned of.
+    ///
+    /// # Errors
+    /// [`Error::Longer`] where a row was not cut for such a model.
+    fn fit(&self, positions: usize) -> Result<()> {
+        fit_packed(self.row_tokens(), positions)
+    }
+
     /// Names the content and the order: two sources with one identity give the same rows.
     fn identity(&self) -> String;
 
     /// The row at `position`, counted over all epochs.
     fn row(&self, position: u64) -> Result<Packed>;
+}
+
+fn fit_packed(row_tokens: usize, positions: usize) -> Result<()> {
+    if row_tokens > positions {
+        tracing::warn!(row_tokens, max_position_embeddings = positions, "rows are longer than the model's context");
+    }
+    Ok(())
 }
 
 /// Rows held in memory, in the order given, every epoch alike.
@@ -67,10 +85,13 @@ impl RowSource for MemoryRows {
     }
 }
 
-/// A directory written by [`recon_pack::pack`], in the order of a seed.
+/// A directory written by [`recon_pack::pack`] or by anybody's MDS writer, in the order of a seed.
 pub struct PackedRows {
+    directory: PathBuf,
     loader: Loader,
     row_tokens: usize,
+    /// The longest row, as it is stored, where no manifest says how rows were cut.
+    longest: Option<usize>,
     identity: String,
 }
 
@@ -81,10 +102,16 @@ impl PackedRows {
         let data = |error: recon_pack::Error| Error::Data(error.into());
         let loader = Loader::open(directory, seed).map_err(data)?;
         let manifest = Manifest::read(directory)?;
-        let row_tokens = manifest.as_ref().and_then(|manifest| manifest.plan["row_tokens"].as_u64());
-        let row_tokens = row_tokens.ok_or_else(|| Error::Data("its manifest does not say `row_tokens`".into()))?;
+        let planned = manifest.as_ref().and_then(|manifest| manifest.plan["row_tokens"].as_u64());
+        let (row_tokens, longest) = match planned {
+            Some(row_tokens) => (row_tokens as usize, None),
+            None => {
+                let longest = loader.longest().map_err(data)?;
+                (longest.tokens, Some(longest.row))
+            }
+        };
         let identity = recon_schema::file::hash_file(&directory.join("index.json"))?.sha256.to_string();
-        Ok(Self { loader, row_tokens: row_tokens as usize, identity })
+        Ok(Self { directory: directory.into(), loader, row_tokens, longest, identity })
     }
 }
 
@@ -95,6 +122,15 @@ impl RowSource for PackedRows {
 
     fn row_tokens(&self) -> usize {
         self.row_tokens
+    }
+
+    fn fit(&self, positions: usize) -> Result<()> {
+        match self.longest {
+            Some(row) if self.row_tokens > positions => {
+                Err(Error::Longer { path: self.directory.clone(), row, tokens: self.row_tokens, positions })
+            }
+            _ => fit_packed(self.row_tokens, positions),
+        }
     }
 
     fn identity(&self) -> String {

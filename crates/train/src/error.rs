@@ -57,6 +57,26 @@ pub enum Error {
         /// The first unit concerned.
         unit: Unit,
     },
+    /// Weights that are infinite or not a number. No checkpoint was written of them.
+    #[error("the weights of {unit:?} are not finite after step {step}; no checkpoint was written")]
+    Weights {
+        /// The step, from 1.
+        step: u64,
+        /// The first unit concerned.
+        unit: Unit,
+    },
+    /// A row that the model has not enough positions for.
+    #[error("row {row} of {} has {tokens} tokens, the model has {positions} positions", path.display())]
+    Longer {
+        /// The directory of the rows.
+        path: PathBuf,
+        /// The longest row, as it is stored.
+        row: usize,
+        /// Its length.
+        tokens: usize,
+        /// `max_position_embeddings`.
+        positions: usize,
+    },
     /// A step none of whose tokens is trained.
     #[error("none of the tokens of step {step} is trained; is the mask of the data empty?")]
     NothingTrained {

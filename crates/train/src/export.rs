@@ -1,17 +1,19 @@
-//! A checkpoint as a Hugging Face directory that transformers and vLLM load.
+//! A checkpoint, or a model by name, as a Hugging Face directory that transformers and vLLM load.
+//!
+//! Both are written in one way: the tensors that the configuration asks for and no others, and the configuration in
+//! every spelling that versions of transformers read.
 
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use recon_checkpoint::{HfDirectory, ModelFiles, SHARD_BYTES, state, write_hf};
+use recon_checkpoint::{COMPANIONS, HfDirectory, ModelFiles, SHARD_BYTES, state, write_hf};
 use recon_llama::Config;
 use serde_json::{Value, json};
 
 use crate::{Error, Result, checkpoint};
 
-/// Files of a model besides weights and configuration; the first must be there.
-pub(crate) const COMPANIONS: [&str; 4] =
-    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"];
+const TOKENIZER: &str = "tokenizer.json";
+const GENERATION: &str = "generation_config.json";
 
 /// Writes the parameters of `checkpoint` (a `checkpoints/step-N` directory of a run) to `out` as
 /// `dtype` (`BF16` or `F32`), with the configuration they were trained under, overrides included,
@@ -37,12 +39,34 @@ pub fn export(checkpoint: &Path, out: &Path, dtype: DType) -> Result<()> {
     Ok(())
 }
 
+/// Writes the model `files` to `out` as `dtype` (`BF16` or `F32`). Tensors that no Llama uses stay behind.
+///
+/// # Errors
+/// A file of the model that is missing or damaged; an `out` that exists and is not empty.
+pub fn export_model(files: &ModelFiles, out: &Path, dtype: DType) -> Result<()> {
+    let config = Config::from_json(&files.config_json()?)?;
+    let tensors = files.tensors()?;
+    let layouts = config.units().into_iter().flat_map(|unit| config.layout(unit).specs);
+    let shapes: Vec<_> = layouts.map(|spec| (spec.name, spec.shape)).collect();
+    let mut extra = files.companions()?;
+    extra.push((TOKENIZER.into(), files.tokenizer_json()?));
+    let extra = with_generation(extra, &config);
+    let contents = HfDirectory { dtype, max_shard_bytes: SHARD_BYTES, config_json: &config.to_json(), extra: &extra };
+    let mut expected = shapes.iter();
+    write_hf(out, &contents, &shapes, |name| -> Result<Tensor, recon_checkpoint::Error> {
+        // `write_hf` reads each tensor once, in the order given.
+        let (_, shape) = expected.next().expect("one tensor is read for each shape");
+        tensors.read_shaped(name, shape, DType::F32, &Device::Cpu)
+    })?;
+    Ok(())
+}
+
 /// The files a run keeps in `model/` for its exports.
 fn companions(checkpoint: &Path, config: &Config) -> Result<Vec<(String, Vec<u8>)>> {
     let incomplete = |what: &str| Error::Incomplete { path: checkpoint.into(), what: what.into() };
     let run = checkpoint.ancestors().nth(2).ok_or_else(|| incomplete("run above it"))?;
     let mut files = Vec::new();
-    for name in COMPANIONS {
+    for name in [TOKENIZER].into_iter().chain(COMPANIONS) {
         let path = run.join("model").join(name);
         match std::fs::read(&path) {
             Ok(bytes) => files.push((name.to_owned(), bytes)),
@@ -50,13 +74,17 @@ fn companions(checkpoint: &Path, config: &Config) -> Result<Vec<(String, Vec<u8>
             Err(source) => return Err(Error::Read { path, source }),
         }
     }
-    if !files.iter().any(|(name, _)| name == COMPANIONS[0]) {
+    if !files.iter().any(|(name, _)| name == TOKENIZER) {
         return Err(incomplete("tokenizer (`model/tokenizer.json` of the run)"));
     }
-    if !files.iter().any(|(name, _)| name == COMPANIONS[3]) {
-        files.push((COMPANIONS[3].into(), generation_config(config)));
+    Ok(with_generation(files, config))
+}
+
+fn with_generation(mut files: Vec<(String, Vec<u8>)>, config: &Config) -> Vec<(String, Vec<u8>)> {
+    if !files.iter().any(|(name, _)| name == GENERATION) {
+        files.push((GENERATION.into(), generation_config(config)));
     }
-    Ok(files)
+    files
 }
 
 /// What transformers would derive from `config.json`: the tokens that open and end a text.
@@ -78,7 +106,7 @@ fn generation_config(config: &Config) -> Vec<u8> {
 pub(crate) fn keep_companions(model: &ModelFiles, directory: &Path) -> Result<()> {
     let write = |name: &str, bytes: &[u8]| recon_schema::file::write_bytes(&directory.join(name), bytes);
     write("config.json", model.config_json()?.as_bytes())?;
-    write(COMPANIONS[0], &model.tokenizer_json()?)?;
+    write(TOKENIZER, &model.tokenizer_json()?)?;
     for (name, bytes) in model.companions()? {
         write(&name, &bytes)?;
     }

@@ -16,6 +16,7 @@
 //! the optimizer.
 
 mod checkpoint;
+mod clip;
 mod data;
 mod error;
 mod evaluate;
@@ -26,17 +27,22 @@ mod observe;
 mod optimizer;
 mod options;
 mod run;
+mod saves;
 mod schedule;
+mod signals;
 mod tensorboard;
 mod trainer;
 
+pub use clip::ClipNorm;
 pub use data::{MemoryRows, PackedRows, RowSource};
 pub use error::{Error, Result};
 pub use evaluate::loss_over;
-pub use export::export;
+pub use export::{export, export_model};
 pub use memory::MemoryPlan;
 pub use metrics::StepMetrics;
 pub use observe::{Observer, Quiet};
-pub use options::{Duration, Init, OptimizerState, SavePolicy, TrainOptions, Warmup};
+pub use options::{Duration, Init, OptimizerState, TrainOptions, Warmup};
 pub use run::{ModelOverrides, TrainPlan, TrainReport, plan_memory, run, run_on};
+pub use saves::SavePolicy;
 pub use schedule::Schedule;
+pub use signals::Signals;

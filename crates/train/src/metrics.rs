@@ -17,6 +17,9 @@ pub struct StepMetrics {
     pub loss_nats: f64,
     /// Norm of the gradient before clipping.
     pub grad_norm: f64,
+    /// Whether the gradient was scaled down to `clip_norm`.
+    #[serde(default)]
+    pub clipped: bool,
     /// Learning rate of the step.
     pub lr: f64,
     /// Tokens inside documents so far, trained or not.
@@ -89,6 +92,7 @@ mod tests {
             step,
             loss_nats: 0.1 + step as f64,
             grad_norm: 1.0,
+            clipped: false,
             lr: 1e-3,
             tokens: step * 8,
             trained_tokens: step * 4,

@@ -1,4 +1,4 @@
-//! Who watches a run: a progress bar, a test, a signal handler.
+//! Who watches a run: a progress bar, a test, whoever hears the signals.
 
 use std::ops::ControlFlow;
 use std::path::Path;

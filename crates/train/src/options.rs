@@ -6,7 +6,7 @@ use recon_kernels::attention::Backend;
 use recon_llama::{ActivationPolicy, Precision, place};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{ClipNorm, Error, Result, SavePolicy};
 
 /// How long to train.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,16 +26,6 @@ pub enum Warmup {
     Fraction(f64),
     /// This many steps.
     Steps(u64),
-}
-
-/// When a checkpoint is written; every run also writes one at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SavePolicy {
-    /// Only at the end, and where the run is stopped.
-    AtEnd,
-    /// After every so many steps.
-    EverySteps(std::num::NonZeroU64),
 }
 
 /// Where the weights come from.
@@ -106,13 +96,13 @@ pub struct TrainOptions {
     pub eps: f64,
     /// Decoupled weight decay of the matrices; norms are not decayed.
     pub weight_decay: f64,
-    /// Largest norm of the whole gradient; absent: not clipped.
-    pub clip_norm: Option<f64>,
+    /// Largest norm of the whole gradient, or `false` to clip nothing. Left out it is 1.
+    pub clip_norm: ClipNorm,
     /// Seed of the order of rows and, where fresh, of the weights.
     pub seed: u64,
     /// What the forward pass keeps. The gradients do not depend on it.
     pub activations: ActivationPolicy,
-    /// `at_end` or `{ every_steps = N }`.
+    /// `{ every_minutes = X }`, `{ every_steps = N }` or `at_end`.
     pub save: SavePolicy,
     /// Complete checkpoints kept, the newest ones.
     pub keep: NonZeroUsize,
@@ -138,10 +128,10 @@ impl Default for TrainOptions {
             betas: [0.9, 0.95],
             eps: 1e-8,
             weight_decay: 0.1,
-            clip_norm: Some(1.0),
+            clip_norm: ClipNorm::At(1.0),
             seed: 0,
             activations: ActivationPolicy::KeepAll,
-            save: SavePolicy::AtEnd,
+            save: SavePolicy::EveryMinutes(30.0),
             keep: NonZeroUsize::new(2).expect("2 is not 0"),
             peak_tflops: None,
         }
@@ -149,6 +139,23 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
+    /// These options over `rows` packed rows: a step that would take in more than all of them takes all of them, and
+    /// says so.
+    pub(crate) fn within(&self, rows: u64) -> Self {
+        let all = usize::try_from(rows).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MAX);
+        let micro_batch_rows = self.micro_batch_rows.min(all);
+        let enough = NonZeroUsize::new(all.get().div_ceil(micro_batch_rows.get())).unwrap_or(NonZeroUsize::MIN);
+        let accumulation = self.accumulation.min(enough);
+        let cut = [
+            ("micro_batch_rows", self.micro_batch_rows, micro_batch_rows),
+            ("accumulation", self.accumulation, accumulation),
+        ];
+        for (key, asked, taken) in cut.into_iter().filter(|(_, asked, taken)| asked != taken) {
+            tracing::warn!(asked, taken, rows, "train.{key} is more than the data has rows for");
+        }
+        Self { micro_batch_rows, accumulation, ..self.clone() }
+    }
+
     /// Rows of one optimizer step.
     pub fn step_rows(&self) -> u64 {
         (self.micro_batch_rows.get() * self.accumulation.get()) as u64
@@ -209,9 +216,12 @@ impl TrainOptions {
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
             return wrong("weight_decay", format!("is {}, expected 0 or more", self.weight_decay));
         }
-        for (key, value) in [("clip_norm", self.clip_norm), ("peak_tflops", self.peak_tflops)] {
-            if let Some(value) = value.filter(|value| !positive(*value)) {
-                return wrong(key, format!("is {value}, expected a positive number; leave it out to have none"));
+        if let Some(value) = self.peak_tflops.filter(|value| !positive(*value)) {
+            return wrong("peak_tflops", format!("is {value}, expected a positive number; leave it out to have none"));
+        }
+        for (key, problem) in [("clip_norm", self.clip_norm.problem()), ("save", self.save.problem())] {
+            if let Some(problem) = problem {
+                return wrong(key, problem);
             }
         }
         Ok(())
@@ -233,6 +243,24 @@ mod tests {
     }
 
     #[test]
+    fn a_step_takes_in_the_data_once_at_most() {
+        let cut = |micro: usize, accumulation: usize| {
+            let of = |number: usize| NonZeroUsize::new(number).unwrap();
+            let asked =
+                TrainOptions { micro_batch_rows: of(micro), accumulation: of(accumulation), ..Default::default() };
+            let taken = asked.within(7);
+            (taken.micro_batch_rows.get(), taken.accumulation.get())
+        };
+        assert_eq!(cut(1_000_000_000_000, 1), (7, 1));
+        assert_eq!(cut(usize::MAX, usize::MAX), (7, 1));
+        assert_eq!(cut(1, usize::MAX), (1, 7));
+        assert_eq!(cut(2, 1_000), (2, 4));
+        for (micro, accumulation) in [(7, 1), (2, 3), (1, 7), (3, 3)] {
+            assert_eq!(cut(micro, accumulation), (micro, accumulation), "what fits stays");
+        }
+    }
+
+    #[test]
     fn options_that_cannot_be_meant_are_named() {
         let base = TrainOptions::default();
         base.validate().unwrap();
@@ -246,7 +274,8 @@ mod tests {
             ("betas", TrainOptions { betas: [0.9, 1.0], ..base.clone() }),
             ("eps", TrainOptions { eps: 0.0, ..base.clone() }),
             ("weight_decay", TrainOptions { weight_decay: f64::INFINITY, ..base.clone() }),
-            ("clip_norm", TrainOptions { clip_norm: Some(0.0), ..base.clone() }),
+            ("clip_norm", TrainOptions { clip_norm: ClipNorm::At(0.0), ..base.clone() }),
+            ("save", TrainOptions { save: SavePolicy::EveryMinutes(f64::NAN), ..base.clone() }),
         ] {
             let error = options.validate().unwrap_err();
             assert!(matches!(error, Error::Option { key: named, .. } if named == key), "{error}");

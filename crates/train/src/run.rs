@@ -9,13 +9,14 @@ use recon_kernels::device;
 use recon_llama::{Config, FlatParams, Llama, place};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{Identity, restore};
+use crate::checkpoint::{Identity, Restored, restore};
 use crate::export::keep_companions;
 use crate::metrics::MetricsFile;
-use crate::optimizer;
+use crate::optimizer::{self, Optimizer};
+use crate::saves::Saves;
 use crate::tensorboard::EventFile;
 use crate::trainer::Trainer;
-use crate::{Error, Init, MemoryPlan, Observer, PackedRows, Result, RowSource, SavePolicy, StepMetrics, TrainOptions};
+use crate::{Error, Init, MemoryPlan, Observer, PackedRows, Result, RowSource, StepMetrics, TrainOptions};
 
 /// What replaces values of the model's `config.json`; the export carries them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -57,6 +58,13 @@ pub struct TrainReport {
     pub checkpoint: PathBuf,
 }
 
+impl TrainReport {
+    /// Whether it was stopped before its last step, and can be resumed.
+    pub fn stopped(&self) -> bool {
+        self.step < self.steps
+    }
+}
+
 impl TrainPlan {
     /// The model's configuration under the overrides.
     fn config(&self) -> Result<Config> {
@@ -73,7 +81,7 @@ impl TrainPlan {
 pub fn plan_memory(plan: &TrainPlan) -> Result<MemoryPlan> {
     plan.options.validate()?;
     let rows = PackedRows::open(&plan.data, plan.options.seed)?;
-    Ok(MemoryPlan::new(&plan.config()?, &plan.options, rows.row_tokens()))
+    Ok(MemoryPlan::new(&plan.config()?, &plan.options.within(rows.rows()), rows.row_tokens()))
 }
 
 /// Trains on the packed rows of `plan.data`, on the device the options name.
@@ -91,62 +99,91 @@ pub fn run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainReport>
 /// # Errors
 /// As [`run`].
 pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observer) -> Result<TrainReport> {
-    let (options, out) = (&plan.options, plan.out.as_path());
-    options.validate()?;
+    plan.options.validate()?;
+    let (options, out) = (&plan.options.within(rows.rows()), plan.out.as_path());
     let checkpoints = out.join("checkpoints");
     if !plan.resume && (checkpoints.exists() || out.join("metrics.jsonl").exists()) {
         return Err(Error::Occupied { path: out.into() });
     }
     let config = plan.config()?;
-    if rows.row_tokens() > config.max_position_embeddings {
-        let (row, context) = (rows.row_tokens(), config.max_position_embeddings);
-        tracing::warn!(row_tokens = row, max_position_embeddings = context, "rows are longer than the model's context");
-    }
+    rows.fit(config.max_position_embeddings)?;
     let steps = options.steps(rows.rows());
     let identity = Identity::new(&config, options, rows.identity(), steps);
-    let memory = MemoryPlan::new(&config, options, rows.row_tokens());
-    let change =
-        "use `train.activations = \"block_inputs\"`, `train.optimizer_state = \"stochastic\"`, or shorter rows";
-    device::require(&options.device, "the run", memory.total_bytes, change).map_err(recon_llama::Error::from)?;
+    require_memory(&config, options, rows)?;
     let (device, precision) = place::open(&options.device, options.precision)?;
     let (dtype, optimizer) = (precision.dtype(), optimizer::of(options, precision));
     options.attention.check().map_err(recon_llama::Error::from)?;
     let model = Llama::new(config.clone(), &device, dtype)?.with_attention(options.attention);
+    recon_checkpoint::state::sweep(&checkpoints)?;
     let restored =
         if plan.resume { restore(&checkpoints, &config, (&device, dtype), &*optimizer, &identity)? } else { None };
-    let mut trainer = match restored {
-        Some(restored) => Trainer::resumed(&model, options, optimizer, steps, restored)?,
-        None => {
-            let first = initial(plan, &config, &device, optimizer.master().unwrap_or(dtype))?;
-            Trainer::fresh(&model, options, optimizer, steps, first, dtype)?
-        }
-    };
+    let trainer = begin(plan, options, &model, (&device, dtype), optimizer, steps, restored)?;
     keep_companions(&plan.model, &out.join("model"))?;
-    let mut log = Log::open(out, trainer.step)?;
-    let save_now = |trainer: &Trainer, observer: &mut dyn Observer| -> Result<PathBuf> {
-        let checkpoint = trainer.save(&checkpoints, identity.clone())?;
-        observer.saved(&checkpoint);
-        Ok(checkpoint)
-    };
+    let log = Log::open(out, trainer.step)?;
+    tracing::info!(steps, done = trainer.step, rows = rows.rows(), "training; {}", options.clip_norm);
     observer.start(steps, trainer.step);
-    let mut last = None;
-    let mut saved = None;
-    while trainer.step < steps {
-        let metrics = trainer.step(rows)?;
-        log.append(&metrics)?;
-        let stop = observer.step(&metrics) == ControlFlow::Break(());
-        last = Some(metrics);
-        let due = matches!(options.save, SavePolicy::EverySteps(every) if trainer.step.is_multiple_of(every.get()));
-        if stop || due || trainer.step == steps {
-            saved = Some(save_now(&trainer, observer)?);
-        }
-        if stop {
-            break;
-        }
+    Run { trainer, log, steps, checkpoints, identity, saves: Saves::new(options.save) }.go(rows, observer)
+}
+
+/// Stops before anything is allocated that the device has no room for.
+fn require_memory(config: &Config, options: &TrainOptions, rows: &dyn RowSource) -> Result<()> {
+    let memory = MemoryPlan::new(config, options, rows.row_tokens());
+    let change =
+        "use `train.activations = \"block_inputs\"`, `train.optimizer_state = \"stochastic\"`, or shorter rows";
+    Ok(device::require(&options.device, "the run", memory.total_bytes, change).map_err(recon_llama::Error::from)?)
+}
+
+/// The state that the first step of this invocation begins from.
+fn begin<'a>(
+    plan: &TrainPlan,
+    options: &'a TrainOptions,
+    model: &'a Llama,
+    (device, dtype): (&Device, DType),
+    optimizer: Box<dyn Optimizer>,
+    steps: u64,
+    restored: Option<Restored>,
+) -> Result<Trainer<'a>> {
+    if let Some(restored) = restored {
+        return Trainer::resumed(model, options, optimizer, steps, restored);
     }
-    // Nothing left to do: the checkpoint the run was restored from is the newest.
-    let checkpoint = saved.unwrap_or_else(|| recon_checkpoint::state::path(&checkpoints, trainer.step));
-    Ok(TrainReport { steps, step: trainer.step, last, checkpoint })
+    let first = initial(plan, model.config(), device, optimizer.master().unwrap_or(dtype))?;
+    Trainer::fresh(model, options, optimizer, steps, first, dtype)
+}
+
+/// A run that is ready for its next step.
+struct Run<'a> {
+    trainer: Trainer<'a>,
+    log: Log,
+    steps: u64,
+    checkpoints: PathBuf,
+    identity: Identity,
+    saves: Saves,
+}
+
+impl Run<'_> {
+    /// Steps until all are done or the observer stops it.
+    fn go(mut self, rows: &dyn RowSource, observer: &mut dyn Observer) -> Result<TrainReport> {
+        let (mut last, mut saved) = (None, None);
+        while self.trainer.step < self.steps {
+            let metrics = self.trainer.step(rows)?;
+            self.log.append(&metrics)?;
+            let stop = observer.step(&metrics) == ControlFlow::Break(());
+            last = Some(metrics);
+            if stop || self.trainer.step == self.steps || self.saves.due(self.trainer.step) {
+                let checkpoint = self.trainer.save(&self.checkpoints, self.identity.clone())?;
+                self.saves.saved();
+                observer.saved(&checkpoint);
+                saved = Some(checkpoint);
+            }
+            if stop {
+                break;
+            }
+        }
+        let step = self.trainer.step;
+        // Nothing left to do: the checkpoint the run was restored from is the newest.
+        let checkpoint = saved.unwrap_or_else(|| recon_checkpoint::state::path(&self.checkpoints, step));
+        Ok(TrainReport { steps: self.steps, step, last, checkpoint })
+    }
 }
 
 /// The weights a run begins with.

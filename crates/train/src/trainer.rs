@@ -73,6 +73,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// Writes a checkpoint below `directory`.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] where the weights are not finite: no checkpoint is written of such a run.
     pub(crate) fn save(&self, directory: &Path, identity: Identity) -> Result<PathBuf> {
         let (position, tokens, trained_tokens) = (self.position(), self.tokens, self.trained_tokens);
         let progress = Progress { identity, position, tokens, trained_tokens };
@@ -114,8 +117,9 @@ impl<'a> Trainer<'a> {
         }
         let grad_norm = optimizer::sum_of_squares(&self.params, &self.units, step)?.sqrt();
         let (lr, config) = (self.schedule.lr(step), self.model.config());
-        let at = StepAt { step, lr, grad_norm };
-        optimizer::update(&*self.optimizer, &self.params, &self.slots, config, self.options.clip_norm, &at)?;
+        let at = StepAt { step, lr };
+        let clip = self.options.clip_norm.factor(grad_norm);
+        optimizer::update(&*self.optimizer, &self.params, &self.slots, config, clip, &at)?;
         self.step = step;
         self.tokens += tokens;
         self.trained_tokens += trained;
@@ -125,6 +129,7 @@ impl<'a> Trainer<'a> {
             step,
             loss_nats,
             grad_norm,
+            clipped: clip.is_some(),
             lr,
             tokens: self.tokens,
             trained_tokens: self.trained_tokens,

@@ -1,104 +1,16 @@
 //! Whole runs of a tiny random model on the CPU: what it learns, what it must not learn from,
 //! what it keeps, and what it refuses.
 
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-
 use candle_core::{DType, Device, Tensor};
 use recon_checkpoint::{ModelFiles, state};
 use recon_llama::{ActivationPolicy, Config, FlatParams, Llama, Packed};
 use recon_train::{
-    Duration, Error, Init, MemoryRows, ModelOverrides, Observer, Quiet, RowSource, SavePolicy, StepMetrics,
-    TrainOptions, TrainPlan, TrainReport, Warmup, export, loss_over, run, run_on,
+    Duration, Error, Init, MemoryRows, ModelOverrides, Quiet, RowSource, SavePolicy, StepMetrics, TrainOptions,
+    TrainPlan, TrainReport, export, loss_over, run, run_on,
 };
 
-const VOCABULARY: u32 = 96;
-
-/// A model directory without weights: configuration and a tokenizer file that nothing here reads.
-fn model(directory: &Path, hidden: usize) -> ModelFiles {
-    let config = serde_json::json!({
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": VOCABULARY,
-        "hidden_size": hidden, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "head_dim": 8, "rms_norm_eps": 1e-5, "rope_theta": 10_000.0,
-        "max_position_embeddings": 64, "tie_word_embeddings": true, "hidden_act": "silu",
-        "bos_token_id": 0, "eos_token_id": [1, 2],
-    });
-    recon_schema::file::write_json(&directory.join("config.json"), &config).unwrap();
-    std::fs::write(directory.join("tokenizer.json"), "{}").unwrap();
-    ModelFiles::Directory(directory.into())
-}
-
-/// Rows whose next token follows from the last two, in documents of unequal length.
-fn rows(count: u64) -> Vec<Packed> {
-    let row = |at: u64| {
-        let ids: Vec<u32> = (0..24).map(|i| ((at * 31 + i * i * 7 + i * 3) % u64::from(VOCABULARY)) as u32).collect();
-        Packed { ids, mask: vec![1; 24], spans: vec![0..5 + (at % 7) as usize, 5 + (at % 7) as usize..24] }
-    };
-    (0..count).map(row).collect()
-}
-
-fn options(steps: u64) -> TrainOptions {
-    TrainOptions {
-        duration: Duration::Steps(steps),
-        init: Init::Random,
-        micro_batch_rows: 2.try_into().unwrap(),
-        lr: 1e-2,
-        min_lr: 1e-3,
-        warmup: Warmup::Steps(2),
-        seed: 7,
-        ..TrainOptions::default()
-    }
-}
-
-struct Run {
-    directory: tempfile::TempDir,
-}
-
-impl Run {
-    fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
-    }
-
-    fn plan(&self, name: &str, options: TrainOptions) -> TrainPlan {
-        let base = self.directory.path().join("base");
-        std::fs::create_dir_all(&base).unwrap();
-        TrainPlan {
-            model: model(&base, 32),
-            overrides: ModelOverrides::default(),
-            data: PathBuf::new(),
-            out: self.out(name),
-            options,
-            resume: false,
-        }
-    }
-
-    fn out(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn train(&self, name: &str, options: TrainOptions, rows: Vec<Packed>) -> (TrainReport, Vec<StepMetrics>) {
-        let report = run_on(&self.plan(name, options), &MemoryRows::new(rows).unwrap(), &mut Quiet).unwrap();
-        (report, metrics(&self.out(name)))
-    }
-}
-
-fn metrics(run: &Path) -> Vec<StepMetrics> {
-    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn tensors(checkpoint: &Path) -> Vec<(String, Vec<u32>)> {
-    let bits = |tensor: &Tensor| tensor.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect();
-    state::load(checkpoint).unwrap().tensors.iter().map(|(name, tensor)| (name.clone(), bits(tensor))).collect()
-}
-
-struct StopAfter(u64);
-
-impl Observer for StopAfter {
-    fn step(&mut self, metrics: &StepMetrics) -> ControlFlow<()> {
-        if metrics.step == self.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-}
+mod tiny;
+use tiny::{Run, StopAfter, VOCABULARY, metrics, model, options, rows, tensors};
 
 #[test]
 fn one_batch_is_learned_by_heart_from_a_uniform_start() {

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use candle_core::DType;
 use clap::{ArgGroup, Args, ValueEnum};
-use recon_checkpoint::convert;
-use recon_train::export;
+use recon_train::{export, export_model};
 
 use recon_pipeline::{Failure, Outcome, model, newest};
 
@@ -50,7 +49,7 @@ pub fn run(arguments: &ExportArgs) -> Outcome {
     }
     match (&arguments.checkpoint, &arguments.model) {
         (Some(run), _) => Ok(export(&newest(run)?, out, dtype)?),
-        (None, Some(name)) => Ok(convert(&model::files(name)?, out, dtype)?),
+        (None, Some(name)) => Ok(export_model(&model::files(name)?, out, dtype)?),
         (None, None) => unreachable!("one of the two is required"),
     }
 }

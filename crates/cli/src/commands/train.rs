@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use clap::Parser;
-use recon_train::{MemoryPlan, Observer, StepMetrics, TrainPlan, plan_memory};
+use recon_train::{MemoryPlan, Observer, Signals, StepMetrics, TrainPlan, plan_memory};
 
 use super::{Format, print_json, print_line};
 use crate::config::ConfigArgs;
@@ -54,9 +54,19 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
         };
     }
     let _lock = Lock::take(&plan.out)?;
-    let mut bar = Bar(Progress::new());
+    let mut bar = Bar { progress: Progress::new(), signals: Signals::listen() };
     let report = recon_train::run(&plan, &mut bar)?;
-    bar.0.finish();
+    bar.progress.finish();
+    if report.stopped() {
+        let signal = bar.signals.asked().unwrap_or("a signal");
+        return Err(Failure::stopped(format_args!(
+            "{signal} after step {} of {}; saved {}",
+            report.step,
+            report.steps,
+            report.checkpoint.display()
+        ))
+        .hint("the same command with --resume goes on"));
+    }
     print_line(format_args!("{}", report.checkpoint.display()))
 }
 
@@ -71,17 +81,20 @@ fn print_memory(memory: &MemoryPlan) -> Outcome {
     Ok(())
 }
 
-struct Bar(Progress);
+struct Bar {
+    progress: Progress,
+    signals: Signals,
+}
 
 impl Observer for Bar {
     fn start(&mut self, steps: u64, done: u64) {
-        self.0.begin("train", steps.saturating_sub(done));
+        self.progress.begin("train", steps.saturating_sub(done));
     }
 
     fn step(&mut self, metrics: &StepMetrics) -> ControlFlow<()> {
-        self.0.advance(&format!("loss {:.4}", metrics.loss_nats));
+        self.progress.advance(&format!("loss {:.4}", metrics.loss_nats));
         tracing::info!(step = metrics.step, loss_nats = metrics.loss_nats, tokens_per_s = metrics.tokens_per_s, "step");
-        ControlFlow::Continue(())
+        if self.signals.asked().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn saved(&mut self, checkpoint: &Path) {

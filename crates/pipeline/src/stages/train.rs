@@ -7,7 +7,7 @@ use recon_checkpoint::ModelFiles;
 use recon_pack::PackReport;
 use recon_schema::Sha256;
 use recon_schema::file::each_json_line;
-use recon_train::{Observer, StepMetrics, TrainOptions, TrainPlan};
+use recon_train::{Observer, Signals, StepMetrics, TrainOptions, TrainPlan};
 use serde::{Deserialize, Serialize};
 
 use super::pack::ROWS;
@@ -64,7 +64,13 @@ pub(crate) fn run(
             options: train.clone(),
             resume: true,
         };
-        let report = recon_train::run(&plan, &mut Watch(observe))?;
+        let mut watch = Watch { observe, signals: Signals::listen() };
+        let report = recon_train::run(&plan, &mut watch)?;
+        if report.stopped() {
+            let signal = watch.signals.asked().unwrap_or("a signal");
+            let message = format!("{signal} in the training, after step {} of {}", report.step, report.steps);
+            return Err(Failure::stopped(message).hint("the same command goes on from there"));
+        }
         // From the metrics on disk: a resumed run has all of them.
         let mut metrics = each_json_line::<StepMetrics>(&directory.join("metrics.jsonl"), "metrics")?;
         let missing = || Failure::run_because(format!("{}: metrics.jsonl has no step", directory.display()));
@@ -75,17 +81,20 @@ pub(crate) fn run(
     })
 }
 
-/// Tells the steps of the training.
-struct Watch<'a>(&'a dyn Observe);
+/// Tells the steps of the training, and hears who asks it to stop.
+struct Watch<'a> {
+    observe: &'a dyn Observe,
+    signals: Signals,
+}
 
 impl Observer for Watch<'_> {
     fn start(&mut self, steps: u64, done: u64) {
-        self.0.begin(NAME, steps);
-        self.0.skip(done);
+        self.observe.begin(NAME, steps);
+        self.observe.skip(done);
     }
 
     fn step(&mut self, metrics: &StepMetrics) -> ControlFlow<()> {
-        self.0.advance(&format!("loss {:.4}", metrics.loss_nats));
-        ControlFlow::Continue(())
+        self.observe.advance(&format!("loss {:.4}", metrics.loss_nats));
+        if self.signals.asked().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

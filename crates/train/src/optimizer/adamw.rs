@@ -91,7 +91,7 @@ mod tests {
                 first: range.start as u64,
                 decays,
             };
-            optimizer.update(&part, &StepAt { step: 3, lr: 1e-2, grad_norm: 1.0 }).unwrap();
+            optimizer.update(&part, &StepAt { step: 3, lr: 1e-2 }).unwrap();
         }
         let wide = |tensor: &Tensor| tensor.to_dtype(DType::F32).unwrap().to_vec1().unwrap();
         std::iter::once(&parameters).chain(&slots).map(wide).collect()

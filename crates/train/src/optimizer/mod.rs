@@ -18,7 +18,7 @@ use recon_llama::Precision;
 
 use crate::{Result, TrainOptions};
 use adamw::AdamW;
-pub(crate) use slots::{Slots, computed};
+pub(crate) use slots::{PARAMETERS, Slots, computed};
 pub(crate) use update::{sum_of_squares, update};
 
 /// A flat buffer that an optimizer keeps beside the parameters.
@@ -58,8 +58,6 @@ pub(crate) struct StepAt {
     /// The step, from 1.
     pub(crate) step: u64,
     pub(crate) lr: f64,
-    /// Norm of the whole gradient before clipping.
-    pub(crate) grad_norm: f64,
 }
 
 /// A rule that updates parameters from their gradient and from what it keeps.

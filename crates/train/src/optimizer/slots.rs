@@ -8,7 +8,7 @@ use super::{Optimizer, Slot};
 use crate::Result;
 
 /// The name of the parameters in checkpoints; of their masters, where there are any.
-const PARAMETERS: &str = "parameters";
+pub(crate) const PARAMETERS: &str = "parameters";
 
 /// What an optimizer keeps for every unit, in the order of the forward pass.
 pub(crate) struct Slots {

@@ -28,17 +28,16 @@ pub(crate) fn sum_of_squares(params: &FlatParams, units: &[Unit], step: u64) -> 
     Ok(sum)
 }
 
-/// Clips the gradient to `clip_norm` and updates parameters and slots.
+/// Scales the gradient by `clip`, where there is such a factor, and updates parameters and slots.
 pub(crate) fn update(
     optimizer: &dyn Optimizer,
     params: &FlatParams,
     slots: &Slots,
     config: &Config,
-    clip_norm: Option<f64>,
+    clip: Option<f64>,
     at: &StepAt,
 ) -> Result<()> {
     let mut place = 0;
-    let clip = clip_norm.map(|limit| limit / at.grad_norm).filter(|factor| *factor < 1.0);
     for (unit, slots) in slots.units() {
         let (parameters, gradient) = (params.unit(*unit), gradient(params, *unit));
         if let Some(factor) = clip {

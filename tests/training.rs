@@ -1,0 +1,192 @@
+//! `recon-train` from outside: rows that others wrote, signals, and what its settings and its log say.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use recon_mds::{Array, Encoding, Sample, Value, Writer, WriterOptions};
+use support::{Ran, command, in_repository, recon, small_package};
+
+/// Rows as Python's writer leaves them, ten of 60 to 84 ids, and nothing else in the folder.
+fn rows(directory: &Path, with_spans_and_mask: bool) {
+    let mut columns: Vec<(&str, Encoding)> =
+        vec![("domain", Encoding::Str), ("input_ids", "ndarray:uint32".parse().unwrap()), ("length", Encoding::Int)];
+    if with_spans_and_mask {
+        columns.push(("indices", "ndarray:uint32".parse().unwrap()));
+        columns.push(("mask", "ndarray:uint8".parse().unwrap()));
+    }
+    let mut writer = Writer::create(directory, columns, WriterOptions::default()).unwrap();
+    for row in 0..10_u32 {
+        let length = 60 + 24 * (row % 2);
+        let ids: Vec<u32> = (0..length).map(|at| 40 + (row * 31 + at * at * 7) % 200).collect();
+        let mut sample = Sample::from([
+            ("domain".into(), Value::Str("book".into())),
+            ("input_ids".into(), Array::vector(ids).into()),
+            ("length".into(), Value::Int(i64::from(length))),
+        ]);
+        if with_spans_and_mask {
+            sample.insert("indices".into(), Array::new(vec![2, 2], vec![0, 20, 20, length]).unwrap().into());
+            let mask = (0..length).map(|at| u8::from(at % 5 != 2)).collect::<Vec<u8>>();
+            sample.insert("mask".into(), Array::vector(mask).into());
+        }
+        writer.write(&sample).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+fn train_command(rows: &Path, out: &Path, assignments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_recon-train"));
+    // As it is for whoever sets nothing.
+    command.env_remove("RUST_LOG").arg("--set").arg(format!("data={}", rows.display())).arg("--out").arg(out);
+    for assignment in assignments {
+        command.args(["--set", assignment]);
+    }
+    command
+}
+
+fn train(rows: &Path, out: &Path, assignments: &[&str]) -> Ran {
+    train_command(rows, out, assignments).output().expect("the binary starts").into()
+}
+
+/// Step, loss and norm of every line, without what depends on the clock.
+fn figures(out: &Path) -> Vec<(u64, f64, f64)> {
+    let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap_or_default();
+    let of = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        (line["step"].as_u64().unwrap(), line["loss_nats"].as_f64().unwrap(), line["grad_norm"].as_f64().unwrap())
+    };
+    text.lines().map(of).collect()
+}
+
+#[test]
+fn rows_of_others_are_trained_as_if_a_manifest_said_how_long_they_are() {
+    let work = tempfile::tempdir().unwrap();
+    let two = "train.duration={ steps = 2 }";
+    for (name, with_spans_and_mask) in [("whole", true), ("bare", false)] {
+        let data = work.path().join(name);
+        rows(&data, with_spans_and_mask);
+        let (out, told) = (data.join("out"), data.join("told"));
+        let ran = train(&data, &out, &[two]).expect(0);
+        assert!(ran.stderr.contains("gradients are clipped to norm 1"), "{}", ran.stderr);
+        let mut manifest =
+            recon_schema::manifest::Manifest::new("pack", serde_json::json!({"row_tokens": 84}), Default::default());
+        manifest.facts = serde_json::json!({});
+        manifest.write(&data).unwrap();
+        train(&data, &told, &[two]).expect(0);
+        assert_eq!(figures(&out).len(), 2);
+        assert_eq!(figures(&out), figures(&told), "{name}");
+        fs::remove_file(data.join("manifest.json")).unwrap();
+    }
+    assert_ne!(figures(&work.path().join("whole/out")), figures(&work.path().join("bare/out")));
+    let bare = work.path().join("bare");
+    recon(&["pack", "--show", "1", bare.to_str().unwrap()]).expect(0);
+    let planned =
+        train_command(&bare, &work.path().join("planned"), &[two]).args(["--plan", "--format", "json"]).output();
+    assert!(Ran::from(planned.unwrap()).expect(0).json()["activations_bytes"].as_u64() > Some(0));
+    let ran = train(&bare, &work.path().join("short"), &[two, "model.max_position_embeddings=64"]);
+    let ran = ran.expect(2);
+    assert!(ran.error().contains("row 1 of") && ran.error().contains("84 tokens"), "{}", ran.error());
+    assert!(ran.stderr.contains("hint: ") && !work.path().join("short/checkpoints").exists(), "{}", ran.stderr);
+}
+
+#[test]
+fn clipping_is_switched_off_by_the_spelling_that_the_message_names() {
+    let work = tempfile::tempdir().unwrap();
+    let (data, two) = (work.path().join("rows"), "train.duration={ steps = 2 }");
+    rows(&data, false);
+    for wrong in ["train.clip_norm=0", "train.clip_norm=nan", "train.clip_norm=none", "train.clip_norm=true"] {
+        let ran = train(&data, &work.path().join("out"), &[two, wrong]).expect(2);
+        assert!(ran.error().contains("clip_norm") && ran.error().contains("`false`"), "{wrong}: {}", ran.error());
+    }
+    let series = |name: &str, clip: &str| {
+        let ran = train(&data, &work.path().join(name), &[two, clip]).expect(0);
+        (figures(&work.path().join(name)), ran.stderr)
+    };
+    let (off, said) = series("off", "train.clip_norm=false");
+    assert!(said.contains("gradients are not clipped"), "{said}");
+    assert_eq!(off, series("far", "train.clip_norm=1e30").0);
+    let (_, said) = series("many", "train.micro_batch_rows=1000000000000");
+    assert!(said.contains("micro_batch_rows") && said.contains("WARN"), "{said}");
+}
+
+/// Waits until `out` has the figures of a step, then sends `signal`.
+fn stop(child: &mut Child, out: &Path, signal: &str) {
+    while figures_written(out) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "the training ended before it could be stopped");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let sent = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
+    assert!(sent.success());
+}
+
+fn figures_written(out: &Path) -> usize {
+    fs::read(out.join("metrics.jsonl")).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count())
+}
+
+fn tensors(out: &Path, step: u64) -> Vec<(PathBuf, Vec<u8>)> {
+    let checkpoint = out.join(format!("checkpoints/step-{step}"));
+    let files = fs::read_dir(checkpoint).unwrap().map(|entry| entry.unwrap().path());
+    let mut tensors: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|it| it == "tensor"))
+        .map(|path| (path.file_name().unwrap().into(), fs::read(&path).unwrap()))
+        .collect();
+    tensors.sort();
+    tensors
+}
+
+#[test]
+#[cfg(unix)]
+fn a_training_that_is_asked_to_stop_saves_and_goes_on_to_the_same_bits() {
+    let work = tempfile::tempdir().unwrap();
+    let data = work.path().join("rows");
+    rows(&data, true);
+    let settings = ["train.duration={ steps = 24 }"];
+    let whole = work.path().join("whole");
+    train(&data, &whole, &settings).expect(0);
+    for signal in ["TERM", "USR1", "INT"] {
+        let out = work.path().join(signal);
+        let mut child =
+            train_command(&data, &out, &settings).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        stop(&mut child, &out, signal);
+        let ran = Ran::from(child.wait_with_output().unwrap()).expect(75);
+        let done = figures(&out).len();
+        assert!(done < 24 && out.join(format!("checkpoints/step-{done}/manifest.json")).exists(), "{}", ran.stderr);
+        let said = format!("stopped: SIG{signal} after step {done} of 24");
+        assert!(ran.stderr.contains(&said) && ran.stderr.contains("--resume"), "{}", ran.stderr);
+        let resumed = train_command(&data, &out, &settings).arg("--resume").output().unwrap();
+        Ran::from(resumed).expect(0);
+        assert_eq!(figures(&out), figures(&whole), "{signal}");
+        assert_eq!(tensors(&out, 24), tensors(&whole, 24), "{signal}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_run_that_is_asked_to_stop_in_its_training_goes_on_when_it_is_started_again() {
+    let work = tempfile::tempdir().unwrap();
+    let (repository, out) = (work.path().join("shop"), work.path().join("out"));
+    small_package(&repository);
+    let run = || {
+        let mut command = command();
+        command.args(["run", "--config"]).arg(in_repository("configs/quickstart.toml")).arg("--out").arg(&out);
+        command.arg("--set").arg(format!("repository={}", repository.display()));
+        for assignment in ["agents.arm=raw", "holdout.files=1", "train.duration.steps=24", "pack.row_tokens=64"] {
+            command.args(["--set", assignment]);
+        }
+        command
+    };
+    let mut child = run().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let training = out.join("shop/train");
+    stop(&mut child, &training, "TERM");
+    let ran = Ran::from(child.wait_with_output().unwrap()).expect(75);
+    assert!(ran.stderr.contains("stopped: SIGTERM in the training, after step"), "{}", ran.stderr);
+    let done = figures_written(&training);
+    assert!((1..24).contains(&done) && training.join(format!("checkpoints/step-{done}")).exists());
+    Ran::from(run().output().unwrap()).expect(0);
+    let steps: Vec<u64> = figures(&training).iter().map(|(step, _, _)| *step).collect();
+    assert_eq!(steps, (1..=24).collect::<Vec<_>>());
+    assert!(training.join("manifest.json").exists() && !training.join("unfinished").exists());
+}
