@@ -2,7 +2,7 @@
 
 use recon_checkpoint::{ModelFiles, resolve};
 use recon_engine::{Engine, EngineOptions};
-use recon_text::Tokenizer;
+use recon_text::{Renderer, Rendering, Tokenizer};
 
 use crate::failure::{Failure, Outcome};
 
@@ -20,9 +20,20 @@ pub fn open(files: &ModelFiles, options: &EngineOptions) -> Outcome<Engine> {
     Ok(engine)
 }
 
-/// The tokenizer of a model.
-pub fn tokenizer(files: &ModelFiles) -> Outcome<Tokenizer> {
+/// The tokenizer of a model, found to have what `rendering` needs.
+pub fn tokenizer(files: &ModelFiles, rendering: Rendering) -> Outcome<Tokenizer> {
     let json = files.tokenizer_json().map_err(Failure::input)?;
     let config = files.tokenizer_config_json().map_err(Failure::input)?;
-    Tokenizer::from_bytes(&json, config.as_deref()).map_err(Failure::input)
+    let template = files.chat_template().map_err(Failure::input)?;
+    let tokenizer = Tokenizer::from_bytes(&json, config.as_deref()).map_err(Failure::input)?;
+    let tokenizer = match template {
+        Some(template) => tokenizer.with_chat_template(template),
+        None => tokenizer,
+    };
+    let template = Renderer::find(&tokenizer, rendering).map_err(Failure::input)?.template().clone();
+    tracing::info!(form = %template.form(), "turns are marked as in this template");
+    for line in template.warnings(&tokenizer) {
+        tracing::warn!("{line}");
+    }
+    Ok(tokenizer)
 }

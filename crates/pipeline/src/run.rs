@@ -10,7 +10,7 @@ use recon_repository::{Repository, Source};
 use recon_schema::Sha256;
 use recon_schema::file::{each_json_line, write_bytes, write_json};
 use recon_schema::trajectory::Arm;
-use recon_text::{Renderer, Tokenizer};
+use recon_text::{Renderer, Rendering, Tokenizer};
 use serde::Serialize;
 
 use crate::config::Config;
@@ -82,7 +82,7 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
             .hint("set `agents.arm = \"search\"`"));
     }
     let opened = open(config, members)?;
-    let model = (until > Until::Graph).then(|| Model::find(&config.model.name)).transpose()?;
+    let model = (until > Until::Graph).then(|| Model::find(&config.model.name, config.rendering)).transpose()?;
     let together = share != Share::WHOLE;
     let _lock = if together { Lock::take_together(&opened.root)? } else { Lock::take(&opened.root)? };
     let Opened { root, input, named, set_of_one } = opened;
@@ -194,10 +194,10 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    fn find(name: &str) -> Outcome<Self> {
+    fn find(name: &str, rendering: Rendering) -> Outcome<Self> {
         let files = model::files(name)?;
         let sha256 = files.sha256().map_err(Failure::input)?;
-        let tokenizer = model::tokenizer(&files)?;
+        let tokenizer = model::tokenizer(&files, rendering)?;
         Ok(Self { files, sha256, tokenizer })
     }
 }
