@@ -20,16 +20,21 @@ pub fn open(files: &ModelFiles, options: &EngineOptions) -> Outcome<Engine> {
     Ok(engine)
 }
 
-/// The tokenizer of a model, found to have what `rendering` needs.
-pub fn tokenizer(files: &ModelFiles, rendering: Rendering) -> Outcome<Tokenizer> {
+/// The tokenizer of a model.
+pub fn tokenizer(files: &ModelFiles) -> Outcome<Tokenizer> {
     let json = files.tokenizer_json().map_err(Failure::input)?;
     let config = files.tokenizer_config_json().map_err(Failure::input)?;
     let template = files.chat_template().map_err(Failure::input)?;
     let tokenizer = Tokenizer::from_bytes(&json, config.as_deref()).map_err(Failure::input)?;
-    let tokenizer = match template {
+    Ok(match template {
         Some(template) => tokenizer.with_chat_template(template),
         None => tokenizer,
-    };
+    })
+}
+
+/// The tokenizer of a model, found to have what `rendering` needs.
+pub(crate) fn tokenizer_for(files: &ModelFiles, rendering: Rendering) -> Outcome<Tokenizer> {
+    let tokenizer = tokenizer(files)?;
     let template = Renderer::find(&tokenizer, rendering).map_err(Failure::input)?.template().clone();
     tracing::info!(form = %template.form(), "turns are marked as in this template");
     for line in template.warnings(&tokenizer) {

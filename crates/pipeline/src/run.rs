@@ -197,7 +197,7 @@ impl Model {
     fn find(name: &str, rendering: Rendering) -> Outcome<Self> {
         let files = model::files(name)?;
         let sha256 = files.sha256().map_err(Failure::input)?;
-        let tokenizer = model::tokenizer(&files, rendering)?;
+        let tokenizer = model::tokenizer_for(&files, rendering)?;
         Ok(Self { files, sha256, tokenizer })
     }
 }
