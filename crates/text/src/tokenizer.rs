@@ -92,6 +92,7 @@ impl Tokenizer {
         let names = Names::read(&post_processor, config.as_ref());
         // Else a byte without a token would become that token, which is often a control token.
         root["model"]["unk_token"] = Value::Null;
+        root["model"]["byte_fallback"] = false.into();
         for key in ["truncation", "padding"] {
             root[key] = Value::Null;
         }
@@ -299,7 +300,8 @@ fn is_identity(normalizer: &Value) -> bool {
 /// Whether blanks are written as `▁` and unknown characters as bytes: Llama 2's kind.
 fn is_sentencepiece(root: &Value) -> bool {
     let has = |part: &str, word: &str| root[part].to_string().contains(word);
-    root["model"]["byte_fallback"] == true
+    // A byte-level model has a token for each byte, and so never falls back, whatever a conversion wrote.
+    (root["model"]["byte_fallback"] == true && root["model"]["byte_level"] != true)
         || root["model"]["type"] == "Unigram"
         || has("pre_tokenizer", "Metaspace")
         || has("normalizer", "▁")

@@ -78,11 +78,16 @@ fn tokenizers_of_sentencepiece_s_kind_are_refused_with_the_reason() {
             root["pre_tokenizer"] = Value::Null;
             root["normalizer"] = prepend;
         }),
-        refusal(|root| root["model"]["byte_fallback"] = true.into()),
+        refusal(|root| {
+            root["pre_tokenizer"] = Value::Null;
+            root["model"]["byte_fallback"] = true.into();
+        }),
     ] {
         assert!(message.contains("SentencePiece") && message.contains("byte-level BPE"), "{message}");
         assert!(!message.contains('\n'), "{message}");
     }
+    let converted = read_edited(|root| root["model"]["byte_fallback"] = true.into()).unwrap();
+    assert_eq!(converted.encode("a\u{0}"), fake::tokenizer().encode("a\u{0}"), "a byte-level model never falls back");
 }
 
 #[test]
