@@ -213,9 +213,58 @@ fn contexts_that_cannot_be_scored_are_refused() {
     refused("[]", "list is empty");
     refused(r#"[{"context": [1], "target": [999999]}]"#, "999999");
     refused(&format!(r#"[{{"context": {:?}, "target": [1]}}]"#, vec![1; 9000]), "do not fit");
+    refused(r#"[{"context": [1], "target": [1]}, {"context": [999999], "target": [1]}]"#, "item 1");
     refused("[{]", "not a valid");
     let scored = score(r#"[{"context": [1, 2, 3], "target": [4, 5]}]"#).expect(0).json();
     assert_eq!(scored["results"][0]["tokens"], 2);
+}
+
+#[test]
+fn any_number_of_items_and_items_of_any_length_are_scored() {
+    let work = tempfile::tempdir().unwrap();
+    let model = work.path().join("model");
+    recon(&["export", "--model", "nano", "--out", text(&model), "--dtype", "f32"]).expect(0);
+    // A model that takes longer documents than the default cache holds.
+    let config = model.join("config.json");
+    let mut json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    json["max_position_embeddings"] = 131_072.into();
+    fs::write(&config, json.to_string()).unwrap();
+    // Ids are scored whatever the tokenizer.
+    fs::write(model.join("tokenizer.json"), "{}").unwrap();
+    let items = work.path().join("items.json");
+    let score = |of: &[(Vec<u32>, Vec<u32>)]| -> Vec<f64> {
+        let json: Vec<_> =
+            of.iter().map(|(context, target)| serde_json::json!({"context": context, "target": target})).collect();
+        fs::write(&items, serde_json::to_string(&json).unwrap()).unwrap();
+        let ran = recon(&["score", "--model", text(&model), "--tokens", text(&items), "--format", "json"]);
+        let json = ran.expect(0).json();
+        json["results"].as_array().unwrap().iter().map(|item| item["nats"].as_f64().unwrap()).collect()
+    };
+    let many: Vec<(Vec<u32>, Vec<u32>)> = (0..600).map(|i| (vec![365, i % 300, i / 300], vec![5])).collect();
+    let all = score(&many);
+    assert_eq!(all.len(), 600);
+    for at in [0, 299, 511, 512, 599] {
+        assert_eq!(score(&many[at..=at])[0].to_bits(), all[at].to_bits(), "item {at} alone");
+    }
+    let ids = |seed: u32, count: u32| -> Vec<u32> { (0..count).map(|i| (i * 7 + seed * (i % 13)) % 4000).collect() };
+    let long = [(ids(1, 3000), vec![1, 2]), (ids(2, 3000), vec![3])];
+    let both = score(&long);
+    assert_eq!(both[1].to_bits(), score(&long[1..])[0].to_bits());
+}
+
+#[test]
+fn a_model_of_absurd_depth_is_refused_without_being_laid_out() {
+    let work = tempfile::tempdir().unwrap();
+    let model = work.path().join("model");
+    recon(&["export", "--model", "nano", "--out", text(&model)]).expect(0);
+    let items = work.path().join("items.json");
+    fs::write(&items, r#"[{"context": [1], "target": [2]}]"#).unwrap();
+    let config = model.join("config.json");
+    let mut json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    json["num_hidden_layers"] = 1_000_000_000.into();
+    fs::write(&config, json.to_string()).unwrap();
+    let ran = recon(&["score", "--model", text(&model), "--tokens", text(&items)]).expect(2);
+    assert!(ran.error().contains("`num_hidden_layers` is 1000000000"), "{}", ran.error());
 }
 
 #[test]

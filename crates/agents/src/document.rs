@@ -18,6 +18,8 @@ pub(crate) struct Document<'a> {
     pub(crate) files: usize,
     /// Files that no document can hold, with their size in tokens.
     pub(crate) left_out: BTreeMap<String, u64>,
+    /// Files that the tokenizer cannot restore, with the first character it has no token for.
+    pub(crate) unencodable: BTreeMap<String, char>,
     unsent: Vec<u32>,
     branch: Option<Branch>,
 }
@@ -25,8 +27,17 @@ pub(crate) struct Document<'a> {
 impl<'a> Document<'a> {
     pub(crate) fn new(renderer: &'a Renderer<'a>) -> Self {
         let unsent = renderer.begin();
-        let (steps, left_out) = (Vec::new(), BTreeMap::new());
-        Self { renderer, steps, tokens: unsent.len(), reserved: 0, files: 0, left_out, unsent, branch: None }
+        Self {
+            renderer,
+            steps: Vec::new(),
+            tokens: unsent.len(),
+            reserved: 0,
+            files: 0,
+            left_out: BTreeMap::new(),
+            unencodable: BTreeMap::new(),
+            unsent,
+            branch: None,
+        }
     }
 
     pub(crate) fn push(&mut self, step: Step) {
@@ -42,6 +53,6 @@ impl<'a> Document<'a> {
             self.branch = Some(scorer.extend(self.branch.as_ref(), &self.unsent)?);
             self.unsent.clear();
         }
-        Ok(self.branch.as_ref().expect("a document begins with a token, so it was sent"))
+        Ok(self.branch.as_ref().expect("a document begins with a turn, so it was sent"))
     }
 }

@@ -95,6 +95,12 @@ impl<'a> Simulation<'a> {
                 repository: self.graph.repository.name.clone(),
                 path: path.clone(),
             })?;
+            let tokenizer = self.renderer.tokenizer();
+            if let Some(character) = tokenizer.unencodable(&file.text).or_else(|| tokenizer.unencodable(path)) {
+                tracing::warn!(%path, ?character, "the file is left out: the model has no token for a character of it");
+                document.unencodable.insert(path.clone(), character);
+                continue;
+            }
             let mut episode = Episode { path, reads: self.reads(path, &written), file };
             if !self.fits(&document, &episode) && document.files > 0 {
                 let next = self.continued(decided.as_ref(), &written);
@@ -261,7 +267,8 @@ impl<'a> Simulation<'a> {
         let arm = if self.is_raw() { Arm::Raw } else { Arm::Agent };
         let repository = self.graph.repository.clone();
         let part = u32::try_from(part).expect("a repository has fewer files than that, and no part is without one");
-        let mut summary = Summary { left_out: document.left_out, ..Summary::default() };
+        let Document { left_out, unencodable, .. } = document;
+        let mut summary = Summary { left_out, unencodable, ..Summary::default() };
         summary.recount(&document.steps);
         Trajectory {
             schema: SCHEMA.into(),

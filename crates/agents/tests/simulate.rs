@@ -12,7 +12,7 @@ use recon_schema::Sha256;
 use recon_schema::trajectory::{
     Action, Agent, Arm, Author, Body, Continuation, FileContent, ModelRef, Observed, Step, Subject, Trajectory,
 };
-use recon_text::{Renderer, Rendering, fake};
+use recon_text::{Renderer, Rendering, Tokenizer, fake};
 
 const BODY: &str = "    return first_secret_of_the_body + second_secret_of_the_body\n";
 
@@ -265,6 +265,25 @@ fn what_will_be_refined_keeps_room_for_its_thoughts_to_grow() {
     };
     assert_eq!(over(Arm::Search), 0);
     assert!(over(Arm::Agent) > 0, "without it there would be none");
+}
+
+#[test]
+fn a_file_that_the_tokenizer_cannot_restore_is_left_out_with_the_reason() {
+    let mut root: serde_json::Value = serde_json::from_str(&fake::files().tokenizer_json).unwrap();
+    root["model"]["vocab"].as_object_mut().unwrap().retain(|_, id| *id != 0x13);
+    let tokenizer = Tokenizer::from_bytes(root.to_string().as_bytes(), None).unwrap();
+    let renderer = Renderer::new(&tokenizer, Rendering::Chat);
+    let mut repository = chain(4);
+    repository.files.insert("m02.py".into(), "from m01 import f01\nTABLE = \"\u{13}\"\n".into());
+    let graph = build(&repository);
+    for arm in [Arm::Raw, Arm::Agent] {
+        let options = AgentOptions { arm, ..AgentOptions::default() };
+        let parts = simulate(&repository, &graph, &options, &renderer, None).unwrap();
+        let written: BTreeSet<&str> = parts.iter().flat_map(writes).collect();
+        assert_eq!(written, ["m00.py", "m01.py", "m03.py"].into());
+        let unencodable: Vec<_> = parts.iter().flat_map(|part| &part.summary.unencodable).collect();
+        assert_eq!(unencodable, [(&"m02.py".to_string(), &'\u{13}')]);
+    }
 }
 
 #[test]

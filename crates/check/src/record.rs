@@ -37,7 +37,8 @@ fn summary(trajectory: &Trajectory) -> Option<Fault> {
         return fault("the steps by author differ".into());
     }
     let mut written = trajectory.steps.iter().filter_map(Step::written);
-    let both = written.find(|file| recorded.left_out.contains_key(&file.path))?;
+    let is_left_out = |path: &str| recorded.left_out.contains_key(path) || recorded.unencodable.contains_key(path);
+    let both = written.find(|file| is_left_out(&file.path))?;
     fault(format!("{} is written and recorded as left out", both.path))
 }
 

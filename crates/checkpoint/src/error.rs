@@ -57,6 +57,20 @@ pub enum Error {
         /// The file, or the index of a sharded model.
         path: PathBuf,
     },
+    /// One table under two names that hold other numbers.
+    #[error(
+        "`tie_word_embeddings` is true, but `{head}` in {} is not equal to `{table}`; \
+         set it to false, or remove `{head}`",
+        path.display()
+    )]
+    TwoHeads {
+        /// The stored output projection.
+        head: &'static str,
+        /// The stored embedding table.
+        table: &'static str,
+        /// The file, or the index of a sharded model.
+        path: PathBuf,
+    },
     /// A tensor of another shape than was asked for.
     #[error("tensor `{name}` in {} has shape {found:?}, expected {expected:?}", path.display())]
     Shape {

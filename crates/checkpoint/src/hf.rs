@@ -1,8 +1,11 @@
 //! The tensors of a Hugging Face model, in one file or in shards, read lazily.
 //!
+//! What the shards hold decides, not what the index lists: a name without a tensor is an error only
+//! when it is read. A decoder saved without its head's wrapper lacks the prefix `model.`; its tensors
+//! are known here by their full names.
+//!
 //! Invariants: a shard's name in the index is a plain file name (nothing outside the directory is
-//! ever opened); every tensor the index names is where it says, checked when opened; bf16 and f16
-//! are widened exactly.
+//! ever opened); bf16 and f16 are widened exactly; no name stands for two tensors.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,8 +55,15 @@ pub struct HfTensors {
     /// The file, or the index, named when a tensor is missing.
     source: PathBuf,
     shards: Vec<SafetensorsFile>,
-    /// Shard by tensor name.
-    place: BTreeMap<String, usize>,
+    place: BTreeMap<String, Place>,
+}
+
+/// Where a tensor is stored.
+#[derive(Debug)]
+struct Place {
+    shard: usize,
+    /// Its name in the shard.
+    stored: String,
 }
 
 impl HfTensors {
@@ -76,31 +86,40 @@ impl HfTensors {
             Err(source) => return Err(Error::Read { path, source }),
         };
         let index = Index::parse(&path, &text)?;
-        let mut tensors = Self { source: path, shards: Vec::new(), place: BTreeMap::new() };
+        let mut shards = Vec::new();
         for shard in index.shards() {
             let file = directory.join(shard);
             if !file.exists() {
                 let problem = format!("it names the shard `{shard}`, which is missing");
-                return Err(Error::Malformed { path: tensors.source, problem });
+                return Err(Error::Malformed { path, problem });
             }
-            tensors.shards.push(SafetensorsFile::open(Bytes::File(file))?);
+            shards.push(SafetensorsFile::open(Bytes::File(file))?);
         }
         let at: BTreeMap<&str, usize> = index.shards().into_iter().zip(0..).collect();
-        for (name, shard) in &index.weight_map {
-            let place = at[shard.as_str()];
-            if tensors.shards[place].info(name).is_none() {
-                return Err(Error::NoTensor { name: name.clone(), path: tensors.shards[place].path() });
+        let mut found = BTreeMap::new();
+        for (shard, file) in shards.iter().enumerate() {
+            for name in file.names() {
+                // Of two shards with one tensor, the index says which counts.
+                if index.weight_map.get(&name).is_none_or(|named| at[named.as_str()] == shard) {
+                    found.insert(name, shard);
+                } else {
+                    found.entry(name).or_insert(shard);
+                }
             }
-            tensors.place.insert(name.clone(), place);
         }
-        Ok(tensors)
+        Ok(Self { source: path, place: places(found), shards })
     }
 
     /// Opens one safetensors file.
     pub(crate) fn single(bytes: Bytes) -> Result<Self> {
         let file = SafetensorsFile::open(bytes)?;
-        let place = file.names().into_iter().map(|name| (name, 0)).collect();
+        let place = places(file.names().into_iter().map(|name| (name, 0)).collect());
         Ok(Self { source: file.path(), shards: vec![file], place })
+    }
+
+    /// The file, or the index of a sharded model.
+    pub(crate) fn source(&self) -> &Path {
+        &self.source
     }
 
     /// All names, sorted.
@@ -110,8 +129,8 @@ impl HfTensors {
 
     /// The shape of `name`, `None` where there is no such tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        let place = *self.place.get(name)?;
-        self.shards[place].info(name).map(|info| info.shape.as_slice())
+        let Place { shard, stored } = self.place.get(name)?;
+        self.shards[*shard].info(stored).map(|info| info.shape.as_slice())
     }
 
     /// Reads one tensor and converts it to `dtype` on `device`; widening is exact, narrowing
@@ -120,11 +139,12 @@ impl HfTensors {
     /// # Errors
     /// [`Error::NoTensor`] and [`Error::Dtype`] name the tensor and its file.
     pub fn read(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
-        let tensor = self.file(name)?.read(name)?;
+        let (file, stored) = self.file(name)?;
+        let tensor = file.read(stored)?;
         if !tensor.dtype().is_float() {
             return Err(Error::Dtype {
                 name: name.into(),
-                path: self.file(name)?.path(),
+                path: file.path(),
                 dtype: format!("{:?}", tensor.dtype()),
                 expected: "a floating-point type",
             });
@@ -137,7 +157,7 @@ impl HfTensors {
     /// # Errors
     /// As [`HfTensors::read`], and [`Error::Shape`] before any data is read.
     pub fn read_shaped(&self, name: &str, expected: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
-        let file = self.file(name)?;
+        let (file, _) = self.file(name)?;
         let found = self.shape(name).unwrap_or_default();
         if found != expected {
             let (expected, found) = (expected.to_vec(), found.to_vec());
@@ -146,9 +166,32 @@ impl HfTensors {
         self.read(name, dtype, device)
     }
 
-    fn file(&self, name: &str) -> Result<&SafetensorsFile> {
-        let place = self.place.get(name);
-        let place = place.ok_or_else(|| Error::NoTensor { name: name.into(), path: self.source.clone() })?;
-        Ok(&self.shards[*place])
+    /// Whether both names are there and hold other numbers.
+    pub(crate) fn differ(&self, one: &str, other: &str) -> Result<bool> {
+        let (Some(shape), Some(other_shape)) = (self.shape(one), self.shape(other)) else { return Ok(false) };
+        if shape != other_shape {
+            return Ok(true);
+        }
+        let read = |name| self.read(name, DType::F32, &Device::Cpu);
+        let unequal = read(one)?.ne(&read(other)?)?.flatten_all()?.max(0)?;
+        Ok(unequal.to_scalar::<u8>()? != 0)
     }
+
+    fn file(&self, name: &str) -> Result<(&SafetensorsFile, &str)> {
+        let place = self.place.get(name);
+        let Place { shard, stored } =
+            place.ok_or_else(|| Error::NoTensor { name: name.into(), path: self.source.clone() })?;
+        Ok((&self.shards[*shard], stored))
+    }
+}
+
+/// The full name of each stored tensor.
+fn places(found: BTreeMap<String, usize>) -> BTreeMap<String, Place> {
+    let full = |name: &str| {
+        let prefixed = format!("model.{name}");
+        let bare = ["embed_tokens.", "layers.", "norm."].iter().any(|start| name.starts_with(start));
+        if bare && !found.contains_key(&prefixed) { prefixed } else { name.to_owned() }
+    };
+    let named = found.iter().map(|(name, &shard)| (full(name), Place { shard, stored: name.clone() }));
+    named.collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! A hub id is `owner/name`, with `@revision` where not `main`. Only the configuration, the
 //! tokenizer and the weights are downloaded, into the cache every Hugging Face tool shares.
-//! `HF_ENDPOINT`, `HF_HOME` and `HF_TOKEN` are honoured.
+//! `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME` and `HF_TOKEN` are honoured.
 
 use std::path::{Path, PathBuf};
 
@@ -69,13 +69,17 @@ impl ModelFiles {
 
     /// The bytes of `tokenizer_config.json`, where there is one.
     pub fn tokenizer_config_json(&self) -> Result<Option<Vec<u8>>> {
+        self.optional("tokenizer_config.json")
+    }
+
+    fn optional(&self, name: &str) -> Result<Option<Vec<u8>>> {
         match self {
             Self::Directory(directory) => {
-                let path = directory.join(COMPANIONS[0]);
+                let path = directory.join(name);
                 if path.exists() { read(&path).map(Some) } else { Ok(None) }
             }
             Self::Embedded(model) => {
-                Ok(model.companions.iter().find(|(name, _)| *name == COMPANIONS[0]).map(|(_, bytes)| bytes.to_vec()))
+                Ok(model.companions.iter().find(|(found, _)| *found == name).map(|(_, bytes)| bytes.to_vec()))
             }
         }
     }
@@ -94,11 +98,35 @@ impl ModelFiles {
     }
 
     /// Opens the tensors.
+    ///
+    /// # Errors
+    /// As [`HfTensors::open`], and [`Error::TwoHeads`] where `config.json` ties the output
+    /// projection to the embedding table and another one is stored: programs disagree about which
+    /// of the two is the model.
     pub fn tensors(&self) -> Result<HfTensors> {
-        match self {
-            Self::Directory(directory) => HfTensors::open(directory),
-            Self::Embedded(model) => HfTensors::single(Bytes::Static(SINGLE, model.safetensors)),
+        const HEAD: &str = "lm_head.weight";
+        const TABLE: &str = "model.embed_tokens.weight";
+        let tensors = match self {
+            Self::Directory(directory) => HfTensors::open(directory)?,
+            Self::Embedded(model) => HfTensors::single(Bytes::Static(SINGLE, model.safetensors))?,
+        };
+        // A configuration that is no JSON is refused by whoever reads it.
+        let config: Option<serde_json::Value> = serde_json::from_str(&self.config_json()?).ok();
+        if config.is_some_and(|config| config["tie_word_embeddings"] == true) && tensors.differ(HEAD, TABLE)? {
+            return Err(Error::TwoHeads { head: HEAD, table: TABLE, path: tensors.source().into() });
         }
+        Ok(tensors)
+    }
+
+    /// The text of `chat_template.jinja`, where the template has a file of its own.
+    pub fn chat_template(&self) -> Result<Option<String>> {
+        let bytes = self.optional("chat_template.jinja")?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// The bytes of `generation_config.json`, where there is one.
+    pub fn generation_config_json(&self) -> Result<Option<Vec<u8>>> {
+        self.optional("generation_config.json")
     }
 
     /// The name shown for this model where none was given: the directory's, or `nano`.
@@ -109,9 +137,13 @@ impl ModelFiles {
         }
     }
 
-    /// Digest over configuration, tokenizer and weights; reads every byte of them.
+    /// Digest over configuration, tokenizer, chat template, end ids and weights; reads every byte
+    /// of them.
     pub fn sha256(&self) -> Result<Sha256> {
         let mut fields = vec![self.config_json()?.into_bytes(), self.tokenizer_json()?];
+        fields.push(self.tokenizer_config_json()?.unwrap_or_default());
+        fields.push(self.generation_config_json()?.unwrap_or_default());
+        fields.push(self.chat_template()?.unwrap_or_default().into_bytes());
         match self {
             Self::Directory(directory) => {
                 for file in weight_files(directory)? {
@@ -157,12 +189,12 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// What `HF_ENDPOINT`, `HF_HOME` and `HF_TOKEN` say.
+    /// What `HF_ENDPOINT`, `HF_HUB_CACHE` (else `HF_HOME`) and `HF_TOKEN` say.
     pub fn from_env() -> Self {
         let set = |key: &str| std::env::var(key).ok().filter(|value| !value.trim().is_empty());
         Self {
             endpoint: set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into()),
-            cache: set("HF_HOME").map(|home| Path::new(&home).join("hub")),
+            cache: cache(set),
             token: set("HF_TOKEN").map(|token| token.trim().into()),
         }
     }
@@ -182,6 +214,11 @@ impl Hub {
                 return Ok(ModelFiles::Directory(directory.into()));
             }
             return Err(unresolved(vec![format!("it is a directory, but without `{CONFIG}`")]));
+        }
+        if directory.extension().is_some_and(|end| end == "gguf") {
+            let why = "a GGUF file is not read here; make a directory of it with transformers' `gguf_file`, \
+                       as scripts/models/smollm2 does";
+            return Err(unresolved(vec![why.into()]));
         }
         let not_local = if directory.exists() { "it is a file, not a directory" } else { "there is no such directory" };
         match HubId::parse(name) {
@@ -249,6 +286,12 @@ fn cached(repo: &hf_hub::CacheRepo) -> Option<PathBuf> {
     config.parent().map(Into::into)
 }
 
+/// The cache the environment names, the folder itself before the home it lies in by default.
+fn cache(set: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let folder = set("HF_HUB_CACHE").or_else(|| set("HUGGINGFACE_HUB_CACHE"));
+    folder.map(PathBuf::from).or_else(|| Some(Path::new(&set("HF_HOME")?).join("hub")))
+}
+
 /// A file the repository does not have is no failure; anything else is.
 fn optional(result: Result<PathBuf, ApiError>) -> Result<Option<PathBuf>, ApiError> {
     match result {
@@ -294,6 +337,17 @@ impl HubId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cache_is_the_folder_named_before_the_home() {
+        let among = |variables: &[(&str, &str)]| {
+            cache(|key| variables.iter().find(|(name, _)| *name == key).map(|(_, value)| value.to_string()))
+        };
+        assert_eq!(among(&[]), None);
+        assert_eq!(among(&[("HF_HOME", "/home")]), Some("/home/hub".into()));
+        assert_eq!(among(&[("HF_HOME", "/home"), ("HF_HUB_CACHE", "/cache")]), Some("/cache".into()));
+        assert_eq!(among(&[("HUGGINGFACE_HUB_CACHE", "/old"), ("HF_HOME", "/home")]), Some("/old".into()));
+    }
 
     #[test]
     fn hub_ids_are_told_from_paths() {

@@ -200,7 +200,7 @@ fn missing_tensors_wrong_shapes_and_types_name_tensor_and_file() {
 }
 
 #[test]
-fn an_index_cannot_leave_its_directory_and_must_be_complete() {
+fn an_index_cannot_leave_its_directory_and_its_shards_must_be_there() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("model");
     fs::create_dir(&directory).unwrap();
@@ -220,7 +220,84 @@ fn an_index_cannot_leave_its_directory_and_must_be_complete() {
     }
     let error = open(r#"{"weight_map":{"a":"two.safetensors"}}"#).unwrap_err().to_string();
     assert!(error.contains("`two.safetensors`, which is missing"), "{error}");
-    let error = open(r#"{"weight_map":{"b":"one.safetensors"}}"#).unwrap_err().to_string();
-    assert!(error.contains("no tensor `b`") && error.contains("one.safetensors"), "{error}");
     assert!(matches!(open("[]").unwrap_err(), Error::Malformed { .. }));
+}
+
+/// One file of F32 tensors.
+fn weights(tensors: &[(&str, &[f32])]) -> Vec<u8> {
+    let mut at = 0;
+    let entries: Vec<String> = tensors
+        .iter()
+        .map(|(name, values)| {
+            let start = std::mem::replace(&mut at, at + 4 * values.len());
+            format!(r#""{name}":{{"dtype":"F32","shape":[{}],"data_offsets":[{start},{at}]}}"#, values.len())
+        })
+        .collect();
+    let mut bytes = file(&format!("{{{}}}", entries.join(",")), 0);
+    bytes.extend(tensors.iter().flat_map(|(_, values)| values.iter().flat_map(|value| value.to_le_bytes())));
+    bytes
+}
+
+#[test]
+fn what_the_shards_hold_counts_and_not_what_the_index_lists() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("one.safetensors"), weights(&[("a", &[1.0]), ("both", &[2.0])])).unwrap();
+    fs::write(root.path().join("two.safetensors"), weights(&[("both", &[3.0]), ("unlisted", &[4.0])])).unwrap();
+    let index = r#"{"weight_map":{"a":"one.safetensors","both":"two.safetensors","model.layers.0.self_attn.rotary_emb.inv_freq":"one.safetensors"}}"#;
+    fs::write(root.path().join("model.safetensors.index.json"), index).unwrap();
+    let tensors = HfTensors::open(root.path()).unwrap();
+    assert_eq!(tensors.names().collect::<Vec<_>>(), ["a", "both", "unlisted"]);
+    let read = |name: &str| tensors.read(name, DType::F32, &Device::Cpu).map(|tensor| values(&tensor));
+    assert_eq!(read("a").unwrap(), [1.0]);
+    assert_eq!(read("both").unwrap(), [3.0], "of two, the one the index names");
+    assert_eq!(read("unlisted").unwrap(), [4.0]);
+    let error = read("model.layers.0.self_attn.rotary_emb.inv_freq").unwrap_err().to_string();
+    assert!(error.contains("inv_freq") && error.contains("model.safetensors.index.json"), "{error}");
+}
+
+#[test]
+fn names_without_their_prefix_are_the_same_tensors() {
+    let bare = weights(&[
+        ("embed_tokens.weight", &[1.0]),
+        ("layers.0.x", &[2.0]),
+        ("norm.weight", &[3.0]),
+        ("lm_head.weight", &[4.0]),
+    ]);
+    let tensors = open_kept(&bare);
+    let names: Vec<&str> = tensors.1.names().collect();
+    assert_eq!(names, ["lm_head.weight", "model.embed_tokens.weight", "model.layers.0.x", "model.norm.weight"]);
+    let read = |name: &str| values(&tensors.1.read(name, DType::F32, &Device::Cpu).unwrap());
+    assert_eq!((read("model.layers.0.x"), read("lm_head.weight")), (vec![2.0], vec![4.0]));
+    assert_eq!(tensors.1.shape("model.norm.weight"), Some(&[1][..]));
+    // Where both spellings are stored, neither stands for the other.
+    let both = open_kept(&weights(&[("norm.weight", &[1.0]), ("model.norm.weight", &[2.0])]));
+    assert_eq!(values(&both.1.read("model.norm.weight", DType::F32, &Device::Cpu).unwrap()), [2.0]);
+    assert_eq!(values(&both.1.read("norm.weight", DType::F32, &Device::Cpu).unwrap()), [1.0]);
+}
+
+/// Like [`open`], with the folder that holds the data.
+fn open_kept(bytes: &[u8]) -> (tempfile::TempDir, HfTensors) {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("model.safetensors"), bytes).unwrap();
+    let tensors = HfTensors::open(root.path()).unwrap();
+    (root, tensors)
+}
+
+#[test]
+fn a_head_that_differs_from_the_table_it_is_tied_to_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().to_path_buf();
+    let tensors = |config: &str, table: &str, head: &[f32]| {
+        fs::write(directory.join("config.json"), config).unwrap();
+        let stored = weights(&[(table, &[1.0, 2.0]), ("lm_head.weight", head)]);
+        fs::write(directory.join("model.safetensors"), stored).unwrap();
+        ModelFiles::Directory(directory.clone()).tensors()
+    };
+    let (tied, table) = (r#"{"tie_word_embeddings": true}"#, "model.embed_tokens.weight");
+    assert!(tensors(tied, table, &[1.0, 2.0]).is_ok(), "an equal head says nothing else");
+    assert!(tensors(r#"{"tie_word_embeddings": false}"#, table, &[1.0, 2.5]).is_ok());
+    for (table, head) in [(table, &[1.0, 2.5][..]), (table, &[1.0]), ("embed_tokens.weight", &[0.0, 2.0])] {
+        let error = tensors(tied, table, head).unwrap_err().to_string();
+        assert!(error.contains("`lm_head.weight`") && error.contains("`model.embed_tokens.weight`"), "{error}");
+    }
 }

@@ -157,6 +157,8 @@ fn failures_name_the_file_the_model_and_what_was_tried() {
 
     let error = resolve("no-such-model").unwrap_err().to_string();
     assert!(error.contains("no such directory") && error.contains("not a hub id"), "{error}");
+    let error = resolve("models/small.Q4_1.gguf").unwrap_err().to_string();
+    assert!(error.contains("GGUF") && error.contains("gguf_file"), "{error}");
     let empty = tempfile::tempdir().unwrap();
     let error = resolve(empty.path().to_str().unwrap()).unwrap_err().to_string();
     assert!(error.contains("without `config.json`"), "{error}");

@@ -3,12 +3,14 @@
 //! Turns are the renderer's own, so a message speaks no control and an answer stands where a
 //! thought would.
 
-use recon_lm::{Message, Role};
+use recon_lm::{Message, Result, Role};
 use recon_text::{Renderer, Rendering, Tokenizer};
 
+use crate::core::failed;
+
 /// The ids of `messages`.
-pub(crate) fn conversation(tokenizer: &Tokenizer, messages: &[Message]) -> Vec<u32> {
-    let renderer = Renderer::new(tokenizer, Rendering::Chat);
+pub(crate) fn conversation(tokenizer: &Tokenizer, messages: &[Message]) -> Result<Vec<u32>> {
+    let renderer = Renderer::find(tokenizer, Rendering::Chat).map_err(failed)?;
     let mut ids = renderer.begin();
     for Message { role, text } in messages {
         let role = match role {
@@ -19,7 +21,7 @@ pub(crate) fn conversation(tokenizer: &Tokenizer, messages: &[Message]) -> Vec<u
         ids.extend(renderer.turn(role, text));
     }
     ids.extend(renderer.assistant_header());
-    ids
+    Ok(ids)
 }
 
 #[cfg(test)]
@@ -38,7 +40,8 @@ mod tests {
                 message(Role::Assistant, "no"),
                 message(Role::User, "why"),
             ],
-        );
+        )
+        .unwrap();
         let spelled: String = ids
             .iter()
             .map(|&id| tokenizer.special_name(id).map_or_else(|| tokenizer.decode(&[id]), |name| name.to_uppercase()))

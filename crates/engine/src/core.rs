@@ -23,6 +23,8 @@ pub(crate) struct Core {
     pub(crate) vocabulary: usize,
     /// The ids that stand for text.
     pub(crate) text_ids: Mask,
+    /// The ids that end any text, by the model's own account.
+    pub(crate) ends: Vec<u32>,
     pub(crate) prefill_tokens: usize,
     pub(crate) refusal_tokens: usize,
     pub(crate) stats: Stats,

@@ -23,7 +23,7 @@ static ENGINES: AtomicU64 = AtomicU64::new(0);
 /// A Llama that scores and writes. Calls take turns; each serves all its jobs together.
 pub struct Engine {
     model: ModelRef,
-    tokenizer: Tokenizer,
+    tokenizer: Option<Tokenizer>,
     limits: Limits,
     core: Mutex<Core>,
 }
@@ -41,6 +41,8 @@ pub struct CachePages {
     pub free: usize,
     /// In all.
     pub total: usize,
+    /// Tokens of one page.
+    pub page_tokens: usize,
 }
 
 impl Engine {
@@ -49,17 +51,20 @@ impl Engine {
     /// values.
     ///
     /// # Errors
-    /// If the tokenizer has more ids than the model has embeddings, or the options do not fit
+    /// If the tokenizer needs ids that the model has no embeddings for, or the options do not fit
     /// together.
     pub fn from_parts(
         llama: Llama,
         params: impl Params + Send + Sync + 'static,
-        tokenizer: Tokenizer,
+        tokenizer: impl Into<Option<Tokenizer>>,
         model: ModelRef,
         options: &EngineOptions,
     ) -> Result<Self> {
-        let config = llama.config();
-        tokenizer.check_fits(config.vocab_size)?;
+        let (config, tokenizer) = (llama.config(), tokenizer.into());
+        if let Some(tokenizer) = &tokenizer {
+            recon_text::check_fits(tokenizer, config.vocab_size)?;
+        }
+        let ends = config.other(EOS_TOKEN_ID).map(|ids| end_ids(ids, "config.json")).transpose()?.unwrap_or_default();
         let context_tokens = context_tokens(config.max_position_embeddings, options)?;
         let limits = Limits { context_tokens, vocabulary: config.vocab_size };
         let page_tokens = options.page_tokens.get() as usize;
@@ -70,6 +75,7 @@ impl Engine {
         };
         let cache = PagedKv::new(config, pages as usize, page_tokens, &device, dtype)?;
         tracing::info!(model = model.name, context_tokens, pages, page_tokens, "engine opened");
+        let is_text = |id| tokenizer.as_ref().is_none_or(|tokenizer| tokenizer.token_bytes(id).is_some());
         let core = Core {
             id: ENGINES.fetch_add(1, Ordering::Relaxed),
             llama,
@@ -78,12 +84,21 @@ impl Engine {
             pool: PagePool::new(pages, page_tokens),
             context_tokens,
             vocabulary: limits.vocabulary,
-            text_ids: Mask::new(limits.vocabulary, |id| tokenizer.token_bytes(id).is_some()),
+            text_ids: Mask::new(limits.vocabulary, is_text),
+            ends: Vec::new(),
             prefill_tokens: options.prefill_tokens.get() as usize,
             refusal_tokens: options.refusal_tokens.get() as usize,
             stats: Stats::default(),
         };
-        Ok(Self { model, tokenizer, limits, core: Mutex::new(core) })
+        Ok(Self { model, tokenizer, limits, core: Mutex::new(core) }.ending_with(&ends))
+    }
+
+    /// The same engine, whose texts end at these ids beside those a job names. Ids without an
+    /// embedding are never drawn and left out.
+    pub(crate) fn ending_with(self, ids: &[u32]) -> Self {
+        let known = ids.iter().copied().filter(|id| (*id as usize) < self.limits.vocabulary);
+        self.with_core(|core| core.ends = known.collect());
+        self
     }
 
     /// The same engine under the name the user gave its model.
@@ -93,8 +108,11 @@ impl Engine {
     }
 
     /// The model's tokenizer.
+    ///
+    /// # Panics
+    /// In an engine opened [for ids](Engine::open_for_ids).
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        self.tokenizer.as_ref().expect("an engine for ids is asked for nothing that is text")
     }
 
     /// Which model this is.
@@ -132,7 +150,11 @@ impl Engine {
 
     /// How much of the cache is held by branches.
     pub fn cache_pages(&self) -> CachePages {
-        self.with_core(|core| CachePages { free: core.pool.free(), total: core.pool.total() })
+        self.with_core(|core| CachePages {
+            free: core.pool.free(),
+            total: core.pool.total(),
+            page_tokens: core.pool.page_tokens(),
+        })
     }
 
     fn with_core<T>(&self, call: impl FnOnce(&mut Core) -> T) -> T {
@@ -150,6 +172,20 @@ impl Engine {
             result
         })
     }
+}
+
+/// Key of the ids that end a text, in `config.json` and `generation_config.json`.
+pub(crate) const EOS_TOKEN_ID: &str = "eos_token_id";
+
+/// One id or a list of them; `null` is none.
+pub(crate) fn end_ids(value: &serde_json::Value, file: &'static str) -> Result<Vec<u32>> {
+    let one = |value: &serde_json::Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    let ids = match value {
+        serde_json::Value::Null => Some(Vec::new()),
+        serde_json::Value::Array(ids) => ids.iter().map(one).collect(),
+        id => one(id).map(|id| vec![id]),
+    };
+    ids.ok_or_else(|| Error::EndIds { file, found: value.to_string() })
 }
 
 /// Longest document: what was asked for, or what both the model and the cache can hold.
@@ -197,6 +233,6 @@ impl Scorer for Engine {
 
 impl Generator for Engine {
     fn generate(&self, jobs: &[GenJob<'_>]) -> Vec<recon_lm::Result<Generation>> {
-        self.timed(|core| generate::generate(core, &self.tokenizer, jobs))
+        self.timed(|core| generate::generate(core, self.tokenizer(), jobs))
     }
 }

@@ -7,7 +7,7 @@
 //! Tokens are drawn where the logits are: a GPU is sent four numbers a job and sends back an id.
 //!
 //! Invariant: an id that stands for no text (a control token, a hole in the vocabulary) is drawn
-//! only if it is one of the job's stop ids, and then it ends the text.
+//! only if it is one of the job's stop ids or of the model's own end ids, and then it ends the text.
 
 use recon_kernels::sampling::{Draw, Mask, Masks};
 use recon_lm::{Error, Finish, GenJob, Generation, Prompt, RandomStream, Result, Sampling};
@@ -63,7 +63,7 @@ fn prepare(core: &mut Core, tokenizer: &Tokenizer, job: &GenJob<'_>) -> Result<(
     check(&job.sampling)?;
     let (start, prompt) = match job.prompt {
         Prompt::Branch { at, hint } => (core.place(at)?, hint.to_vec()),
-        Prompt::Messages(messages) => (Prefix::default(), conversation(tokenizer, messages)),
+        Prompt::Messages(messages) => (Prefix::default(), conversation(tokenizer, messages)?),
     };
     core.check_ids(&start, &prompt)?;
     let left = core.context_tokens - start.tokens() - prompt.len();
@@ -109,7 +109,7 @@ impl Allowed {
         }
         let mask = |stop_ids: &&[u32]| {
             let mut mask = core.text_ids.clone();
-            stop_ids.iter().for_each(|&id| mask.allow(id));
+            stop_ids.iter().chain(&core.ends).for_each(|&id| mask.allow(id));
             mask
         };
         let masks: Vec<Mask> = kinds.iter().map(mask).collect();
@@ -143,7 +143,9 @@ fn draw(
     for (job, id) in drawing.into_iter().zip(ids) {
         let draft = &mut drafts[job];
         match id {
-            Some(id) if jobs[job].stop_ids.contains(&id) => draft.finish = Some(Finish::Stop),
+            Some(id) if jobs[job].stop_ids.contains(&id) || core.ends.contains(&id) => {
+                draft.finish = Some(Finish::Stop);
+            }
             Some(id) => {
                 core.stats.generated_tokens += 1;
                 draft.ids.push(id);

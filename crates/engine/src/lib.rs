@@ -37,6 +37,22 @@ pub enum Error {
     /// The tokenizer, or that it does not belong to the model.
     #[error(transparent)]
     Text(#[from] recon_text::Error),
+    /// End ids that are neither a number nor a list of numbers.
+    #[error("{file}: `eos_token_id` is {found}, expected an id or a list of ids")]
+    EndIds {
+        /// The file that names them.
+        file: &'static str,
+        /// What it says.
+        found: String,
+    },
+    /// A file of the model is not JSON.
+    #[error("{file} is not JSON")]
+    NotJson {
+        /// The file.
+        file: &'static str,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
     /// A longer context than the model's positions.
     #[error("`engine.context_tokens` is {asked}, the model has {limit} positions")]
     ContextTooLong {

@@ -34,9 +34,9 @@ struct Document<'a> {
 /// # Errors
 /// If the scorer fails for a file; files too long for the context are cut, not failed.
 pub fn held_out(scorer: &dyn Scorer, renderer: &Renderer<'_>, files: &[HeldOutFile]) -> Result<Report> {
-    let begin = renderer.begin();
-    let at = scorer.extend(None, &begin).map_err(Error::Begin)?;
-    let room = scorer.limits().context_tokens - begin.len();
+    let opening = renderer.opening();
+    let at = scorer.extend(None, &opening).map_err(Error::Begin)?;
+    let room = scorer.limits().context_tokens.saturating_sub(opening.len());
     let documents: Vec<Document<'_>> = files.iter().map(|file| document(renderer, file, room)).collect();
     let mut report = Report::default();
     let mut rest = &documents[..];
@@ -58,7 +58,9 @@ fn document<'a>(renderer: &Renderer<'_>, file: &'a HeldOutFile, room: usize) -> 
     let content = FileContent { path: path.clone(), sha256, text: text.clone(), redactions: Vec::new() };
     let write = Body::Action { action: Action::Write(content) };
     let step = |body| Step { agent: Agent::Main, body, author: Author::Repository, trained: false };
-    let mut ids = renderer.step(&step(opening)).ids;
+    // Every document stands behind the header of its opening.
+    let header = renderer.opening().len() - renderer.begin().len();
+    let mut ids = renderer.step(&step(opening)).ids.split_off(header);
     let RenderedStep { ids: turn, body, .. } = renderer.step(&step(write));
     let content = ids.len() + body.start..ids.len() + body.end;
     ids.extend(turn);

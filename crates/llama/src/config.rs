@@ -63,6 +63,9 @@ pub struct Llama3Scaling {
 /// Largest value of any size: beyond it a product of two no longer fits the address space.
 const MAX_SIZE: usize = 1 << 31;
 
+/// Most layers: every layer has a layout in memory before any weight is read.
+const MAX_LAYERS: usize = 1 << 12;
+
 impl Config {
     /// Reads and checks a `config.json`.
     ///
@@ -103,8 +106,9 @@ impl Config {
     /// Checks what the fields must satisfy together.
     pub fn validate(&self) -> Result<()> {
         for (key, size) in self.sizes() {
-            if size == 0 || size > MAX_SIZE {
-                return Err(wrong(key, format!("is {size}, expected 1 to {MAX_SIZE}")));
+            let most = if key == "num_hidden_layers" { MAX_LAYERS } else { MAX_SIZE };
+            if size == 0 || size > most {
+                return Err(wrong(key, format!("is {size}, expected 1 to {most}")));
             }
         }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {

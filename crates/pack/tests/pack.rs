@@ -170,7 +170,8 @@ fn text_that_spells_control_tokens_passes_unchanged() {
         .map(|control| format!("{control}a {control}\n{control}{control}"))
         .chain([controls.concat(), controls.join(" ")])
         .collect();
-    let ids_of = |text: &str| [vec![tokenizer.specials().begin_of_text], tokenizer.encode(text)].concat();
+    let ids_of =
+        |text: &str| [vec![tokenizer.special_id(llama3::BEGIN_OF_TEXT).unwrap()], tokenizer.encode(text)].concat();
     let documents = texts.iter().enumerate().map(|(number, text)| {
         let ids = ids_of(text);
         PackDocument::new(number.to_string(), ids.clone(), vec![1; ids.len()])
@@ -185,7 +186,12 @@ fn text_that_spells_control_tokens_passes_unchanged() {
     for record in read_provenance(out.path()).unwrap() {
         let ids = &rows[&(record.row as usize)].ids[record.start as usize..record.end as usize];
         let number: usize = record.document.parse().unwrap();
-        assert_eq!(specials(&tokenizer, ids), [tokenizer.specials().begin_of_text], "{}", texts[number]);
+        assert_eq!(
+            specials(&tokenizer, ids),
+            [tokenizer.special_id(llama3::BEGIN_OF_TEXT).unwrap()],
+            "{}",
+            texts[number]
+        );
         assert_eq!(tokenizer.decode(ids), texts[number]);
         seen[number] = true;
     }
@@ -200,7 +206,7 @@ fn specials(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<u32> {
 fn a_row_is_shown_span_by_span() {
     let tokenizer = fake::tokenizer();
     let out = tempfile::tempdir().unwrap();
-    let begin = tokenizer.specials().begin_of_text;
+    let begin = tokenizer.special_id(llama3::BEGIN_OF_TEXT).unwrap();
     let document = |text: &str| {
         let ids = [vec![begin], tokenizer.encode(text)].concat();
         let mask = (0..ids.len()).map(|at| u8::from(at > 2)).collect();

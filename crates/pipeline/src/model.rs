@@ -2,7 +2,7 @@
 
 use recon_checkpoint::{ModelFiles, resolve};
 use recon_engine::{Engine, EngineOptions};
-use recon_text::Tokenizer;
+use recon_text::{Renderer, Rendering, Tokenizer};
 
 use crate::failure::{Failure, Outcome};
 
@@ -24,5 +24,21 @@ pub fn open(files: &ModelFiles, options: &EngineOptions) -> Outcome<Engine> {
 pub fn tokenizer(files: &ModelFiles) -> Outcome<Tokenizer> {
     let json = files.tokenizer_json().map_err(Failure::input)?;
     let config = files.tokenizer_config_json().map_err(Failure::input)?;
-    Tokenizer::from_bytes(&json, config.as_deref()).map_err(Failure::input)
+    let template = files.chat_template().map_err(Failure::input)?;
+    let tokenizer = Tokenizer::from_bytes(&json, config.as_deref()).map_err(Failure::input)?;
+    Ok(match template {
+        Some(template) => tokenizer.with_chat_template(template),
+        None => tokenizer,
+    })
+}
+
+/// The tokenizer of a model, found to have what `rendering` needs.
+pub(crate) fn tokenizer_for(files: &ModelFiles, rendering: Rendering) -> Outcome<Tokenizer> {
+    let tokenizer = tokenizer(files)?;
+    let template = Renderer::find(&tokenizer, rendering).map_err(Failure::input)?.template().clone();
+    tracing::info!(form = %template.form(), "turns are marked as in this template");
+    for line in template.warnings(&tokenizer) {
+        tracing::warn!("{line}");
+    }
+    Ok(tokenizer)
 }

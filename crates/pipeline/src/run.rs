@@ -63,7 +63,7 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
             .hint("set `agents.arm = \"search\"`"));
     }
     let opened = open(config, members)?;
-    let model = (until > Until::Graph).then(|| Model::find(&config.model.name)).transpose()?;
+    let model = (until > Until::Graph).then(|| Model::find(&config.model.name, config.rendering)).transpose()?;
     let together = share != Share::WHOLE;
     let _lock = if together { Lock::take_together(&opened.root)? } else { Lock::take(&opened.root)? };
     let Opened { root, input, named, set_of_one } = opened;

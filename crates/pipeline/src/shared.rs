@@ -7,7 +7,7 @@ use recon_checkpoint::ModelFiles;
 use recon_corpus::{CorpusReport, Store};
 use recon_engine::Engine;
 use recon_schema::Sha256;
-use recon_text::{Renderer, Tokenizer};
+use recon_text::{Renderer, Rendering, Tokenizer};
 
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
@@ -26,10 +26,10 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn find(name: &str) -> Outcome<Self> {
+    pub(crate) fn find(name: &str, rendering: Rendering) -> Outcome<Self> {
         let files = model::files(name)?;
         let sha256 = files.sha256().map_err(Failure::input)?;
-        let tokenizer = model::tokenizer(&files)?;
+        let tokenizer = model::tokenizer_for(&files, rendering)?;
         Ok(Self { files, sha256, tokenizer })
     }
 }

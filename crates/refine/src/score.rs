@@ -113,7 +113,12 @@ pub(crate) fn document(scorer: &dyn Scorer, renderer: &Renderer<'_>, steps: &[St
         total.tokens += turn.body.len() as u64;
         total.bytes += file.text.len() as u64;
     }
-    let at = scorer.extend(None, &renderer.begin())?;
+    let opening = renderer.opening();
+    let at = scorer.extend(None, &opening)?;
+    // The first turn is the document's opening, whose header has been computed.
+    if let Some((first, _)) = pieces.first_mut() {
+        first.drain(..opening.len() - renderer.begin().len());
+    }
     let runs: Vec<Run<'_>> = pieces.iter().map(|(ids, scored)| Run { ids, scored: *scored }).collect();
     let job = ScoreJob { at: &at, runs: &runs, refuse_above_nats: None };
     match scorer.score(&[job]).pop().expect("one result a job")? {

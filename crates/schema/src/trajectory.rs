@@ -465,6 +465,10 @@ pub struct Summary {
     /// Files left out because they alone exceed the context, with their size in tokens.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, u64>,
+    /// Files left out because the model has no token for a character of theirs, with the first such
+    /// character.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unencodable: BTreeMap<String, char>,
 }
 
 impl Summary {

@@ -15,13 +15,16 @@ pub mod llama3;
 mod bytes;
 mod render;
 mod show;
+mod template;
 mod tokenizer;
 #[cfg(feature = "train")]
 pub mod train;
+mod vocabulary;
 
-pub use render::{Document, RenderedStep, Renderer, Rendering, Role, StepSpan, action_line, continuation_text};
+pub use render::{Document, RenderedStep, Renderer, StepSpan, action_line, continuation_text};
 pub use show::show;
-pub use tokenizer::{Specials, Tokenizer};
+pub use template::{ChatTemplate, Form, Rendering, Role, Template, check_fits};
+pub use tokenizer::Tokenizer;
 
 /// What went wrong while reading or checking a tokenizer.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +52,26 @@ pub enum Error {
         /// What stands in the way.
         found: String,
     },
+    /// A tokenizer that writes blanks as `▁`: what it restores is not always what was written.
+    #[error(
+        "tokenizer.json is of SentencePiece's kind (blanks as `▁`), which does not restore every file; \
+         take a model with a byte-level BPE tokenizer, such as Llama 3 or SmolLM2"
+    )]
+    SentencePiece,
     /// A special token that the rendering needs is missing.
-    #[error("the tokenizer has no special token `{name}`; a tokenizer in Llama-3 form is needed")]
+    #[error("the tokenizer has no special token `{name}`, which `rendering = \"{rendering}\"` needs")]
     MissingSpecial {
-        /// The token's name.
+        /// The token's name, or its use where any name would do.
         name: &'static str,
+        /// The rendering asked for.
+        rendering: &'static str,
     },
+    /// Control tokens of two templates, and nothing says which is the model's.
+    #[error(
+        "the tokenizer has the control tokens of Llama 3 and of ChatML, and no chat template that says which \
+         to use; set `rendering` to \"llama3\" or \"chatml\""
+    )]
+    TwoTemplates,
     /// Two tokens claim one id, or two files disagree about it.
     #[error("id {id} is `{first}` and also `{second}`")]
     Conflict {
@@ -65,13 +82,21 @@ pub enum Error {
         /// The other token.
         second: String,
     },
-    /// The tokenizer can produce ids the model has no embedding for.
-    #[error("the tokenizer's ids reach {}, the model's vocabulary ends at {}", vocabulary - 1, model - 1)]
+    /// A document would need an id that the model has no embedding for.
+    #[error("{what} has the id {id}, the model's vocabulary ends at {}", *model as i64 - 1)]
     ExceedsModel {
-        /// Highest id of the tokenizer, plus one.
-        vocabulary: usize,
+        /// The token.
+        what: String,
+        /// Its id.
+        id: u32,
         /// Rows of the model's embedding.
         model: usize,
+    },
+    /// The model's own chat template failed.
+    #[error("the model's chat template cannot be rendered: {reason}")]
+    ChatTemplate {
+        /// What the template engine said, on one line.
+        reason: String,
     },
 }
 

@@ -1,10 +1,7 @@
 //! Rendering: a trajectory becomes ids, a mask and spans, in one place for every stage.
 //!
-//! A turn of the chat rendering is
-//! `<|start_header_id|>` role `<|end_header_id|>` `\n\n` body `<|eot_id|>`;
-//! of the plain rendering, for base models, the text header `### role` `\n\n`, then body and
-//! `<|end_of_text|>`, which a base model knows as the end and which no content can produce.
-//! A document is `<|begin_of_text|>` and one turn a step:
+//! A turn is the header of a role, a body, the end token, and what the [`Template`] puts between
+//! turns. A document is what opens one and one turn a step:
 //!
 //! | step | role | body |
 //! |---|---|---|
@@ -14,9 +11,9 @@
 //! | action | `assistant` | the JSON line of [`action_line`]; `write` adds `\n` and the file's raw content |
 //! | observation | `tool` | text, or the file's raw content |
 //!
-//! Invariants: role, `\n\n`, text, JSON line (with its `\n`) and content are encoded each alone,
-//! ids are concatenated. Header and `<|begin_of_text|>` are never trained; body and closing token
-//! of a trained thought or action are.
+//! Invariants: the pieces of a header, text, JSON line (with its `\n`) and content are encoded each
+//! alone, ids are concatenated. Header, what opens a document and what stands between turns are
+//! never trained; body and end token of a trained thought or action are.
 //!
 //! Source: PAPER.md, definition 1.
 
@@ -24,20 +21,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use recon_schema::trajectory::{Action, Body, Continuation, Observed, Step, Trajectory};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::Tokenizer;
-
-/// How turns are marked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rendering {
-    /// Llama-3 chat turns, for instruct models.
-    #[default]
-    Chat,
-    /// Text headers, for base models.
-    Plain,
-}
+use crate::{Rendering, Result, Role, Template, Tokenizer};
 
 /// One step as ids. The ranges count from the start of `ids`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +32,7 @@ pub struct RenderedStep {
     pub ids: Vec<u32>,
     /// Thought text; for `write` the file's raw content; for others the whole body.
     pub body: Range<usize>,
-    /// What is trained: the body with its action line and the closing token. Empty if untrained.
+    /// What is trained: the body with its action line and the end token. Empty if untrained.
     pub trained: Range<usize>,
 }
 
@@ -74,34 +60,7 @@ pub struct Document {
 #[derive(Debug, Clone)]
 pub struct Renderer<'t> {
     tokenizer: &'t Tokenizer,
-    rendering: Rendering,
-    headers: [Vec<u32>; 4],
-}
-
-/// Who speaks in a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// What is given: the openings.
-    System,
-    /// Who asks; in hints and conversations, never in a document.
-    User,
-    /// Who thinks and acts.
-    Assistant,
-    /// What answers an action.
-    Tool,
-}
-
-impl Role {
-    const ALL: [Self; 4] = [Self::System, Self::User, Self::Assistant, Self::Tool];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
-            Self::Tool => "tool",
-        }
-    }
+    template: Template,
 }
 
 /// The JSON line of an action: compact, `tool` first, then `path` where the tool has one, such as
@@ -132,10 +91,20 @@ pub fn continuation_text(continuation: &Continuation) -> String {
 }
 
 impl<'t> Renderer<'t> {
-    /// A renderer; the headers are encoded once.
+    /// A renderer with the template found for `rendering`; the headers are encoded once.
+    ///
+    /// # Errors
+    /// As [`Template::find`].
+    pub fn find(tokenizer: &'t Tokenizer, rendering: Rendering) -> Result<Self> {
+        Ok(Self { tokenizer, template: Template::find(tokenizer, rendering)? })
+    }
+
+    /// [`Renderer::find`] for a tokenizer that was found to have the template when it was opened.
+    ///
+    /// # Panics
+    /// Where it has not.
     pub fn new(tokenizer: &'t Tokenizer, rendering: Rendering) -> Self {
-        let headers = Role::ALL.map(|role| encode_header(tokenizer, rendering, role));
-        Self { tokenizer, rendering, headers }
+        Self::find(tokenizer, rendering).expect("whoever opened the tokenizer has found its template")
     }
 
     /// The tokenizer rendered with.
@@ -143,32 +112,34 @@ impl<'t> Renderer<'t> {
         self.tokenizer
     }
 
-    /// The rendering.
-    pub fn rendering(&self) -> Rendering {
-        self.rendering
+    /// The template rendered with.
+    pub fn template(&self) -> &Template {
+        &self.template
     }
 
-    /// What opens a document: `<|begin_of_text|>`.
+    /// What opens a document; empty for models that have seen nothing there.
     pub fn begin(&self) -> Vec<u32> {
-        vec![self.tokenizer.specials().begin_of_text]
+        self.template.begin().to_vec()
+    }
+
+    /// What every document begins with, never empty: what opens it and the header of its opening.
+    pub fn opening(&self) -> Vec<u32> {
+        [self.template.begin(), self.template.header(Role::System)].concat()
     }
 
     /// The header of a thought's or an action's turn.
     pub fn assistant_header(&self) -> Vec<u32> {
-        self.header(Role::Assistant).to_vec()
+        self.template.header(Role::Assistant).to_vec()
     }
 
-    /// What closes a turn.
+    /// What closes a turn: the end token, and what stands before the next turn.
     pub fn end_of_turn(&self) -> Vec<u32> {
-        vec![match self.rendering {
-            Rendering::Chat => self.tokenizer.specials().eot_id,
-            Rendering::Plain => self.tokenizer.specials().end_of_text,
-        }]
+        [&[self.template.end()], self.template.after_end()].concat()
     }
 
     /// A turn that holds one text.
     pub fn turn(&self, role: Role, text: &str) -> Vec<u32> {
-        let mut ids = self.header(role).to_vec();
+        let mut ids = self.template.header(role).to_vec();
         ids.extend(self.tokenizer.encode(text));
         ids.extend(self.end_of_turn());
         ids
@@ -178,7 +149,7 @@ impl<'t> Renderer<'t> {
     /// It never stands in a document.
     pub fn hint(&self, text: &str) -> Vec<u32> {
         let mut ids = self.turn(Role::User, text);
-        ids.extend(self.header(Role::Assistant));
+        ids.extend(self.template.header(Role::Assistant));
         ids
     }
 
@@ -189,7 +160,7 @@ impl<'t> Renderer<'t> {
             Body::Think { .. } | Body::Action { .. } => Role::Assistant,
             Body::Observation { .. } => Role::Tool,
         };
-        let mut ids = self.header(role).to_vec();
+        let mut ids = self.template.header(role).to_vec();
         let header_end = ids.len();
         let text = match &step.body {
             Body::Opening { text } | Body::Think { text, .. } => Cow::Borrowed(text),
@@ -205,15 +176,17 @@ impl<'t> Renderer<'t> {
         let body_start = ids.len();
         ids.extend(self.tokenizer.encode(&text));
         let body = body_start..ids.len();
-        ids.extend(self.end_of_turn());
+        ids.push(self.template.end());
         let carries_loss = step.trained && matches!(role, Role::Assistant);
         let trained = if carries_loss { header_end..ids.len() } else { header_end..header_end };
+        ids.extend(self.template.after_end());
         RenderedStep { ids, body, trained }
     }
 
     /// A whole trajectory.
     pub fn document(&self, trajectory: &Trajectory) -> Document {
-        let mut document = Document { ids: self.begin(), mask: vec![0], steps: Vec::new() };
+        let ids = self.begin();
+        let mut document = Document { mask: vec![0; ids.len()], ids, steps: Vec::new() };
         for step in &trajectory.steps {
             let RenderedStep { ids, body, trained } = self.step(step);
             let start = document.ids.len();
@@ -226,23 +199,4 @@ impl<'t> Renderer<'t> {
         }
         document
     }
-
-    fn header(&self, role: Role) -> &[u32] {
-        &self.headers[role as usize]
-    }
-}
-
-fn encode_header(tokenizer: &Tokenizer, rendering: Rendering, role: Role) -> Vec<u32> {
-    let specials = tokenizer.specials();
-    let mut ids = Vec::new();
-    match rendering {
-        Rendering::Chat => {
-            ids.push(specials.start_header_id);
-            ids.extend(tokenizer.encode(role.name()));
-            ids.push(specials.end_header_id);
-        }
-        Rendering::Plain => ids.extend(tokenizer.encode(&format!("### {}", role.name()))),
-    }
-    ids.extend(tokenizer.encode("\n\n"));
-    ids
 }

@@ -3,51 +3,59 @@
 //! The encoder is built from `tokenizer.json` after every added token, the post-processor,
 //! truncation and padding have been taken out of it. What remains is the model's own vocabulary,
 //! and no text can name a special id: not by a match, not by a merge, not by a whole-word hit.
-//! Special ids are placed by name, by the renderer, and nowhere else.
+//! Special ids are placed by the renderer, and nowhere else.
 //!
 //! Only byte-level BPE without normalizer is accepted: under it `decode(encode(s)) == s` for
-//! every text `s`, which is what makes a written file restorable from its tokens.
+//! every text `s` whose bytes all have a token, which is what makes a written file restorable from
+//! its tokens. [`Tokenizer::unencodable`] finds the texts of which that is not so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use recon_schema::Sha256;
 use serde_json::Value;
 use tokenizers::pipeline::{EncodeOptions, Override, PipelineTokenizer};
 
-use crate::{Error, Result, bytes, llama3};
+use crate::vocabulary::{
+    Added, TOKENIZER_CONFIG_JSON, TOKENIZER_JSON, TokenBytes, compare_with_config, parse, take_added_tokens,
+};
+use crate::{Error, Result};
 
-const TOKENIZER_JSON: &str = "tokenizer.json";
-const TOKENIZER_CONFIG_JSON: &str = "tokenizer_config.json";
+const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
-/// A byte-level BPE tokenizer in Llama-3 form.
+/// A byte-level BPE tokenizer.
 pub struct Tokenizer {
     content: PipelineTokenizer,
     options: EncodeOptions,
     tokens: TokenBytes,
     added: BTreeMap<u32, Added>,
-    specials: Specials,
+    names: Names,
     sha256: Sha256,
 }
 
-/// The special tokens that rendering uses, looked up by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Specials {
-    /// `<|begin_of_text|>` opens a document.
-    pub begin_of_text: u32,
-    /// `<|end_of_text|>` closes a turn of the plain rendering.
-    pub end_of_text: u32,
-    /// `<|start_header_id|>` opens a turn's header.
-    pub start_header_id: u32,
-    /// `<|end_header_id|>` closes a turn's header.
-    pub end_header_id: u32,
-    /// `<|eot_id|>` closes a turn of the chat rendering.
-    pub eot_id: u32,
+/// What the tokenizer's files say of the use of its special tokens.
+#[derive(Debug, Default)]
+struct Names {
+    chat_template: Option<String>,
+    bos: Option<String>,
+    eos: Option<String>,
+    /// What stands before every text.
+    opening: Option<String>,
 }
 
-struct Added {
-    name: String,
-    special: bool,
+impl Names {
+    fn read(post_processor: &Value, config: Option<&Value>) -> Self {
+        let config = config.unwrap_or(&Value::Null);
+        let bos = named(config, "bos_token");
+        let added = bos.clone().filter(|_| config["add_bos_token"] == true);
+        Self {
+            chat_template: chat_template(config),
+            eos: named(config, "eos_token"),
+            opening: opening_name(post_processor).map(Into::into).or(added),
+            bos,
+        }
+    }
 }
 
 impl Tokenizer {
@@ -58,27 +66,39 @@ impl Tokenizer {
             std::fs::read(&path).map_err(|source| Error::File(recon_schema::Error::Read { path, source }))
         };
         let config = directory.join(TOKENIZER_CONFIG_JSON).exists().then(|| read(TOKENIZER_CONFIG_JSON));
-        Self::from_bytes(&read(TOKENIZER_JSON)?, config.transpose()?.as_deref())
+        let tokenizer = Self::from_bytes(&read(TOKENIZER_JSON)?, config.transpose()?.as_deref())?;
+        if !directory.join(CHAT_TEMPLATE).exists() {
+            return Ok(tokenizer);
+        }
+        Ok(tokenizer.with_chat_template(String::from_utf8_lossy(&read(CHAT_TEMPLATE)?).into_owned()))
     }
 
     /// Builds the tokenizer from the content of its files.
     ///
     /// # Errors
-    /// If a file is malformed, if the tokenizer is not a byte-level BPE without normalizer, if it
-    /// lacks a special token of [`Specials`], or if the two files name one id differently.
+    /// If a file is malformed, if the tokenizer is not a byte-level BPE without normalizer, or if the
+    /// two files name one id differently.
     pub fn from_bytes(tokenizer_json: &[u8], tokenizer_config: Option<&[u8]>) -> Result<Self> {
         let mut root = parse(TOKENIZER_JSON, tokenizer_json)?;
+        let post_processor = root.get_mut("post_processor").map(Value::take).unwrap_or_default();
         tokenizers::canonicalize_value(&mut root)
             .map_err(|error| Error::Malformed { file: TOKENIZER_JSON, reason: error.to_string() })?;
-        refuse_lossy(&root)?;
+        refuse_lossy(&mut root)?;
         let added = take_added_tokens(&mut root)?;
-        if let Some(config) = tokenizer_config {
-            compare_with_config(&added, &parse(TOKENIZER_CONFIG_JSON, config)?)?;
+        let config = tokenizer_config.map(|config| parse(TOKENIZER_CONFIG_JSON, config)).transpose()?;
+        if let Some(config) = &config {
+            compare_with_config(&added, config)?;
         }
-        for key in ["post_processor", "truncation", "padding"] {
+        let names = Names::read(&post_processor, config.as_ref());
+        // Else a byte without a token would become that token, which is often a control token.
+        root["model"]["unk_token"] = Value::Null;
+        root["model"]["byte_fallback"] = false.into();
+        for key in ["truncation", "padding"] {
             root[key] = Value::Null;
         }
         let tokens = TokenBytes::read(&root, &added)?;
+        let beyond = added.last_key_value().map_or(0, |(&id, _)| id as usize + 1).max(tokens.len());
+        tokens.complete(&mut root["model"]["vocab"], beyond);
         let content = tokenizers::from_json(&root.to_string()).map_err(|source| Error::Build { source })?;
         let options = EncodeOptions {
             add_special_tokens: false,
@@ -86,30 +106,62 @@ impl Tokenizer {
             padding: Override::Off,
             truncation: Override::Off,
         };
-        let specials = Specials::find(&added)?;
-        let tokenizer = Self { content, options, tokens, added, specials, sha256: Sha256::of(tokenizer_json) };
+        let tokenizer = Self { content, options, tokens, added, names, sha256: Sha256::of(tokenizer_json) };
         tokenizer.probe()?;
         Ok(tokenizer)
     }
 
     /// A pre-tokenizer that fails, or drops what it splits at, does so here and not on content.
     fn probe(&self) -> Result<()> {
-        let text = " def f(x):\n\n\treturn  x1234 \u{e9}\u{6771}\u{0}<|eot_id|>'s \r\n ";
-        let mut tokens = Vec::new();
-        self.content.encode_into(text, &self.options, &mut tokens).map_err(|source| Error::Build { source })?;
-        let restored = self.decode(&self.encode(text));
-        if restored == text { Ok(()) } else { Err(Error::Lossy { found: format!("{text:?} became {restored:?}") }) }
+        // With a blank first, and without: some tokenizers put one there.
+        for text in [" def f(x):\n\n\treturn  x1234 \u{e9}\u{6771}\u{0}<|eot_id|>'s \r\n ", "def f():\n  0"] {
+            let text = self.encodable(text);
+            let mut tokens = Vec::new();
+            self.content.encode_into(&text, &self.options, &mut tokens).map_err(|source| Error::Build { source })?;
+            let restored = self.decode(&self.encode(&text));
+            if restored != text {
+                return Err(Error::Lossy { found: format!("{text:?} became {restored:?}") });
+            }
+        }
+        Ok(())
+    }
+
+    /// The same tokenizer with the chat template of a file of its own, which counts before the one
+    /// in `tokenizer_config.json`.
+    pub fn with_chat_template(mut self, template: String) -> Self {
+        self.names.chat_template = Some(template);
+        self
+    }
+
+    /// The first character of `text` that no ids stand for; `None` where all of it is restored.
+    pub fn unencodable(&self, text: &str) -> Option<char> {
+        if self.tokens.is_complete() || !text.bytes().any(|byte| self.tokens.is_missing(byte)) {
+            return None;
+        }
+        text.chars().find(|&character| !self.has(character))
+    }
+
+    fn has(&self, character: char) -> bool {
+        character.encode_utf8(&mut [0; 4]).bytes().all(|byte| !self.tokens.is_missing(byte))
+    }
+
+    /// `text` without the characters that no ids stand for.
+    fn encodable<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.unencodable(text) {
+            None => Cow::Borrowed(text),
+            Some(_) => Cow::Owned(text.chars().filter(|&character| self.has(character)).collect()),
+        }
     }
 
     /// The ids of `text` as plain content. Never a special id, whatever the text spells; nothing
-    /// is added before or after.
+    /// is added before or after. Characters that [no ids stand for](Self::unencodable) are passed over.
     ///
     /// # Panics
     /// If `text` is longer than 4 GiB; the readers' limits are far below that.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut tokens = Vec::with_capacity(text.len() / 3);
         self.content
-            .encode_into(text, &self.options, &mut tokens)
+            .encode_into(&self.encodable(text), &self.options, &mut tokens)
             .expect("a byte-level model without normalizer encodes every text up to 4 GiB");
         tokens.into_iter().map(u32::from).collect()
     }
@@ -141,9 +193,54 @@ impl Tokenizer {
         self.added.get(&id).filter(|added| added.special).map(|added| added.name.as_str())
     }
 
-    /// The special tokens that rendering uses.
-    pub fn specials(&self) -> &Specials {
-        &self.specials
+    /// The id of the special token of that name.
+    pub fn special_id(&self, name: &str) -> Option<u32> {
+        self.added.iter().find(|(_, added)| added.special && added.name == name).map(|(&id, _)| id)
+    }
+
+    /// The model's own chat template, in Jinja.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.names.chat_template.as_deref()
+    }
+
+    /// What the template calls `bos_token`.
+    pub(crate) fn bos(&self) -> Option<&str> {
+        self.names.bos.as_deref()
+    }
+
+    /// What the template calls `eos_token`.
+    pub(crate) fn eos(&self) -> Option<&str> {
+        self.names.eos.as_deref()
+    }
+
+    /// The special token that the model has seen before every text; none where it has seen none.
+    pub fn opening(&self) -> Option<u32> {
+        self.special_id(self.names.opening.as_deref()?)
+    }
+
+    /// The ids of a text in which control tokens are spelled by name, as a chat template writes it.
+    pub(crate) fn encode_spelled(&self, text: &str) -> Vec<u32> {
+        let mut ids = Vec::new();
+        let mut rest = text;
+        while let Some((at, id, name)) = self.first_special(rest) {
+            ids.extend(self.encode(&rest[..at]));
+            ids.push(id);
+            rest = &rest[at + name.len()..];
+        }
+        ids.extend(self.encode(rest));
+        ids
+    }
+
+    /// Where the first special token is spelled in `text`; of several there, the longest.
+    pub(crate) fn first_special(&self, text: &str) -> Option<(usize, u32, &str)> {
+        let specials = self.added.iter().filter(|(_, added)| added.special && !added.name.is_empty());
+        let found = specials.filter_map(|(&id, added)| Some((text.find(&added.name)?, id, added.name.as_str())));
+        found.min_by_key(|(at, _, name)| (*at, std::cmp::Reverse(name.len())))
+    }
+
+    /// The highest id that a text can produce, plus one.
+    pub(crate) fn content_vocabulary(&self) -> usize {
+        self.tokens.len()
     }
 
     /// Every special id, ascending.
@@ -157,15 +254,6 @@ impl Tokenizer {
         self.tokens.len().max(added)
     }
 
-    /// Checks that a model with `model_vocabulary` embeddings knows every id.
-    pub fn check_fits(&self, model_vocabulary: usize) -> Result<()> {
-        let vocabulary = self.vocabulary();
-        if vocabulary > model_vocabulary {
-            return Err(Error::ExceedsModel { vocabulary, model: model_vocabulary });
-        }
-        Ok(())
-    }
-
     /// Digest of `tokenizer.json`, which alone decides the ids.
     pub fn sha256(&self) -> Sha256 {
         self.sha256
@@ -176,94 +264,21 @@ impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokenizer")
             .field("vocabulary", &self.vocabulary())
-            .field("specials", &self.specials)
+            .field("names", &self.names)
             .field("sha256", &self.sha256)
             .finish_non_exhaustive()
     }
 }
 
-impl Specials {
-    fn find(added: &BTreeMap<u32, Added>) -> Result<Self> {
-        let find = |name: &'static str| {
-            let found = added.iter().find(|(_, token)| token.special && token.name == name);
-            found.map(|(&id, _)| id).ok_or(Error::MissingSpecial { name })
-        };
-        Ok(Self {
-            begin_of_text: find(llama3::BEGIN_OF_TEXT)?,
-            end_of_text: find(llama3::END_OF_TEXT)?,
-            start_header_id: find(llama3::START_HEADER_ID)?,
-            end_header_id: find(llama3::END_HEADER_ID)?,
-            eot_id: find(llama3::EOT_ID)?,
-        })
+/// Takes what does nothing out of `root`, and refuses what would change a text.
+fn refuse_lossy(root: &mut Value) -> Result<()> {
+    if is_identity(&root["normalizer"]) {
+        root["normalizer"] = Value::Null;
     }
-}
-
-/// The bytes of the model's own tokens, by id, in one allocation.
-struct TokenBytes {
-    bytes: Vec<u8>,
-    /// Where each id's bytes begin; one more entry than ids.
-    starts: Vec<usize>,
-    /// Ids the vocabulary skips.
-    holes: BTreeSet<u32>,
-}
-
-impl TokenBytes {
-    fn read(root: &Value, added: &BTreeMap<u32, Added>) -> Result<Self> {
-        let malformed = |reason: String| Error::Malformed { file: TOKENIZER_JSON, reason };
-        let vocabulary =
-            root["model"]["vocab"].as_object().ok_or_else(|| malformed("`model.vocab` is not an object".into()))?;
-        let mut by_id = BTreeMap::new();
-        for (text, id) in vocabulary {
-            let id = read_id(id).ok_or_else(|| malformed(format!("`{text}` has no id")))?;
-            if let Some(other) = added.get(&id).map(|added| &added.name).or(by_id.get(&id).copied()) {
-                return Err(Error::Conflict { id, first: text.clone(), second: other.clone() });
-            }
-            by_id.insert(id, text);
-        }
-        let mut tokens = Self { bytes: Vec::new(), starts: vec![0], holes: BTreeSet::new() };
-        let mut single_bytes = [false; 256];
-        for (id, text) in by_id {
-            let bytes = bytes::from_text(text)
-                .ok_or_else(|| Error::Lossy { found: format!("token {id}, `{text}`, is outside the byte alphabet") })?;
-            if let [byte] = bytes[..] {
-                single_bytes[usize::from(byte)] = true;
-            }
-            while tokens.len() < id as usize {
-                tokens.holes.insert(tokens.len() as u32);
-                tokens.starts.push(tokens.bytes.len());
-            }
-            tokens.bytes.extend_from_slice(&bytes);
-            tokens.starts.push(tokens.bytes.len());
-        }
-        match single_bytes.iter().position(|&there| !there) {
-            Some(byte) => Err(Error::Lossy { found: format!("no token for byte {byte:#04x}") }),
-            None => Ok(tokens),
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    fn get(&self, id: u32) -> Option<&[u8]> {
-        let at = id as usize;
-        let end = *self.starts.get(at.checked_add(1)?)?;
-        (!self.holes.contains(&id)).then(|| &self.bytes[self.starts[at]..end])
-    }
-}
-
-fn parse(file: &'static str, bytes: &[u8]) -> Result<Value> {
-    serde_json::from_slice(bytes).map_err(|error| Error::Malformed { file, reason: error.to_string() })
-}
-
-fn read_id(value: &Value) -> Option<u32> {
-    // An id near the top of u32 would make the table of token bytes as large as memory.
-    value.as_u64().filter(|&id| id < 1 << 24).map(|id| id as u32)
-}
-
-fn refuse_lossy(root: &Value) -> Result<()> {
     let model = &root["model"];
-    let found = if model["type"] != "BPE" {
+    let found = if is_sentencepiece(root) {
+        return Err(Error::SentencePiece);
+    } else if model["type"] != "BPE" {
         format!("model {}", model["type"])
     } else if model["byte_level"] != true {
         "no ByteLevel step".into()
@@ -275,45 +290,41 @@ fn refuse_lossy(root: &Value) -> Result<()> {
     Err(Error::Lossy { found })
 }
 
-/// Takes the added tokens out of `root`: from their list, and from the model's vocabulary where
-/// an older tokenizer keeps them too.
-fn take_added_tokens(root: &mut Value) -> Result<BTreeMap<u32, Added>> {
-    let malformed = |reason: &str| Error::Malformed { file: TOKENIZER_JSON, reason: reason.into() };
-    let list = root["added_tokens"].take();
-    root["added_tokens"] = Value::Array(Vec::new());
-    let mut added = BTreeMap::new();
-    for token in list.as_array().map_or(&[][..], Vec::as_slice) {
-        let (Some(id), Some(name)) = (read_id(&token["id"]), token["content"].as_str()) else {
-            return Err(malformed("an added token lacks `id` or `content`"));
-        };
-        let special = token["special"].as_bool().ok_or_else(|| malformed("an added token lacks `special`"))?;
-        let entry = Added { name: name.into(), special };
-        if let Some(other) = added.insert(id, entry) {
-            return Err(Error::Conflict { id, first: other.name, second: name.into() });
-        }
-    }
-    let vocabulary =
-        root["model"]["vocab"].as_object_mut().ok_or_else(|| malformed("`model.vocab` is not an object"))?;
-    let ids: BTreeSet<u32> = added.keys().copied().collect();
-    vocabulary.retain(|text, id| {
-        let id = read_id(id);
-        let same = |added: &Added| added.name == *text || bytes::to_text(added.name.as_bytes()) == *text;
-        !id.filter(|id| ids.contains(id)).is_some_and(|id| same(&added[&id]))
-    });
-    Ok(added)
+/// No normalizer, or a sequence of none.
+fn is_identity(normalizer: &Value) -> bool {
+    let is_sequence = normalizer["type"] == "Sequence";
+    let steps = normalizer["normalizers"].as_array().filter(|_| is_sequence);
+    normalizer.is_null() || steps.is_some_and(|steps| steps.iter().all(is_identity))
 }
 
-/// `tokenizer_config.json` lists the added tokens once more; the two lists must name alike.
-fn compare_with_config(added: &BTreeMap<u32, Added>, config: &Value) -> Result<()> {
-    let Some(decoder) = config["added_tokens_decoder"].as_object() else { return Ok(()) };
-    for (id, token) in decoder {
-        let (Ok(id), Some(name)) = (id.parse(), token["content"].as_str()) else {
-            let reason = format!("`added_tokens_decoder` has a malformed entry `{id}`");
-            return Err(Error::Malformed { file: TOKENIZER_CONFIG_JSON, reason });
-        };
-        if let Some(other) = added.get(&id).filter(|other| other.name != name) {
-            return Err(Error::Conflict { id, first: other.name.clone(), second: name.into() });
-        }
-    }
-    Ok(())
+/// Whether blanks are written as `▁` and unknown characters as bytes: Llama 2's kind.
+fn is_sentencepiece(root: &Value) -> bool {
+    let has = |part: &str, word: &str| root[part].to_string().contains(word);
+    // A byte-level model has a token for each byte, and so never falls back, whatever a conversion wrote.
+    (root["model"]["byte_fallback"] == true && root["model"]["byte_level"] != true)
+        || root["model"]["type"] == "Unigram"
+        || has("pre_tokenizer", "Metaspace")
+        || has("normalizer", "▁")
+}
+
+/// The special token that the post-processor puts before a text, by name.
+fn opening_name(post_processor: &Value) -> Option<&str> {
+    let inside = post_processor["processors"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut all = std::iter::once(post_processor).chain(inside);
+    let single = all.find_map(|step| step["single"].as_array())?;
+    single.first()?["SpecialToken"]["id"].as_str()
+}
+
+/// A token that `tokenizer_config.json` names, as text or as an object.
+fn named(config: &Value, key: &str) -> Option<String> {
+    let token = &config[key];
+    token.as_str().or_else(|| token["content"].as_str()).map(Into::into)
+}
+
+/// The template among those of `tokenizer_config.json`: the only one, or the one called `default`.
+fn chat_template(config: &Value) -> Option<String> {
+    let template = &config["chat_template"];
+    let listed = template.as_array().map_or(&[][..], Vec::as_slice);
+    let default = listed.iter().find(|entry| entry["name"] == "default").map(|entry| &entry["template"]);
+    template.as_str().or_else(|| default?.as_str()).map(Into::into)
 }

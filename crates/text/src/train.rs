@@ -185,8 +185,8 @@ mod tests {
     #[test]
     fn control_tokens_follow_the_vocabulary() {
         let tokenizer = read(&train_bpe(corpus(), 300));
-        assert_eq!(tokenizer.specials().begin_of_text, 300);
-        assert_eq!(tokenizer.specials().eot_id, 309);
+        assert_eq!(tokenizer.special_id(llama3::BEGIN_OF_TEXT), Some(300));
+        assert_eq!(tokenizer.special_id(llama3::EOT_ID), Some(309));
         assert_eq!(tokenizer.vocabulary(), 556);
         let text = corpus().next().unwrap();
         assert_eq!(tokenizer.decode(&tokenizer.encode(&text)), text);
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_small_corpus_gives_a_small_vocabulary() {
         let tokenizer = read(&train_bpe(["aa aa".to_string()].into_iter(), 4096));
-        assert_eq!(tokenizer.specials().begin_of_text, 257);
+        assert_eq!(tokenizer.special_id(llama3::BEGIN_OF_TEXT), Some(257));
     }
 
     #[test]

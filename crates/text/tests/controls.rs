@@ -96,14 +96,19 @@ fn steps_speaking(text: &str) -> Vec<Step> {
 
 #[test]
 fn a_turn_holds_its_own_control_tokens_and_no_others() {
-    let tokenizer = fake::tokenizer();
-    let specials = tokenizer.specials();
-    let every = llama3::control_tokens().concat();
-    for (rendering, expected) in [
-        (Rendering::Chat, vec![specials.start_header_id, specials.end_header_id, specials.eot_id]),
-        (Rendering::Plain, vec![specials.end_of_text]),
+    let llama3 = ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"];
+    let chatml = ["<|im_start|>", "<|im_end|>"];
+    let every = llama3::control_tokens().concat() + "<|im_start|><|im_end|>\n<|endoftext|><|pad|>";
+    for (tokenizer, rendering, expected) in [
+        (fake::tokenizer(), Rendering::Chat, &llama3[..]),
+        (fake::tokenizer(), Rendering::Llama3, &llama3),
+        (fake::tokenizer(), Rendering::Plain, &["<|end_of_text|>"]),
+        (fake::chatml(), Rendering::Chat, &chatml),
+        (fake::chatml(), Rendering::ChatMl, &chatml),
+        (fake::chatml(), Rendering::Plain, &["<|endoftext|>"]),
     ] {
-        let renderer = Renderer::new(&tokenizer, rendering);
+        let expected: Vec<u32> = expected.iter().map(|name| tokenizer.special_id(name).unwrap()).collect();
+        let renderer = Renderer::find(&tokenizer, rendering).unwrap();
         for step in steps_speaking(&every) {
             let rendered = renderer.step(&step);
             let found: Vec<u32> =

@@ -87,7 +87,7 @@ impl Writer<'_> {
         let text =
             prompts::hint(self.project, subject, incumbent, self.budget.outline_tokens, |text| self.tokens(text));
         let hint = self.renderer.hint(&text);
-        let stop_ids = [self.renderer.end_of_turn(), vec![self.renderer.tokenizer().specials().end_of_text]].concat();
+        let stop_ids = self.renderer.template().stops();
         let (temperature, top_p, max_new_tokens) = (self.temperature, self.top_p, self.budget.of(subject));
         let job = |&candidate: &u32| GenJob {
             prompt: Prompt::Branch { at, hint: &hint },
@@ -100,7 +100,7 @@ impl Writer<'_> {
                 round,
                 candidate,
             },
-            stop_ids: &stop_ids,
+            stop_ids,
         };
         let jobs: Vec<GenJob<'_>> = candidates.iter().map(job).collect();
         if jobs.is_empty() {

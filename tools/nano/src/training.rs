@@ -68,7 +68,9 @@ pub(crate) fn prepare(work: &Path, corpus: &Corpus) -> anyhow::Result<Tokenizer>
     let texts = corpus.training.iter().flat_map(|project| project.files.values().cloned());
     train_bpe(texts, recipe::VOCABULARY_TOKENS).write(&model)?;
     let tokenizer = Tokenizer::from_dir(&model)?;
-    let config = recipe::config(tokenizer.vocabulary(), tokenizer.specials().begin_of_text);
+    let begin =
+        tokenizer.special_id(recon_text::llama3::BEGIN_OF_TEXT).expect("the recipe's tokenizer is in Llama-3 form");
+    let config = recipe::config(tokenizer.vocabulary(), begin);
     recon_schema::file::write_json(&model.join("config.json"), &config)?;
     let row_tokens = recipe::phases().map(|phase| phase.row_tokens);
     documents::pack_all(work, &corpus.training, &tokenizer, &row_tokens)?;

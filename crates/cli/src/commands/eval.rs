@@ -30,7 +30,7 @@ pub fn run(arguments: &EvalArgs) -> Outcome {
     }
     let name = arguments.model.as_ref().unwrap_or(&config.model.name);
     let engine = model::open(&model::files(name)?, &config.engine)?;
-    let renderer = Renderer::new(engine.tokenizer(), config.rendering);
+    let renderer = Renderer::find(engine.tokenizer(), config.rendering).map_err(Failure::input)?;
     let report = recon_eval::held_out(&engine, &renderer, &files).map_err(Failure::run)?;
     match arguments.format {
         Format::Json => print_json(&report),

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use recon_lm::{GenJob, Generator as _, Prompt, RandomKey, Sampling, Scorer as _};
+use recon_text::{Rendering, Template};
 use serde::Serialize;
 
 use super::model::{ModelArgs, model_fault};
@@ -63,9 +64,9 @@ pub fn run(arguments: &GenerateArgs) -> Outcome {
     })?;
     let engine = arguments.model.open()?;
     let start = Instant::now();
-    let specials = *engine.tokenizer().specials();
-    let mut ids = vec![specials.begin_of_text];
-    ids.extend(engine.tokenizer().encode(&prompt));
+    let tokenizer = engine.tokenizer();
+    let mut ids: Vec<u32> = tokenizer.opening().into_iter().collect();
+    ids.extend(tokenizer.encode(&prompt));
     let branch = engine.extend(None, &ids).map_err(model_fault)?;
     let key = RandomKey {
         seed: arguments.seed,
@@ -75,8 +76,10 @@ pub fn run(arguments: &GenerateArgs) -> Outcome {
         round: 0,
         candidate: 0,
     };
-    let stop_ids = [specials.eot_id, specials.end_of_text];
-    let job = GenJob { prompt: Prompt::Branch { at: &branch, hint: &[] }, sampling, key, stop_ids: &stop_ids };
+    // A model without a template writes texts as well; they end where its own files say.
+    let template = Template::find(tokenizer, Rendering::Chat).ok();
+    let stop_ids = template.as_ref().map(Template::stops).unwrap_or_default();
+    let job = GenJob { prompt: Prompt::Branch { at: &branch, hint: &[] }, sampling, key, stop_ids };
     let generation = engine.generate(&[job]).remove(0).map_err(model_fault)?;
     match arguments.format {
         Format::Text => print_line(format_args!("{}", generation.text)),

@@ -1,5 +1,7 @@
 //! The model that a command asks, as its flags name it.
 
+use std::num::NonZeroU32;
+
 use clap::Args;
 use recon_engine::{Engine, EngineOptions};
 
@@ -19,8 +21,17 @@ pub struct ModelArgs {
 impl ModelArgs {
     /// Opens it on its device, with the default settings otherwise.
     pub fn open(&self) -> Outcome<Engine> {
-        let options = EngineOptions { device: self.device.clone(), ..EngineOptions::default() };
-        model::open(&model::files(&self.model)?, &options)
+        model::open(&model::files(&self.model)?, &self.options())
+    }
+
+    /// Opens it to score ids alone, documents of at most `longest_tokens`, which the cache holds.
+    pub fn open_for_ids(&self, longest_tokens: NonZeroU32) -> Outcome<Engine> {
+        let files = model::files(&self.model)?;
+        Engine::open_for_ids(&files, &self.options(), longest_tokens).map_err(Failure::input)
+    }
+
+    fn options(&self) -> EngineOptions {
+        EngineOptions { device: self.device.clone(), ..EngineOptions::default() }
     }
 }
 

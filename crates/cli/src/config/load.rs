@@ -34,11 +34,19 @@ fn read<T: DeserializeOwned>(path: &Path) -> Outcome<Table> {
     text.parse().map_err(|error| explain(&place(&error), &error))
 }
 
+/// Most names in a key: far more than any section is deep, far fewer than recursion can bear.
+const MAX_DEPTH: usize = 16;
+
 fn assign(table: &mut Table, assignment: &str) -> Outcome {
     let (key, text) = assignment
         .split_once('=')
         .filter(|(key, _)| !key.trim().is_empty())
         .ok_or_else(|| Failure::input_because(format!("--set {assignment}: expected key=value")))?;
+    let depth = key.split('.').count();
+    if depth > MAX_DEPTH {
+        let begin: String = key.chars().take(40).collect();
+        return Err(Failure::input_because(format!("--set {begin}…: the key has {depth} parts, at most {MAX_DEPTH}")));
+    }
     let (mut parents, mut at) = (key.trim().split('.').collect::<Vec<_>>(), table);
     let last = parents.pop().expect("splitting gives at least one part");
     for parent in parents {
@@ -138,6 +146,19 @@ mod tests {
     fn a_mistyped_value_names_its_line() {
         let failure = from_file("[train]\nsteps = \"many\"\n", &[]).unwrap_err();
         assert!(failure.message().contains(":2: invalid type: string \"many\""), "{}", failure.message());
+    }
+
+    #[test]
+    fn depth_is_bounded_in_keys_values_and_files() {
+        let dots = "a.".repeat(60_000) + "a";
+        let failure = from_file("", &[&format!("{dots}=1")]).unwrap_err();
+        assert!(failure.message().contains("60001 parts, at most 16"), "{}", failure.message());
+        assert!(failure.message().len() < 200, "{}", failure.message().len());
+        // What the parser bounds: it must be an error here too, and not the end of the stack.
+        let (open, close) = ("[".repeat(60_000), "]".repeat(60_000));
+        assert!(from_file("", &[&format!("train={open}{close}")]).is_err());
+        assert!(from_file("", &[&format!("train={{ {dots} = 1 }}")]).is_err());
+        assert!(from_file(&format!("{dots} = 1\n"), &[]).is_err());
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn engine_on(device: &Device) -> Engine {
 fn texts(engine: &Engine) -> (Vec<Generation>, f64) {
     let at = engine.extend(None, &ids(50, 21)).unwrap();
     let hints = [ids(51, 3), vec![], ids(52, 30)];
-    let eot = [tokenizer().specials().eot_id];
+    let eot = [tokenizer().special_id("<|eot_id|>").unwrap()];
     let all_control: Vec<u32> = tokenizer().special_ids().collect();
     let job = |i: usize| GenJob {
         prompt: Prompt::Branch { at: &at, hint: &hints[i % 3] },

@@ -107,7 +107,7 @@ fn control_tokens_are_drawn_only_to_stop() {
     let engine = engine(&small());
     let at = engine.extend(None, &ids(39, 10)).unwrap();
     let tokenizer = tokenizer();
-    let eot = tokenizer.specials().eot_id;
+    let eot = tokenizer.special_id("<|eot_id|>").unwrap();
     // Hot enough that every id, the 256 control tokens and the padding rows included, is about as likely.
     let sampling = Sampling { temperature: 50.0, top_p: 1.0, max_new_tokens: 60 };
     let all_control: Vec<u32> = tokenizer.special_ids().collect();

@@ -86,6 +86,7 @@ fn what_cannot_run_is_refused_by_the_name_of_its_key() {
         ("vocab_size", with("vocab_size", json!(-1))),
         ("vocab_size", with("vocab_size", json!(u64::MAX))),
         ("num_hidden_layers", with("num_hidden_layers", json!(1_u64 << 40))),
+        ("num_hidden_layers", with("num_hidden_layers", json!(1_000_000_000))),
         ("intermediate_size", with("intermediate_size", json!(1.5))),
         ("rms_norm_eps", with("rms_norm_eps", json!(0.0))),
         ("rope_theta", with("rope_theta", json!(-1.0))),

@@ -58,7 +58,8 @@ impl TrajectoryFigures {
         self.tokens += document.ids.len() as u64;
         self.trained_tokens += document.mask.iter().map(|bit| u64::from(*bit)).sum::<u64>();
         self.steps += trajectory.steps.len() as u64;
-        self.left_out += trajectory.summary.left_out.len() as u64;
+        let summary = &trajectory.summary;
+        self.left_out += (summary.left_out.len() + summary.unencodable.len()) as u64;
         self.files += trajectory.summary.files;
         for (author, count) in &trajectory.summary.steps_by_author {
             *self.steps_by_author.entry(*author).or_default() += count;
