@@ -5,7 +5,7 @@
 //!
 //! Invariant: `place` and `order` are each other's inverse, `broken` is the count of the order.
 
-use crate::feedback::Local;
+use crate::component::Local;
 
 /// Steps of search that are left.
 #[derive(Debug)]

@@ -14,6 +14,7 @@
 use std::collections::BTreeSet;
 
 use crate::arrangement::{Arrangement, Work};
+use crate::component::Local;
 
 /// Components of up to this many files are ordered at the true minimum (2¹⁷ subsets are weighed).
 const EXACT_NODES: usize = 17;
@@ -32,35 +33,7 @@ pub(crate) fn order(component: &[usize], edges: &BTreeSet<(usize, usize)>) -> Ve
     best.into_iter().map(|at| component[at]).collect()
 }
 
-/// One component with nodes renumbered from 0, neighbours as lists.
-#[derive(Debug)]
-pub(crate) struct Local {
-    pub(crate) imports: Vec<Vec<usize>>,
-    pub(crate) importers: Vec<Vec<usize>>,
-}
-
 impl Local {
-    pub(crate) fn new(component: &[usize], edges: &BTreeSet<(usize, usize)>) -> Self {
-        let at = |node: &usize| component.binary_search(node).expect("an inner edge joins nodes of the component");
-        let mut local =
-            Self { imports: vec![Vec::new(); component.len()], importers: vec![Vec::new(); component.len()] };
-        for (from, to) in edges {
-            local.imports[at(from)].push(at(to));
-            local.importers[at(to)].push(at(from));
-        }
-        local
-    }
-
-    /// Edges whose imported file stands after the importing one.
-    pub(crate) fn broken(&self, order: &[usize]) -> usize {
-        let mut place = vec![0; order.len()];
-        for (at, &node) in order.iter().enumerate() {
-            place[node] = at;
-        }
-        let later = |from: usize| self.imports[from].iter().filter(|&&to| place[to] > place[from]).count();
-        (0..order.len()).map(later).sum()
-    }
-
     /// The order that breaks fewest edges; among equals the one that takes the smallest path first.
     fn exact(&self) -> Vec<usize> {
         let count = self.imports.len();

@@ -10,6 +10,7 @@
 
 mod arrangement;
 mod assemble;
+mod component;
 mod feedback;
 mod languages;
 mod order;

@@ -20,7 +20,22 @@ use recon_kernels::{linear, rms_norm, rope, swiglu};
 
 use crate::layout::slot;
 use crate::params::view;
-use crate::{ActivationPolicy, Config, Result, UnitLayout};
+use crate::{Config, Result, UnitLayout};
+
+/// What the forward pass keeps for the backward pass; everything else is computed again.
+///
+/// The gradients are the same bit for bit under every policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationPolicy {
+    /// Every intermediate: no recomputation.
+    #[default]
+    KeepAll,
+    /// Each layer's input and attention output: all but attention is computed again.
+    KeepAttention,
+    /// Each layer's input only.
+    BlockInputs,
+}
 
 /// The tensors of a layer, or their gradients, as views into a flat buffer.
 pub(crate) struct LayerTensors {

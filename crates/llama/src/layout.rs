@@ -6,24 +6,10 @@
 
 use std::ops::Range;
 
-use crate::Config;
+use crate::{Config, Unit};
 
 /// Offsets are multiples of this many elements: 128 bytes of bf16, one cache line pair.
 pub const ALIGNMENT: usize = 64;
-
-/// A group of weights that is leased, gathered, reduced and stepped as one.
-///
-/// With a tied head the table serves as the head too: it and the final norm are in `Embed`, and
-/// there is no `Head`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Unit {
-    /// The token embedding table; with a tied head, the final norm as well.
-    Embed,
-    /// One transformer layer.
-    Layer(usize),
-    /// The output projection and the final norm of an untied model.
-    Head,
-}
 
 /// Whether weight decay applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,13 +27,16 @@ mod params;
 pub mod place;
 mod rope;
 mod serve;
+mod unit;
 
+pub use block::ActivationPolicy;
 pub use config::{Config, Llama3Scaling, Rope};
 pub use error::{Error, Result};
 pub use flat::FlatParams;
-pub use layout::{ALIGNMENT, TensorKind, TensorSpec, Unit, UnitLayout};
-pub use model::{ActivationPolicy, Llama};
+pub use layout::{ALIGNMENT, TensorKind, TensorSpec, UnitLayout};
+pub use model::Llama;
 pub use packed::{Loss, Packed};
 pub use params::{GradLease, Lease, Params};
 pub use place::Precision;
 pub use serve::{AttentionCtx, PagedKv, PagedRun};
+pub use unit::Unit;

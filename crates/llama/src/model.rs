@@ -17,22 +17,7 @@ use crate::packed::{Rows, check_ids};
 use crate::params::view;
 use crate::rope::Frequencies;
 use crate::serve::{check_packed, slots};
-use crate::{AttentionCtx, Config, Error, Lease, Loss, Packed, Params, Result, Unit, UnitLayout};
-
-/// What the forward pass keeps for the backward pass; everything else is computed again.
-///
-/// The gradients are the same bit for bit under every policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActivationPolicy {
-    /// Every intermediate: no recomputation.
-    #[default]
-    KeepAll,
-    /// Each layer's input and attention output: all but attention is computed again.
-    KeepAttention,
-    /// Each layer's input only.
-    BlockInputs,
-}
+use crate::{ActivationPolicy, AttentionCtx, Config, Error, Lease, Loss, Packed, Params, Result, Unit, UnitLayout};
 
 /// A configuration ready to run; it holds no parameters.
 pub struct Llama {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use recon_schema::graph::Symbol;
 
-use super::{Context, Family, Link, ParsedFile};
+use super::family::{Context, Family, Link, ParsedFile};
 use crate::repository::{Repository, language};
 use crate::syntax;
 

@@ -5,7 +5,7 @@
 
 use tree_sitter::Node;
 
-use super::ParsedFile;
+use super::family::ParsedFile;
 use crate::syntax::{self, Leading};
 
 /// A definition or namespace the walk is inside of.

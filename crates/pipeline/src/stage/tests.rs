@@ -1,3 +1,5 @@
+//! What a stage promises.
+
 use super::*;
 
 fn stage<F: Serialize + DeserializeOwned>(root: &Path, limit: u32) -> Stage<F> {

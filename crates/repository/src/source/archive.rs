@@ -8,8 +8,10 @@ use crate::{Intake, ReadOptions, Repository, TopFolder};
 use flate2::read::MultiGzDecoder;
 use recon_schema::graph::RepositoryRef;
 
-use super::bounded::{Bounded, Counted, exceeded};
-use super::{SourceOptions, stem, tar, zip};
+use super::bounded::{Bounded, Counted, exceeded, read_up_to};
+use super::limits::SourceOptions;
+use super::stem::stem;
+use super::{tar, zip};
 use crate::{Error, Result};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -145,16 +147,4 @@ impl tar::Pass for Box<dyn Read> {
         }
         Ok(true)
     }
-}
-
-/// Fills as much of `buffer` as the stream has.
-pub(super) fn read_up_to(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match stream.read(&mut buffer[filled..])? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
 }

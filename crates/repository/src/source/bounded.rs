@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use super::SourceOptions;
+use super::limits::SourceOptions;
 
 /// Below this much output no ratio is held against a stream: runs of blanks compress well.
 const RATIO_FREE_BYTES: u64 = 64 << 20;
@@ -76,4 +76,16 @@ impl<R: Read> Read for Bounded<R> {
         }
         Ok(read)
     }
+}
+
+/// Fills as much of `buffer` as the stream has.
+pub(super) fn read_up_to(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match stream.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
 }

@@ -11,8 +11,9 @@ use gix::ObjectId;
 use gix::objs::{Kind, TreeRefIter};
 use recon_schema::graph::{RepositoryRef, SkipReason};
 
-use super::tar::link_message;
-use super::{SourceOptions, stem};
+use super::limits::SourceOptions;
+use super::link::link_message;
+use super::stem::stem;
 use crate::{Error, Result};
 
 /// Largest tree object read; git's own largest are of some megabytes.

@@ -12,37 +12,21 @@
 mod archive;
 mod bounded;
 mod git;
+mod limits;
+mod link;
+mod stem;
 mod tar;
 mod zip;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{ReadOptions, Repository, read_directory};
-use serde::{Deserialize, Serialize};
-
-use crate::Result;
+use crate::{ReadOptions, Repository, Result, read_directory};
 
 pub use archive::open as open_stream;
 pub use bounded::exceeded;
-
-/// What an archive or a history may cost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SourceOptions {
-    /// Bytes an archive may expand to.
-    pub max_expanded_bytes: u64,
-    /// Bytes that may come out for each byte that went in, once 64 MiB have come out.
-    pub max_ratio: u32,
-    /// Entries of an archive or a git tree.
-    pub max_entries: u64,
-}
-
-impl Default for SourceOptions {
-    fn default() -> Self {
-        Self { max_expanded_bytes: 16 << 30, max_ratio: 200, max_entries: 5_000_000 }
-    }
-}
+pub use limits::SourceOptions;
+pub use stem::stem;
 
 /// Where one repository is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,18 +92,4 @@ impl fmt::Display for Source {
             Self::Git { path, revision } => write!(f, "{}@{revision}", path.display()),
         }
     }
-}
-
-/// The name of a file without the endings of archives.
-pub fn stem(path: &Path) -> String {
-    let name = path.file_name().map_or_else(|| "repository".into(), |name| name.to_string_lossy().into_owned());
-    const ENDINGS: [&str; 13] = [
-        ".tar.gz", ".tar.zst", ".tgz", ".tzst", ".tar", ".zip", ".crate", ".whl", ".git", ".parquet", ".gz", ".zst",
-        ".jsonl",
-    ];
-    let mut stem = name.as_str();
-    while let Some(shorter) = ENDINGS.iter().find_map(|ending| stem.strip_suffix(ending)).filter(|it| !it.is_empty()) {
-        stem = shorter;
-    }
-    stem.to_owned()
 }

@@ -10,9 +10,9 @@ use crate::Intake;
 use ::tar::{EntryType, Header};
 use recon_schema::graph::SkipReason;
 
-use super::SourceOptions;
-use super::archive::read_up_to;
-use super::bounded::Exceeded;
+use super::bounded::{Exceeded, read_up_to};
+use super::limits::SourceOptions;
+use super::link::link_message;
 
 const BLOCK: usize = 512;
 /// Longest GNU name or pax header taken.
@@ -128,27 +128,6 @@ fn entry(stream: &mut impl Pass, entry: Entry, intake: &mut Intake) -> io::Resul
             skip(stream, padded(size))
         }
     }
-}
-
-/// What is said of a link: it is never followed, and one that leaves the root is told apart.
-pub(super) fn link_message(path: &str, target: &[u8], from_root: bool) -> &'static str {
-    let outside = "a link that leaves the repository";
-    let Ok(target) = std::str::from_utf8(target) else { return outside };
-    if target.starts_with(['/', '\\']) || target.contains('\0') {
-        return outside;
-    }
-    let mut depth = if from_root { 0 } else { path.matches('/').count() as i64 };
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => depth -= 1,
-            _ => depth += 1,
-        }
-        if depth < 0 {
-            return outside;
-        }
-    }
-    "a link; its target stands under its own path"
 }
 
 fn checksum_holds(header: &Header, block: &[u8; BLOCK]) -> bool {

@@ -9,9 +9,9 @@ use ::zip::ZipArchive;
 use ::zip::result::ZipError;
 use recon_schema::graph::SkipReason;
 
-use super::SourceOptions;
 use super::bounded::Exceeded;
-use super::tar::link_message;
+use super::limits::SourceOptions;
+use super::link::link_message;
 
 /// Longest target of a link that is looked at.
 const MAX_LINK_BYTES: u64 = 4_096;

@@ -2,8 +2,10 @@
 
 use recon_schema::graph::{FileNode, Symbol};
 
-use super::words::{Bounded, code, count, doc_run, list};
-use super::{Detail, LIST, Neighbour, Project, purpose, signature, top_level, top_names};
+use super::detail::Detail;
+use super::project::{Neighbour, Project, signature, top_level, top_names};
+use super::purpose;
+use super::words::{Bounded, LIST, code, count, doc_run, list};
 
 /// What to think before writing `path`, in at most `max_chars` characters.
 ///

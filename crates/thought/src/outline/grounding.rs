@@ -3,8 +3,9 @@
 use recon_repository::line::visible;
 use recon_schema::graph::{FileNode, Symbol};
 
-use super::words::{Bounded, code, list};
-use super::{LIST, Neighbour, Project, purpose, signature, top_level};
+use super::project::{Neighbour, Project, signature, top_level};
+use super::purpose;
+use super::words::{Bounded, LIST, code, list};
 
 /// Bound of a file's grounding, in characters.
 const FILE_CHARS: usize = 6_000;

@@ -2,8 +2,10 @@
 
 use recon_schema::graph::FileNode;
 
-use super::words::{Bounded, code, list};
-use super::{Detail, LIST, Project, purpose, top_names, top_signatures};
+use super::detail::Detail;
+use super::project::{Project, top_names, top_signatures};
+use super::purpose;
+use super::words::{Bounded, LIST, code, list};
 
 /// The implementation plan in at most `max_chars` characters: every file in order with one clause.
 pub(super) fn plan(project: &Project<'_>, detail: Detail, max_chars: usize) -> String {

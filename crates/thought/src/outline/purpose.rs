@@ -4,8 +4,8 @@ use recon_repository::line::visible;
 use recon_repository::paths;
 use recon_schema::graph::FileNode;
 
+use super::project::{Project, top_level};
 use super::words::{code, doc_run, split};
-use super::{Project, top_level};
 
 /// A clause without its full stop. `run` cuts documentation as a thought must.
 pub(super) fn purpose(project: &Project<'_>, file: &FileNode, run: bool) -> String {

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use recon_repository::paths;
 use recon_schema::graph::{FileNode, UnresolvedClass};
 
-use super::words::{Bounded, code, count, doc_run, list, split};
-use super::{Detail, LIST, Project, package_of, purpose, top_level, top_signatures};
+use super::detail::Detail;
+use super::project::{Project, package_of, top_level, top_signatures};
+use super::purpose;
+use super::words::{Bounded, LIST, code, count, doc_run, list, split};
 
 /// The project's requirements in at most `max_chars` characters.
 pub(super) fn requirements(project: &Project<'_>, detail: Detail, max_chars: usize) -> String {

@@ -3,6 +3,12 @@
 pub(super) use recon_repository::line::count;
 use recon_repository::line::{self, visible};
 
+/// Longest run of a documentation sentence in a thought, in bytes.
+pub const DOC_RUN_BYTES: usize = 44;
+
+/// Names shown in one list.
+pub(super) const LIST: usize = 8;
+
 /// A name as code.
 pub(super) fn code(name: &str) -> String {
     format!("`{}`", visible(name))
@@ -46,10 +52,10 @@ pub(super) fn split(identifier: &str) -> String {
 /// A documentation sentence for a thought: cut at a word before it repeats a long run of the file.
 pub(super) fn doc_run(doc: &str) -> String {
     let doc = visible(doc);
-    if doc.len() <= super::DOC_RUN_BYTES {
+    if doc.len() <= DOC_RUN_BYTES {
         return doc.trim_end_matches('.').to_owned();
     }
-    let end = doc.char_indices().map(|(at, _)| at).take_while(|at| *at <= super::DOC_RUN_BYTES - 3).last().unwrap_or(0);
+    let end = doc.char_indices().map(|(at, _)| at).take_while(|at| *at <= DOC_RUN_BYTES - 3).last().unwrap_or(0);
     let mut kept = &doc[..doc[..end].rfind(' ').unwrap_or(end)];
     // A cut after a word that only joins would read as a slip.
     while let Some((before, last)) = kept.rsplit_once(' ') {
@@ -143,7 +149,7 @@ mod tests {
     fn a_cut_sentence_stays_below_the_run() {
         let long = "Reads every configuration file below the directory and merges them in order.";
         let cut = doc_run(long);
-        assert!(cut.len() <= super::super::DOC_RUN_BYTES && cut.ends_with('…'), "{cut}");
+        assert!(cut.len() <= DOC_RUN_BYTES && cut.ends_with('…'), "{cut}");
         assert!(long.starts_with(cut.trim_end_matches('…')));
         assert_eq!(doc_run("Reads it."), "Reads it");
     }

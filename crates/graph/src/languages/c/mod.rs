@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use includes::Facts;
 use rayon::prelude::*;
 
-use super::{Context, Family, ParsedFile, Resolve};
+use super::family::{Context, Family, ParsedFile, Resolve};
 use crate::{paths, syntax};
 
 /// C, C++ and CUDA.

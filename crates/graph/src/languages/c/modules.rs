@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use recon_schema::graph::UnresolvedClass;
 
-use super::super::{Context, Link, Resolution};
+use super::super::family::{Context, Link, Resolution};
 use super::includes::{Facts, Unit};
 use super::nearness;
 

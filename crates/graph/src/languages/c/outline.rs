@@ -6,7 +6,7 @@
 use recon_schema::graph::Symbol;
 use tree_sitter::Node;
 
-use super::super::ParsedFile;
+use super::super::family::ParsedFile;
 use super::includes::Facts;
 use crate::syntax::{self, Leading, Visit};
 
@@ -242,7 +242,7 @@ fn spoken(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Family as _;
+    use super::super::super::family::Family as _;
     use super::super::C;
 
     type Row = (&'static str, &'static str, u32, u32, Option<u32>);

@@ -12,8 +12,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::{Context, Link, Resolution, Resolve};
-use super::build::SearchPaths;
+use super::super::family::{Context, Link, Resolution, Resolve};
+use super::build::{self, SearchPaths};
 use super::compilation::{self, Compilation};
 use super::includes::{Facts, Header, Include};
 use super::modules::Modules;
@@ -57,7 +57,7 @@ impl<'r> Headers<'r> {
                 }
             }
         }
-        let (compilation, build) = (compilation::read(repository), SearchPaths::new(repository));
+        let (compilation, build) = (compilation::read(repository), build::read(repository));
         Self { context, compilation, build, modules: Modules::new(context), by_name, definers }
     }
 

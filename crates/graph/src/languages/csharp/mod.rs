@@ -12,8 +12,8 @@ use std::sync::LazyLock;
 
 use tree_sitter::{Node, TreeCursor};
 
+use super::family::{Context, Family, ParsedFile, Resolve};
 use super::scoped::Scoped;
-use super::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Kinds, Visit};
 
 /// C#.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::{Context, Link, Resolution, Resolve};
+use super::super::family::{Context, Link, Resolution, Resolve};
 use super::projects::Projects;
 use super::{Facts, Name, Using};
 

@@ -11,7 +11,7 @@ mod resolve;
 use recon_schema::graph::Symbol;
 use tree_sitter::Node;
 
-use super::{Context, Family, ParsedFile, Resolve};
+use super::family::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Leading, Visit};
 use names::{Names, Uses};
 

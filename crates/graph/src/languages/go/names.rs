@@ -212,7 +212,7 @@ fn has_token(node: Node<'_>, token: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Family as _;
+    use super::super::super::family::Family as _;
     use super::super::Go;
 
     #[test]

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use recon_schema::graph::{Confidence, SkipReason, Symbol, UnresolvedClass};
 
-use super::super::{Context, Link, Resolution, Resolve};
+use super::super::family::{Context, Link, Resolution, Resolve};
 use super::modules::Modules;
 use super::{Facts, Import};
 use crate::paths;

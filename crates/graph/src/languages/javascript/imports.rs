@@ -116,7 +116,7 @@ fn reference(comment: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Family as _;
+    use super::super::super::family::Family as _;
     use super::super::EcmaScript;
     use super::*;
 

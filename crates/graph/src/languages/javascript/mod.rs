@@ -18,7 +18,8 @@ use dialect::{Dialect, LANDMARKS, Meaning};
 pub(crate) use imports::Import;
 use resolve::Prefer;
 
-use super::{Context, Family, Link, ParsedFile, Read as _, Resolve};
+use super::family::{Context, Family, Link, ParsedFile, Resolve};
+use super::read::Read as _;
 use crate::paths;
 use crate::repository::Repository;
 use crate::syntax::{self, Kinds, Landmarks, Visit};

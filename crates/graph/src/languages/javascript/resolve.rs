@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use oxc_resolver::{ResolveError, ResolveOptions, ResolverGeneric, TsconfigDiscovery};
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::Resolution;
+use super::super::family::Resolution;
 use super::files::{self, Files};
 use super::{Import, configs, packages};
 use crate::paths;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tree_sitter::Node;
 
-use super::super::ParsedFile;
+use super::super::family::ParsedFile;
 use super::{Facts, Import, Outline, dotted, note};
 use crate::paths;
 use crate::syntax::{self, Visit};

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use recon_schema::graph::Symbol;
 use tree_sitter::Node;
 
-use super::{Context, Family, ParsedFile, Resolve};
+use super::family::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Leading};
 
 /// Java and Kotlin.

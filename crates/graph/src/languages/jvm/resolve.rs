@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use recon_schema::graph::{Confidence, Symbol, UnresolvedClass};
 
-use super::super::{Context, Link, Resolution, Resolve};
+use super::super::family::{Context, Link, Resolution, Resolve};
 use super::projects::Projects;
 use super::{Facts, Import, is_type};
 use crate::paths;

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use tree_sitter::Node;
 
+use super::family::{Context, Family, ParsedFile, Resolve};
 use super::scoped::Scoped;
-use super::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Visit};
 
 /// PHP, mixed with text or not.

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::{Context, Link, Resolution, Resolve};
+use super::super::family::{Context, Link, Resolution, Resolve};
 use super::composer::{self, Project};
 use super::{Definition, Facts, Kind, key};
 use crate::paths;

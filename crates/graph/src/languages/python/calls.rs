@@ -10,17 +10,9 @@ use std::collections::HashSet;
 
 use tree_sitter::Node;
 
-use super::places::{Place, Places, arguments, called, keyword};
-use super::{Facts, Import};
+use super::facts::{Facts, Import, Searched};
+use super::places::{Places, arguments, called, keyword};
 use crate::syntax::{self, Visit};
-
-/// A directory that a file puts on `sys.path`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Searched {
-    pub(super) place: Place,
-    /// Whether before what is on the path already.
-    pub(super) first: bool,
-}
 
 /// What a source without any of these says nothing of the kind.
 const MARKS: [&str; 5] = ["import_module", "__import__", "sys.path", "addsitedir", "from sys import"];
@@ -216,7 +208,7 @@ pub(super) fn segments(dotted: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Family as _;
+    use super::super::super::family::Family as _;
     use super::super::Python;
 
     #[test]

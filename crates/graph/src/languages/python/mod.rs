@@ -5,6 +5,7 @@
 //! Source: the Python language reference, sections 5 and 7.11.
 
 mod calls;
+mod facts;
 mod places;
 mod projects;
 mod resolve;
@@ -16,33 +17,12 @@ use std::collections::HashSet;
 use tree_sitter::Node;
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Context, Family, ParsedFile, Resolve};
+use super::family::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Visit};
-use calls::Searched;
+use facts::{Facts, Import};
 
 /// Python 3, stubs included.
 pub(crate) struct Python;
-
-/// What a file says beyond its outline.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
-    imports: Vec<Import>,
-    /// Directories it puts on the path that modules are searched on.
-    searched: Vec<Searched>,
-}
-
-/// One import as written: `import a.b` or `from ..a import b, c`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Import {
-    /// 1-based line.
-    line: u32,
-    /// Leading dots; 0 for an absolute import.
-    level: usize,
-    /// The dotted module, possibly empty after dots.
-    module: Vec<String>,
-    /// Names after `import` of a `from` statement; none for a plain import.
-    names: Option<Vec<String>>,
-}
 
 impl Family for Python {
     type Facts = Facts;

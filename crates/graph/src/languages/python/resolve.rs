@@ -15,9 +15,10 @@
 
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::{Context, Link, Resolution, Resolve};
+use super::super::family::{Context, Link, Resolution, Resolve};
+use super::facts::{Facts, Import};
 use super::search::{Files, SearchPaths, View, below};
-use super::{Facts, Import, stdlib};
+use super::stdlib;
 use crate::paths;
 
 /// The modules of a repository.

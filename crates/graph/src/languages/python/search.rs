@@ -11,9 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::super::Context;
-use super::Facts;
-use super::calls::Searched;
+use super::super::family::Context;
+use super::facts::{Facts, Searched};
 use super::places::Base;
 use super::projects::{Project, projects};
 use crate::paths;

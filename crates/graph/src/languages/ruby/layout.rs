@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::Context;
+use super::super::family::Context;
+use super::facts::{Facts, Pushed};
 use super::places::Base;
-use super::{Facts, Pushed};
 use crate::paths;
 use crate::repository::Repository;
 

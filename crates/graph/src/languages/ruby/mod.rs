@@ -5,69 +5,25 @@
 //! `Module.nesting`, the Zeitwerk README and the Rails guide on autoloading.
 
 mod autoload;
+mod facts;
 mod layout;
 mod places;
 mod resolve;
 mod stdlib;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use tree_sitter::Node;
 
+use super::family::{Context, Family, ParsedFile, Resolve};
 use super::scoped::Scoped;
-use super::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Visit};
 use autoload::Block;
+use facts::{Constant, Facts, Pushed, Require};
 use places::{Base, Place, Places};
 
 /// Ruby, with the files of its tools.
 pub(crate) struct Ruby;
-
-/// What a file says beyond its outline.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Facts {
-    requires: Vec<Require>,
-    /// Constants used, with the modules around them, each with its first line.
-    constants: BTreeMap<Constant, u32>,
-    /// Full names of the modules, classes and constants defined.
-    defines: Vec<String>,
-    /// Whether the file sets Zeitwerk to work for the `lib` around it.
-    zeitwerk: bool,
-    /// Whether the file defines a Rails engine.
-    engine: bool,
-    /// Directories it tells a loader of constants about.
-    pushed: Vec<Pushed>,
-}
-
-/// A directory whose files are to be loaded by name.
-#[derive(Debug, PartialEq, Eq)]
-struct Pushed {
-    place: Place,
-    /// The constant that the directory stands for, empty for the top.
-    namespace: String,
-}
-
-/// One file asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Require {
-    /// 1-based line.
-    line: u32,
-    place: Place,
-    /// Whether the path is the whole name of the file, as for `load`.
-    whole: bool,
-    /// The constant that `autoload` promises.
-    constant: Option<String>,
-}
-
-/// A constant as used.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Constant {
-    /// Names of the modules and classes around, outermost first, as written: constants of `A` are
-    /// not seen from inside `module A::B`.
-    nesting: Vec<String>,
-    /// `A::B::C`; empty first part where it starts at the top (`::A`).
-    path: Vec<String>,
-}
 
 /// Longer chains of constants are not looked at.
 const MAX_CHAIN_BYTES: usize = 512;

@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::{Context, Link, Resolution, Resolve};
+use super::super::family::{Context, Link, Resolution, Resolve};
+use super::facts::{Constant, Facts, Require};
 use super::layout::Layout;
 use super::places::Base;
-use super::{Constant, Facts, Require, stdlib};
+use super::stdlib;
 use crate::paths;
 use crate::repository::Repository;
 

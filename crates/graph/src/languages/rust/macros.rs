@@ -11,22 +11,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tree_sitter::Node;
 
-use super::{Facts, uses};
+use super::facts::{Event, Facts, Macro, What};
+use super::uses;
 use crate::syntax::{self, Visit};
-
-/// A macro by example.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Macro {
-    pub(super) name: String,
-    /// Whether it stands at the crate's root.
-    pub(super) exported: bool,
-    /// Modules that its rules declare by name.
-    pub(super) declares: Vec<String>,
-    /// Whether its rules declare modules that are called as an argument is.
-    pub(super) declares_arguments: bool,
-    /// Whether those stand where another argument says.
-    pub(super) places_arguments: bool,
-}
 
 impl Macro {
     /// What a definition says.
@@ -52,30 +39,6 @@ impl Macro {
         });
         made
     }
-}
-
-/// Something that stands at a place of the text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Event {
-    /// Byte offset.
-    pub(super) at: usize,
-    pub(super) what: What,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
-    /// `macro_rules! name`.
-    Define(String),
-    /// The module of this import of the file.
-    Declare { import: usize, macro_use: bool },
-    /// An inline module begins.
-    Open,
-    /// It ends.
-    Close { macro_use: bool },
-    /// `#[macro_use] extern crate name;`.
-    Extern(String),
-    /// `name!`, on this line.
-    Use { name: String, line: u32 },
 }
 
 /// Macros of the standard library, which nobody looks for in a repository.

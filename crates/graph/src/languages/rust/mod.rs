@@ -7,6 +7,8 @@
 //! Source: the Rust reference, "Modules", "Use declarations" and "Paths".
 
 mod cargo;
+mod facts;
+mod items;
 mod macros;
 mod modules;
 mod names;
@@ -17,96 +19,12 @@ use std::sync::LazyLock;
 
 use tree_sitter::Node;
 
-use super::{Context, Family, ParsedFile, Resolve};
+use super::family::{Context, Family, ParsedFile, Resolve};
 use crate::syntax::{self, Kinds, Landmarks, Visit};
+use facts::{Facts, FileModule, Import, InlineModule, MAX_DEPTH, Macro, Target, What};
 
 /// Rust, all editions since 2018.
 pub(crate) struct Rust;
-
-/// What a file says about others.
-#[derive(Debug, Default)]
-pub(crate) struct Facts {
-    /// Declarations and paths in source order.
-    imports: Vec<Import>,
-    /// Names used by themselves, sorted, where the file has a glob that may have brought them.
-    mentions: Vec<String>,
-    /// Macros it defines.
-    macros: Vec<macros::Macro>,
-    /// What decides where a macro may be used without a path, in the order of the text.
-    events: Vec<macros::Event>,
-}
-
-/// One declaration or path as written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Import {
-    /// 1-based line.
-    line: u32,
-    /// What is named.
-    target: Target,
-}
-
-/// What a declaration or a path names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Target {
-    /// `mod name;`.
-    Module {
-        module: FileModule,
-        /// Whether it is syntax, not a macro's argument that looks like it.
-        declared: bool,
-    },
-    /// `include!("path")`.
-    Include {
-        path: String,
-        /// Whether the path starts at the package's folder.
-        from_package: bool,
-        /// The inline modules it stands in.
-        within: Vec<InlineModule>,
-    },
-    /// A macro called where items stand, which may declare modules.
-    Call {
-        name: String,
-        /// The names among its arguments, each with the text that follows it.
-        arguments: Vec<(String, Option<String>)>,
-        /// The inline modules it stands in.
-        within: Vec<InlineModule>,
-    },
-    /// A path in `use`, `extern crate` or an expression.
-    Path {
-        /// The segments; a glob ends in `*`.
-        segments: Vec<String>,
-        /// The name given by `as`.
-        alias: Option<String>,
-        /// Names of the inline modules it stands in.
-        within: Vec<String>,
-        /// Whether it may name a crate or module without saying so (`use`, not an expression).
-        declared: bool,
-        /// Whether the name is visible outside (`pub use`).
-        public: bool,
-    },
-}
-
-/// A module in a file of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct FileModule {
-    name: String,
-    /// The values of `#[path]`, those under a condition too.
-    paths: Vec<String>,
-    /// Whether one of them always holds, so that the name says nothing.
-    always: bool,
-    /// The inline modules it stands in.
-    within: Vec<InlineModule>,
-}
-
-/// An inline `mod name { … }`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct InlineModule {
-    /// Its name.
-    name: String,
-    /// The directory its own file modules are looked for in: the name, or the value of `#[path]`.
-    directory: String,
-    /// Whether `directory` was given by `#[path]`.
-    explicit: bool,
-}
 
 impl Family for Rust {
     type Facts = Facts;
@@ -148,10 +66,6 @@ impl Family for Rust {
         Box::new(resolve::ModuleTree::new(context))
     }
 }
-
-/// Nesting and path length beyond which nothing is resolved: no compiler follows such a path, and
-/// following it here would take quadratic time.
-const MAX_DEPTH: usize = 128;
 
 /// What stands before an item and belongs to it.
 #[derive(Default)]
@@ -260,7 +174,7 @@ impl Outline<'_> {
                 };
                 if std::mem::take(&mut self.pending).macro_use {
                     let name = uses::plain(name);
-                    self.event(node.start_byte(), macros::What::Extern(name));
+                    self.event(node.start_byte(), What::Extern(name));
                 }
                 self.path(leaf, true, is_public(node));
             }
@@ -321,8 +235,8 @@ impl Outline<'_> {
         let symbol = self.push(&name, if method { "method" } else { kind }, node, body, &pending.doc);
         if kind == "macro" {
             self.file.symbols[symbol as usize].signature = format!("macro_rules! {name}");
-            let made = macros::Macro::of(node, self.source, uses::plain(&name), pending.macro_export);
-            self.event(node.start_byte(), macros::What::Define(made.name.clone()));
+            let made = Macro::of(node, self.source, uses::plain(&name), pending.macro_export);
+            self.event(node.start_byte(), What::Define(made.name.clone()));
             self.file.facts.macros.push(made);
             return Visit::Over;
         }

@@ -7,7 +7,8 @@
 
 use tree_sitter::{Node, Tree};
 
-use super::{FileModule, Import, InlineModule, MAX_DEPTH, Outline, Pending, Scope, Target, macros, uses};
+use super::facts::{Event, FileModule, Import, InlineModule, MAX_DEPTH, Target, What};
+use super::{Outline, Pending, Scope, uses};
 use crate::syntax::{self, Visit};
 
 /// Macros inside of each other whose arguments are read as items.
@@ -37,14 +38,14 @@ impl Outline<'_> {
         self.scopes.iter().filter_map(|scope| scope.module.clone()).collect()
     }
 
-    pub(super) fn event(&mut self, at: usize, what: macros::What) {
-        self.file.facts.events.push(macros::Event { at, what });
+    pub(super) fn event(&mut self, at: usize, what: What) {
+        self.file.facts.events.push(Event { at, what });
     }
 
     pub(super) fn declare(&mut self, at: usize, line: u32, module: FileModule, declared: bool, macro_use: bool) {
         let import = self.file.facts.imports.len();
         self.file.facts.imports.push(Import { line, target: Target::Module { module, declared } });
-        self.event(at, macros::What::Declare { import, macro_use });
+        self.event(at, What::Declare { import, macro_use });
     }
 
     pub(super) fn module(&mut self, node: Node<'_>, depth: usize) -> Visit {
@@ -61,8 +62,8 @@ impl Outline<'_> {
             return Visit::Over;
         }
         let symbol = self.push(&name, "module", node, body, &pending.doc);
-        self.event(node.start_byte(), macros::What::Open);
-        self.event(node.end_byte(), macros::What::Close { macro_use: pending.macro_use });
+        self.event(node.start_byte(), What::Open);
+        self.event(node.end_byte(), What::Close { macro_use: pending.macro_use });
         let path = pending.paths.into_iter().next();
         let explicit = path.is_some();
         let module = InlineModule { directory: path.unwrap_or_else(|| name.clone()), name, explicit };

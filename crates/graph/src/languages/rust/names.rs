@@ -11,131 +11,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use recon_schema::graph::UnresolvedClass;
 
-use super::super::ParsedFile;
-use super::resolve::{ModuleTree, Start};
-use super::{Facts, Import, Target};
+use super::cargo::Package;
+use super::items::{Module, join};
 
 /// Names one look-up may ask for; the longest chains of real crates take a few dozen.
 const MAX_STEPS: usize = 400;
 /// Re-exports followed one after another.
 const MAX_CHAIN: usize = 48;
-
-/// A module: where it stands and what it names.
-#[derive(Debug, Default)]
-pub(super) struct Module<'r> {
-    /// The file it stands in.
-    pub(super) file: String,
-    /// Other files that are this module under another condition.
-    twins: Vec<String>,
-    /// Every file that holds items of it.
-    holders: Vec<String>,
-    /// Its items.
-    items: HashMap<&'r str, Item>,
-    /// Names brought in, in source order; `None` for a glob.
-    uses: Vec<(Option<&'r str>, &'r [String], bool)>,
-}
-
-/// An item: who may see it, and the places of its files in the module's list.
-#[derive(Debug, Default)]
-struct Item {
-    public: bool,
-    holder: usize,
-    /// Further files, which hold it under other conditions.
-    others: Vec<usize>,
-}
-
-impl<'r> Module<'r> {
-    /// An empty module of `file`.
-    pub(super) fn of(file: &str) -> Self {
-        Self { file: file.to_owned(), ..Self::default() }
-    }
-
-    /// A file that is this module as well, under another condition.
-    pub(super) fn is_also(&mut self, file: &str) {
-        if self.file != file && !self.twins.iter().any(|twin| twin == file) {
-            self.twins.push(file.to_owned());
-        }
-    }
-
-    fn add(&mut self, name: &'r str, public: bool, file: &str) {
-        let holder = self.holders.iter().rposition(|holder| holder == file).unwrap_or_else(|| {
-            self.holders.push(file.to_owned());
-            self.holders.len() - 1
-        });
-        let item = self.items.entry(name).or_insert_with(|| Item { public, holder, others: Vec::new() });
-        item.public |= public;
-        if item.holder != holder && !item.others.contains(&holder) {
-            item.others.push(holder);
-        }
-    }
-
-    /// The files that hold an item, or that are the module.
-    pub(super) fn files(&self, item: Option<&str>) -> Vec<&str> {
-        match item.and_then(|item| self.items.get(item)) {
-            Some(item) => {
-                let places = std::iter::once(&item.holder).chain(&item.others);
-                places.filter_map(|at| self.holders.get(*at)).map(String::as_str).collect()
-            }
-            None => std::iter::once(&self.file).chain(&self.twins).map(String::as_str).collect(),
-        }
-    }
-
-    /// Whether the module itself says what `name` is, so that no glob can.
-    pub(super) fn binds(&self, name: &str) -> bool {
-        self.items.contains_key(name) || self.uses.iter().any(|(bound, ..)| *bound == Some(name))
-    }
-}
-
-/// Fills in the names of the module `base` and of the inline modules of its file; an exported macro
-/// becomes an item of the root.
-pub(super) fn collect<'r>(
-    modules: &mut HashMap<String, Module<'r>>,
-    base: &[String],
-    file: &str,
-    parsed: &'r ParsedFile<Facts>,
-) {
-    modules.entry(base.join("::")).or_insert_with(|| Module::of(file));
-    // The module that the inside of each symbol belongs to; none inside functions, types and impls.
-    let mut inside: Vec<Option<String>> = Vec::with_capacity(parsed.symbols.len());
-    for symbol in &parsed.symbols {
-        let around = match symbol.parent {
-            None => Some(base.join("::")),
-            Some(parent) => inside.get(parent as usize).cloned().flatten(),
-        };
-        let Some(around) = around else {
-            inside.push(None);
-            continue;
-        };
-        if symbol.kind == "module" {
-            let module = join(&around, plain(&symbol.name));
-            modules.entry(module.clone()).or_insert_with(|| Module::of(file));
-            inside.push(Some(module));
-            continue;
-        }
-        inside.push(None);
-        if symbol.kind != "impl"
-            && let Some(module) = modules.get_mut(&around)
-        {
-            module.add(plain(&symbol.name), symbol.signature.starts_with("pub"), file);
-        }
-    }
-    let root = modules.entry(String::new()).or_insert_with(|| Module::of(file));
-    for exported in parsed.facts.macros.iter().filter(|it| it.exported) {
-        root.add(&exported.name, true, file);
-    }
-    for Import { target, .. } in &parsed.facts.imports {
-        let Target::Path { segments, alias, within, declared: true, public } = target else { continue };
-        let name = match (alias, segments.last()) {
-            (Some(alias), _) => Some(alias.as_str()),
-            (None, Some(last)) if last != "*" => Some(last.as_str()),
-            _ => None,
-        };
-        let around = base.iter().chain(within).map(String::as_str).collect::<Vec<_>>().join("::");
-        if let Some(module) = modules.get_mut(&around) {
-            module.uses.push((name, segments, *public));
-        }
-    }
-}
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,7 +55,104 @@ pub(super) struct Search {
     chain: usize,
 }
 
-impl ModuleTree<'_> {
+/// The crates of a repository, by what they name.
+pub(super) struct Crates<'r> {
+    pub(super) packages: Vec<Package>,
+    /// By their root file.
+    pub(super) by_root: HashMap<String, Crate<'r>>,
+}
+
+/// One crate: the package it belongs to and its modules by path, joined with `::`.
+pub(super) struct Crate<'r> {
+    pub(super) package: usize,
+    pub(super) modules: HashMap<String, Module<'r>>,
+    /// The macros it exports, each with its file.
+    pub(super) exported: Vec<(&'r str, String)>,
+}
+
+/// Where a path starts.
+pub(super) enum Start<'s> {
+    /// Here, with these segments left.
+    At {
+        spot: Spot,
+        rest: &'s [&'s str],
+        /// Whether a crate's name or an old edition's rule was assumed.
+        guessed: bool,
+    },
+    /// In no crate of this repository.
+    Outside(UnresolvedClass),
+}
+
+impl<'r> Crates<'r> {
+    /// A module of a crate.
+    pub(super) fn module(&self, root: &str, module: &str) -> Option<&Module<'r>> {
+        self.by_root.get(root)?.modules.get(module)
+    }
+
+    /// Where a path starts, and the segments that are left from there.
+    pub(super) fn start<'s>(
+        &self,
+        root: &str,
+        module: &str,
+        segments: &'s [&'s str],
+        declared: bool,
+        search: &mut Search,
+    ) -> Start<'s> {
+        let at = |root: &str, module: &str, rest, guessed| {
+            let spot = Spot { root: root.to_owned(), module: module.to_owned(), item: None, twin: None };
+            Start::At { spot, rest, guessed }
+        };
+        let Some((first, rest)) = segments.split_first() else { return at(root, module, segments, false) };
+        match *first {
+            "crate" => return at(root, "", rest, false),
+            "self" | "super" => {
+                let (mut current, mut rest) = (Some(module), segments);
+                while let [step @ ("self" | "super"), tail @ ..] = rest {
+                    if *step == "super" {
+                        current = current.and_then(above);
+                    }
+                    rest = tail;
+                }
+                return match current {
+                    Some(current) => at(root, current, rest, false),
+                    None => Start::Outside(UnresolvedClass::Missing),
+                };
+            }
+            _ => {}
+        }
+        match self.named(root, module, first, None, search) {
+            Some(Found::Here(spot)) => return Start::At { spot, rest, guessed: false },
+            Some(Found::Outside(class)) => return Start::Outside(class),
+            None => {}
+        }
+        if let Some((library, guessed)) = self.crate_named(root, first) {
+            return at(&library, "", rest, guessed);
+        }
+        // Edition 2015: a `use` starts at the crate's root.
+        if declared && self.module(root, first).is_some() {
+            return at(root, "", segments, true);
+        }
+        Start::Outside(outside(segments))
+    }
+
+    /// The library that `name` stands for in a crate of this repository, and whether that is a guess.
+    pub(super) fn crate_named(&self, root: &str, name: &str) -> Option<(String, bool)> {
+        let package = self.packages.get(self.by_root.get(root)?.package)?;
+        if let Some(root) = package.dependencies.get(name) {
+            return Some((root.clone(), false));
+        }
+        if package.crate_name == name
+            && let Some(library) = &package.library
+        {
+            return Some((library.clone(), false));
+        }
+        if package.external.contains(name) || is_standard(name) {
+            return None;
+        }
+        let member = self.packages.iter().find(|member| member.crate_name == name && !name.is_empty())?;
+        Some((member.library.clone()?, true))
+    }
+
     /// What `name` means in a module; none where nothing there says so.
     pub(super) fn named(
         &self,
@@ -284,6 +263,24 @@ impl ModuleTree<'_> {
         }
         Found::Here(spot)
     }
+    /// The files of an item, or of the module itself: several where conditions choose between them. Of a path
+    /// that is no module, those of the longest prefix that is.
+    pub(super) fn files_of(&self, spot: &Spot) -> Vec<&str> {
+        let twin = spot.twin.as_deref().map(|twin| self.files_of(twin)).unwrap_or_default();
+        let Some(found) = self.by_root.get(&spot.root) else { return twin };
+        let mut module = spot.module.as_str();
+        loop {
+            if let Some(found) = found.modules.get(module) {
+                let mut files = found.files(spot.item.as_deref().filter(|_| module == spot.module));
+                files.extend(twin);
+                return files;
+            }
+            match above(module) {
+                Some(outer) => module = outer,
+                None => return twin,
+            }
+        }
+    }
 }
 
 /// Whether `inner` is `module` or stands below it.
@@ -291,12 +288,18 @@ fn is_within(inner: &str, module: &str) -> bool {
     module.is_empty() || inner.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// A raw identifier names the same thing as the plain one.
-fn plain(name: &str) -> &str {
-    name.strip_prefix("r#").unwrap_or(name)
+/// The module above, none above the root.
+fn above(module: &str) -> Option<&str> {
+    if module.is_empty() { None } else { Some(module.rsplit_once("::").map_or("", |(above, _)| above)) }
 }
 
-/// `name` below `module`.
-pub(super) fn join(module: &str, name: &str) -> String {
-    if module.is_empty() { name.to_owned() } else { format!("{module}::{name}") }
+fn is_standard(name: &str) -> bool {
+    matches!(name, "std" | "core" | "alloc" | "proc_macro" | "test")
+}
+
+pub(super) fn outside(segments: &[&str]) -> UnresolvedClass {
+    match segments.first() {
+        Some(first) if is_standard(first) => UnresolvedClass::StandardLibrary,
+        _ => UnresolvedClass::External,
+    }
 }

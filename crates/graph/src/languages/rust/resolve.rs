@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use recon_schema::graph::{Confidence, UnresolvedClass};
 
-use super::super::{Context, Link, Resolution, Resolve};
-use super::cargo::{self, Package};
-use super::macros::{self, Macro, Used};
-use super::names::{self, Found, Module, Search, Spot, Viewer};
-use super::{Facts, FileModule, Import, Target};
+use super::super::family::{Context, Link, Resolution, Resolve};
+use super::cargo;
+use super::facts::{Facts, FileModule, Import, Macro, Target};
+use super::items::{self, Module};
+use super::macros::{self, Used};
+use super::names::{Crate, Crates, Found, Search, Spot, Start, Viewer, outside};
 use crate::paths;
 use crate::repository::Repository;
 
@@ -29,21 +30,11 @@ struct Place {
     beside: bool,
 }
 
-/// One crate: the package it belongs to and its modules by path, joined with `::`.
-struct Crate<'r> {
-    package: usize,
-    modules: HashMap<String, Module<'r>>,
-    /// The macros it exports, each with its file.
-    exported: Vec<(&'r str, String)>,
-}
-
 /// All crates of a repository.
 pub(super) struct ModuleTree<'r> {
     context: Context<'r, Facts>,
-    packages: Vec<Package>,
+    crates: Crates<'r>,
     places: BTreeMap<String, Vec<Place>>,
-    /// Crates by their root file.
-    crates: HashMap<String, Crate<'r>>,
     /// Macros whose rules declare modules, by name.
     makers: HashMap<&'r str, &'r Macro>,
     /// Macros of other files that a file uses without a path.
@@ -52,18 +43,18 @@ pub(super) struct ModuleTree<'r> {
 
 impl<'r> ModuleTree<'r> {
     pub(super) fn new(context: Context<'r, Facts>) -> Self {
-        let packages = cargo::packages(context.repository);
+        let crates = Crates { packages: cargo::packages(context.repository), by_root: HashMap::new() };
         let makers = context.parsed.values().flat_map(|file| &file.facts.macros);
         let makers = makers.filter(|it| it.declares_arguments || !it.declares.is_empty());
         let makers = makers.map(|it| (it.name.as_str(), it)).collect();
-        let (places, crates, macros) = (BTreeMap::new(), HashMap::new(), HashMap::new());
-        let mut tree = Self { context, packages, places, crates, makers, macros };
-        for package in 0..tree.packages.len() {
-            for root in tree.packages[package].roots.clone() {
+        let (places, macros) = (BTreeMap::new(), HashMap::new());
+        let mut tree = Self { context, crates, places, makers, macros };
+        for package in 0..tree.crates.packages.len() {
+            for root in tree.crates.packages[package].roots.clone() {
                 tree.grow(package, &root);
             }
         }
-        let roots: Vec<String> = tree.packages.iter().flat_map(|package| package.roots.clone()).collect();
+        let roots: Vec<String> = tree.crates.packages.iter().flat_map(|package| package.roots.clone()).collect();
         for root in roots {
             for (file, used) in macros::used(&InCrate { tree: &tree, root: &root }, &root) {
                 tree.macros.entry(file).or_default().extend(used);
@@ -104,13 +95,13 @@ impl<'r> ModuleTree<'r> {
                 }
             }
             if let Some(parsed) = self.context.parsed.get(file.as_str()) {
-                names::collect(&mut modules, &place.module, &file, parsed);
+                items::collect(&mut modules, &place.module, &file, parsed);
                 let of_file = parsed.facts.macros.iter().filter(|it| it.exported);
                 exported.extend(of_file.map(|it| (it.name.as_str(), file.clone())));
             }
             self.places.entry(file).or_default().push(place);
         }
-        self.crates.insert(root.to_owned(), Crate { package, modules, exported });
+        self.crates.by_root.insert(root.to_owned(), Crate { package, modules, exported });
     }
 
     /// The modules in files of their own that a declaration, or a call of a macro, declares.
@@ -137,7 +128,7 @@ impl<'r> ModuleTree<'r> {
     fn included(&self, from: &str, package: usize, import: &Import) -> Option<String> {
         let Target::Include { path, from_package, .. } = &import.target else { return None };
         let base = match from_package {
-            true => self.packages.get(package)?.directory.as_str(),
+            true => self.crates.packages.get(package)?.directory.as_str(),
             false => paths::parent(from),
         };
         paths::join(base, path).filter(|found| self.context.repository.contains(found))
@@ -145,7 +136,7 @@ impl<'r> ModuleTree<'r> {
 
     /// The package that a file stands in.
     fn package_of(&self, file: &str) -> Option<usize> {
-        self.packages.iter().position(|package| paths::is_below(file, &package.directory))
+        self.crates.packages.iter().position(|package| paths::is_below(file, &package.directory))
     }
 
     /// The places of a file; one outside every module tree stands for itself in its package.
@@ -154,7 +145,7 @@ impl<'r> ModuleTree<'r> {
             return places.clone();
         }
         let Some(package) = self.package_of(file) else { return Vec::new() };
-        let root = self.packages[package].roots.first().cloned().unwrap_or_default();
+        let root = self.crates.packages[package].roots.first().cloned().unwrap_or_default();
         let source = paths::parent(&root);
         let inside = file.strip_prefix(source).unwrap_or(file).trim_matches('/');
         let stem = inside.strip_suffix("/mod.rs").or_else(|| inside.strip_suffix(".rs")).unwrap_or(inside);
@@ -180,20 +171,15 @@ impl<'r> ModuleTree<'r> {
         found.into_iter().map(file).collect()
     }
 
-    /// A module of a crate.
-    pub(super) fn module(&self, root: &str, module: &str) -> Option<&Module<'r>> {
-        self.crates.get(root)?.modules.get(module)
-    }
-
     fn resolve_path(&self, from: &str, path: &Path<'_>) -> Vec<Resolution> {
         let mut class = None;
         let segments: Vec<&str> = path.segments.iter().map(String::as_str).filter(|segment| *segment != "*").collect();
         for place in self.places_of(from) {
             let module = place.module.iter().chain(path.within).map(String::as_str).collect::<Vec<_>>().join("::");
             let mut search = Search::default();
-            match self.start(&place.root, &module, &segments, path.declared, &mut search) {
+            match self.crates.start(&place.root, &module, &segments, path.declared, &mut search) {
                 Start::At { spot, rest, guessed } => {
-                    let spot = match self.descend(spot, rest, &mut search) {
+                    let spot = match self.crates.descend(spot, rest, &mut search) {
                         Found::Here(spot) => spot,
                         Found::Outside(found) => {
                             class = class.or(Some(found));
@@ -218,70 +204,6 @@ impl<'r> ModuleTree<'r> {
             .collect()
     }
 
-    /// Where a path starts, and the segments that are left from there.
-    pub(super) fn start<'s>(
-        &self,
-        root: &str,
-        module: &str,
-        segments: &'s [&'s str],
-        declared: bool,
-        search: &mut Search,
-    ) -> Start<'s> {
-        let at = |root: &str, module: &str, rest, guessed| {
-            let spot = Spot { root: root.to_owned(), module: module.to_owned(), item: None, twin: None };
-            Start::At { spot, rest, guessed }
-        };
-        let Some((first, rest)) = segments.split_first() else { return at(root, module, segments, false) };
-        match *first {
-            "crate" => return at(root, "", rest, false),
-            "self" | "super" => {
-                let (mut current, mut rest) = (Some(module), segments);
-                while let [step @ ("self" | "super"), tail @ ..] = rest {
-                    if *step == "super" {
-                        current = current.and_then(above);
-                    }
-                    rest = tail;
-                }
-                return match current {
-                    Some(current) => at(root, current, rest, false),
-                    None => Start::Outside(UnresolvedClass::Missing),
-                };
-            }
-            _ => {}
-        }
-        match self.named(root, module, first, None, search) {
-            Some(Found::Here(spot)) => return Start::At { spot, rest, guessed: false },
-            Some(Found::Outside(class)) => return Start::Outside(class),
-            None => {}
-        }
-        if let Some((library, guessed)) = self.crate_named(root, first) {
-            return at(&library, "", rest, guessed);
-        }
-        // Edition 2015: a `use` starts at the crate's root.
-        if declared && self.module(root, first).is_some() {
-            return at(root, "", segments, true);
-        }
-        Start::Outside(outside(segments))
-    }
-
-    /// The library that `name` stands for in a crate of this repository, and whether that is a guess.
-    fn crate_named(&self, root: &str, name: &str) -> Option<(String, bool)> {
-        let package = self.packages.get(self.crates.get(root)?.package)?;
-        if let Some(root) = package.dependencies.get(name) {
-            return Some((root.clone(), false));
-        }
-        if package.crate_name == name
-            && let Some(library) = &package.library
-        {
-            return Some((library.clone(), false));
-        }
-        if package.external.contains(name) || is_standard(name) {
-            return None;
-        }
-        let member = self.packages.iter().find(|member| member.crate_name == name && !name.is_empty())?;
-        Some((member.library.clone()?, true))
-    }
-
     /// The edges of a path that leads to `spot`.
     fn found(
         &self,
@@ -292,7 +214,7 @@ impl<'r> ModuleTree<'r> {
         confidence: Confidence,
     ) -> Vec<Resolution> {
         let kind = if path.public { "reexport" } else { "import" };
-        let files = self.files_of(spot);
+        let files = self.crates.files_of(spot);
         let edge = |to: &str, names: Vec<String>| Resolution::File { to: to.to_owned(), kind, confidence, names };
         let glob = path.segments.last().is_some_and(|last| last == "*");
         if !glob || spot.item.is_some() || files.contains(&from) {
@@ -309,37 +231,18 @@ impl<'r> ModuleTree<'r> {
 
     /// The names of `from` that a glob of the module `spot` serves, by the file that defines them.
     fn served(&self, from: &str, viewer: Viewer<'_>, spot: &Spot) -> BTreeMap<&str, Vec<String>> {
-        let own = self.module(viewer.root, viewer.module);
+        let own = self.crates.module(viewer.root, viewer.module);
         let mentions = self.context.parsed.get(from).map_or(&[][..], |parsed| &parsed.facts.mentions);
         let mut served: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         // What the module itself says hides what a glob could bring.
         for name in mentions.iter().filter(|name| !own.is_some_and(|module| module.binds(name))) {
-            let named = self.named(&spot.root, &spot.module, name, Some(viewer), &mut Search::default());
+            let named = self.crates.named(&spot.root, &spot.module, name, Some(viewer), &mut Search::default());
             let Some(Found::Here(spot)) = named else { continue };
-            for file in self.files_of(&spot).into_iter().filter(|file| *file != from) {
+            for file in self.crates.files_of(&spot).into_iter().filter(|file| *file != from) {
                 served.entry(file).or_default().push(name.clone());
             }
         }
         served
-    }
-
-    /// The files of an item, or of the module itself: several where conditions choose between them. Of a path
-    /// that is no module, those of the longest prefix that is.
-    fn files_of(&self, spot: &Spot) -> Vec<&str> {
-        let twin = spot.twin.as_deref().map(|twin| self.files_of(twin)).unwrap_or_default();
-        let Some(found) = self.crates.get(&spot.root) else { return twin };
-        let mut module = spot.module.as_str();
-        loop {
-            if let Some(found) = found.modules.get(module) {
-                let mut files = found.files(spot.item.as_deref().filter(|_| module == spot.module));
-                files.extend(twin);
-                return files;
-            }
-            match above(module) {
-                Some(outer) => module = outer,
-                None => return twin,
-            }
-        }
     }
 }
 
@@ -399,24 +302,6 @@ struct Path<'a> {
     public: bool,
 }
 
-/// Where a path starts.
-pub(super) enum Start<'s> {
-    /// Here, with these segments left.
-    At {
-        spot: Spot,
-        rest: &'s [&'s str],
-        /// Whether a crate's name or an old edition's rule was assumed.
-        guessed: bool,
-    },
-    /// In no crate of this repository.
-    Outside(UnresolvedClass),
-}
-
-/// The module above, none above the root.
-fn above(module: &str) -> Option<&str> {
-    if module.is_empty() { None } else { Some(module.rsplit_once("::").map_or("", |(above, _)| above)) }
-}
-
 /// The files of `mod name;` in `from`, several where conditions choose between them (reference, "Module source
 /// filenames" and "The path attribute").
 fn module_files(repository: &Repository, from: &str, beside: bool, module: &FileModule) -> Vec<String> {
@@ -459,18 +344,11 @@ impl<'r> macros::Modules<'r> for InCrate<'_, 'r> {
     }
 
     fn exported(&self, name: &str) -> Vec<(&'r str, String)> {
-        let library = self.tree.crate_named(self.root, name).and_then(|(library, _)| self.tree.crates.get(&library));
+        let library = self
+            .tree
+            .crates
+            .crate_named(self.root, name)
+            .and_then(|(library, _)| self.tree.crates.by_root.get(&library));
         library.map(|library| library.exported.clone()).unwrap_or_default()
-    }
-}
-
-fn is_standard(name: &str) -> bool {
-    matches!(name, "std" | "core" | "alloc" | "proc_macro" | "test")
-}
-
-fn outside(segments: &[&str]) -> UnresolvedClass {
-    match segments.first() {
-        Some(first) if is_standard(first) => UnresolvedClass::StandardLibrary,
-        _ => UnresolvedClass::External,
     }
 }

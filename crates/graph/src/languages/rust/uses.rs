@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use tree_sitter::Node;
 
+use super::facts::MAX_DEPTH;
 use crate::syntax::{self, Kinds, Visit};
 
 /// One name a `use` brings in.
@@ -21,7 +22,7 @@ pub(super) fn flatten(argument: Node<'_>, source: &str) -> Vec<Leaf> {
     // A stack, not recursion: braces nest as deep as a file likes.
     let mut open = vec![(argument, Vec::new(), None)];
     while let Some((node, prefix, alias)) = open.pop() {
-        if prefix.len() > super::MAX_DEPTH {
+        if prefix.len() > MAX_DEPTH {
             continue;
         }
         let joined = |path: Option<Node<'_>>| {
@@ -149,7 +150,7 @@ pub(super) fn in_tokens(tokens: Node<'_>, source: &str) -> Vec<(u32, Vec<String>
     // Whether the last token was `::`.
     let mut joined = false;
     let mut end = |path: &mut Vec<String>, line: u32| {
-        if path.len() > 1 && path.len() <= super::MAX_DEPTH {
+        if path.len() > 1 && path.len() <= MAX_DEPTH {
             paths.push((line, std::mem::take(path)));
         }
         path.clear();

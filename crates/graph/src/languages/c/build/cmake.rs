@@ -12,8 +12,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::commands::{self, Argument, Command};
-use super::targets::{Folder, Target};
-use super::{SearchPaths, UNKNOWN, absolute, globs, place};
+use super::globs;
+use super::search::SearchPaths;
+use super::targets::{Folder, Targets};
+use super::text::{ROOT, UNKNOWN, absolute, place};
 use crate::paths;
 use crate::repository::Repository;
 
@@ -32,20 +34,17 @@ struct Function {
 }
 
 /// A reading of one tree of `CMakeLists.txt` files.
-pub(super) struct Reading<'r> {
-    pub(super) repository: &'r Repository,
+struct Reading<'r> {
+    targets: Targets<'r>,
     budget: usize,
     nesting: usize,
     /// Directories whose `CMakeLists.txt` was run.
     met: BTreeSet<String>,
-    /// The source directory the commands stand in, and that of the file they are read from.
-    pub(super) directory: String,
+    /// The source directory of the file that the commands are read from.
     listed: String,
     /// Variables, the innermost scope last.
     scopes: Vec<HashMap<String, String>>,
     functions: HashMap<String, Function>,
-    pub(super) targets: BTreeMap<String, Target>,
-    pub(super) folders: BTreeMap<String, Folder>,
 }
 
 pub(super) fn read(repository: &Repository, paths: &mut SearchPaths) {
@@ -63,21 +62,18 @@ pub(super) fn read(repository: &Repository, paths: &mut SearchPaths) {
             continue;
         }
         let mut reading = Reading {
-            repository,
+            targets: Targets::new(repository),
             budget,
             nesting: 0,
             met,
-            directory: String::new(),
             listed: String::new(),
             scopes: Vec::new(),
             functions: HashMap::new(),
-            targets: BTreeMap::new(),
-            folders: BTreeMap::new(),
         };
         reading.scopes.push(HashMap::from([("CMAKE_SOURCE_DIR".to_owned(), absolute(root))]));
         reading.set("PROJECT_SOURCE_DIR", absolute(root));
         reading.enter(root);
-        reading.tell(paths);
+        reading.targets.tell(paths);
         (budget, met) = (reading.budget, reading.met);
     }
 }
@@ -85,16 +81,17 @@ pub(super) fn read(repository: &Repository, paths: &mut SearchPaths) {
 impl Reading<'_> {
     /// Runs the `CMakeLists.txt` of a directory in a scope of its own.
     fn enter(&mut self, directory: &str) {
-        let Some(text) = self.repository.files.get(&below(directory, "CMakeLists.txt")) else { return };
+        let Some(text) = self.targets.repository.files.get(&below(directory, "CMakeLists.txt")) else { return };
         if self.nesting >= MAX_NESTING || !self.met.insert(directory.to_owned()) {
             return;
         }
-        let shared = self.folders.get(&self.directory).map(|folder| folder.shared.clone()).unwrap_or_default();
+        let shared =
+            self.targets.folders.get(&self.targets.directory).map(|folder| folder.shared.clone()).unwrap_or_default();
         self.budget = self.budget.saturating_sub(text.len() + shared.iter().map(String::len).sum::<usize>());
-        let (outer, listed) = (self.directory.clone(), self.listed.clone());
-        (self.directory, self.listed) = (directory.to_owned(), directory.to_owned());
-        let nested = !self.folders.is_empty();
-        self.folders.insert(directory.to_owned(), Folder { shared, loose: Vec::new() });
+        let (outer, listed) = (self.targets.directory.clone(), self.listed.clone());
+        (self.targets.directory, self.listed) = (directory.to_owned(), directory.to_owned());
+        let nested = !self.targets.folders.is_empty();
+        self.targets.folders.insert(directory.to_owned(), Folder { shared, loose: Vec::new() });
         let here = absolute(directory);
         let own = ["CMAKE_CURRENT_SOURCE_DIR", "CMAKE_CURRENT_LIST_DIR"].map(|name| (name.to_owned(), here.clone()));
         if nested {
@@ -108,7 +105,7 @@ impl Reading<'_> {
         if nested {
             self.scopes.pop();
         }
-        (self.directory, self.listed) = (outer, listed);
+        (self.targets.directory, self.listed) = (outer, listed);
     }
 
     fn run(&mut self, commands: &[Command]) {
@@ -179,34 +176,37 @@ impl Reading<'_> {
             }
             "list" => self.change_list(first, rest),
             "project" => {
-                let here = absolute(&self.directory);
+                let here = absolute(&self.targets.directory);
                 self.set("PROJECT_NAME", first.to_owned());
                 self.set(&format!("{first}_SOURCE_DIR"), here.clone());
                 self.set("PROJECT_SOURCE_DIR", here);
             }
             "add_subdirectory" => {
-                if let Some(directory) = place(&self.directory, first) {
+                if let Some(directory) = place(&self.targets.directory, first) {
                     self.enter(&directory);
                 }
             }
             "include" => self.include(first),
             "include_directories" => {
-                let found = self.directories(&words);
-                if let Some(folder) = self.folders.get_mut(&self.directory) {
+                let found = self.targets.directories(&words);
+                if let Some(folder) = self.targets.folders.get_mut(&self.targets.directory) {
                     folder.shared.extend(found);
                 }
             }
-            "add_library" | "add_executable" | "cuda_add_library" | "cuda_add_executable" => self.define(first, rest),
-            "target_sources" => {
-                let files = self.files(rest);
-                self.target(first).files.extend(files);
+            "add_library" | "add_executable" | "cuda_add_library" | "cuda_add_executable" => {
+                self.targets.define(first, rest);
             }
-            "target_include_directories" => self.target_directories(first, rest),
-            "target_link_libraries" => self.target(first).links.extend(rest.iter().cloned()),
-            "set_target_properties" | "set_property" => self.properties(&words),
+            "target_sources" => {
+                let files = self.targets.files(rest);
+                self.targets.target(first).files.extend(files);
+            }
+            "target_include_directories" => self.targets.target_directories(first, rest),
+            "target_link_libraries" => self.targets.target(first).links.extend(rest.iter().cloned()),
+            "set_target_properties" | "set_property" => self.targets.properties(&words),
             "file" if first.starts_with("GLOB") => self.glob(first == "GLOB_RECURSE", rest),
             "aux_source_directory" => {
-                let found = place(&self.directory, first).map(|at| globs::files(self.repository, &at, "*.c*", false));
+                let found = place(&self.targets.directory, first)
+                    .map(|at| globs::files(self.targets.repository, &at, "*.c*", false));
                 if let (Some(found), Some(name)) = (found, rest.first()) {
                     self.set(name, found.iter().map(|file| absolute(file)).collect::<Vec<_>>().join(";"));
                 }
@@ -263,14 +263,16 @@ impl Reading<'_> {
     }
 
     fn include(&mut self, name: &str) {
-        let near = [self.directory.clone(), self.listed.clone()];
+        let near = [self.targets.directory.clone(), self.listed.clone()];
         let named = near.iter().flat_map(|at| [place(at, name), place(at, &format!("{name}.cmake"))]).flatten();
-        let Some(file) = named.into_iter().find(|file| self.repository.files.contains_key(file)) else { return };
+        let Some(file) = named.into_iter().find(|file| self.targets.repository.files.contains_key(file)) else {
+            return;
+        };
         if self.nesting >= MAX_NESTING {
             return;
         }
         let listed = std::mem::replace(&mut self.listed, paths::parent(&file).to_owned());
-        let text = &self.repository.files[&file];
+        let text = &self.targets.repository.files[&file];
         self.budget = self.budget.saturating_sub(text.len());
         self.set("CMAKE_CURRENT_LIST_DIR", absolute(paths::parent(&file)));
         self.nesting += 1;
@@ -285,9 +287,12 @@ impl Reading<'_> {
         let mut found: Vec<String> = Vec::new();
         for pattern in patterns {
             let (directory, last) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-            let at =
-                if directory.is_empty() { Some(self.directory.clone()) } else { place(&self.directory, directory) };
-            let files = at.map(|at| globs::files(self.repository, &at, last.trim_start_matches(super::ROOT), below));
+            let at = if directory.is_empty() {
+                Some(self.targets.directory.clone())
+            } else {
+                place(&self.targets.directory, directory)
+            };
+            let files = at.map(|at| globs::files(self.targets.repository, &at, last.trim_start_matches(ROOT), below));
             found.extend(files.into_iter().flatten().map(|file| absolute(&file)));
             self.budget = self.budget.saturating_sub(found.iter().map(String::len).sum::<usize>() + pattern.len());
         }

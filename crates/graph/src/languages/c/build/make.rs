@@ -8,7 +8,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{SearchPaths, UNKNOWN, absolute, place};
+use super::search::SearchPaths;
+use super::text::{ROOT, UNKNOWN, absolute, place};
 use crate::paths;
 use crate::repository::Repository;
 
@@ -218,7 +219,7 @@ impl Makefile<'_> {
             }
             "dir" => each(&arguments, |word| match word.rsplit_once('/') {
                 Some((above, _)) => format!("{above}/"),
-                None if word.starts_with(super::ROOT) => absolute(""),
+                None if word.starts_with(ROOT) => absolute(""),
                 None => "./".to_owned(),
             }),
             "notdir" => each(&arguments, |word| paths::file_name(word).to_owned()),

@@ -10,7 +10,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{SearchPaths, place};
+use super::search::SearchPaths;
+use super::text::place;
 use crate::paths;
 use crate::repository::Repository;
 

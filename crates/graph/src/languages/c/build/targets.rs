@@ -2,10 +2,11 @@
 //!
 //! Commands with their variables replaced → targets and folders → lists of [`SearchPaths`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::cmake::Reading;
-use super::{SearchPaths, UNKNOWN, place};
+use super::search::SearchPaths;
+use super::text::{UNKNOWN, place};
+use crate::repository::Repository;
 
 /// Targets whose exports one target takes.
 const MAX_LINKED: usize = 256;
@@ -32,12 +33,26 @@ pub(super) struct Folder {
     pub(super) loose: Vec<String>,
 }
 
-impl Reading<'_> {
+/// The targets of one tree of `CMakeLists.txt` files, as far as they are known.
+pub(super) struct Targets<'r> {
+    pub(super) repository: &'r Repository,
+    /// The source directory that the commands stand in.
+    pub(super) directory: String,
+    pub(super) folders: BTreeMap<String, Folder>,
+    by_name: BTreeMap<String, Target>,
+}
+
+impl<'r> Targets<'r> {
+    /// None, at the root of a repository.
+    pub(super) fn new(repository: &'r Repository) -> Self {
+        Self { repository, directory: String::new(), folders: BTreeMap::new(), by_name: BTreeMap::new() }
+    }
+
     pub(super) fn define(&mut self, name: &str, words: &[String]) {
         if let [alias, of, ..] = words
             && alias == "ALIAS"
         {
-            self.targets.entry(name.to_owned()).or_default().links.push(of.clone());
+            self.by_name.entry(name.to_owned()).or_default().links.push(of.clone());
             return;
         }
         let files = self.files(words);
@@ -46,7 +61,7 @@ impl Reading<'_> {
 
     pub(super) fn target(&mut self, name: &str) -> &mut Target {
         let directory = self.directory.clone();
-        self.targets.entry(name.to_owned()).or_insert_with(|| Target { directory, ..Target::default() })
+        self.by_name.entry(name.to_owned()).or_insert_with(|| Target { directory, ..Target::default() })
     }
 
     pub(super) fn target_directories(&mut self, name: &str, words: &[String]) {
@@ -81,7 +96,7 @@ impl Reading<'_> {
         let names = words[..at].iter().skip_while(|word| *word == "TARGET");
         let names: Vec<&String> = names.take_while(|word| *word != "PROPERTIES" && *word != "PROPERTY").collect();
         for name in names {
-            if let Some(target) = self.targets.get_mut(name) {
+            if let Some(target) = self.by_name.get_mut(name) {
                 target.own.extend(found.iter().cloned());
                 target.exported.extend(found.iter().filter(|_| words[at].starts_with("INTERFACE")).cloned());
             } else if name == "DIRECTORY"
@@ -109,7 +124,7 @@ impl Reading<'_> {
 
     /// Tells what was found.
     pub(super) fn tell(&self, paths: &mut SearchPaths) {
-        for target in self.targets.values() {
+        for target in self.by_name.values() {
             let shared = self.folders.get(&target.directory).map_or(&[][..], |folder| &folder.shared);
             let own = shared.iter().chain(&target.own).chain(self.linked(target)).cloned();
             if let Some(list) = paths.list(own).filter(|_| !target.files.is_empty()) {
@@ -117,7 +132,7 @@ impl Reading<'_> {
             }
         }
         let mut by_folder: HashMap<&str, Vec<&Target>> = HashMap::new();
-        for target in self.targets.values() {
+        for target in self.by_name.values() {
             by_folder.entry(&target.directory).or_default().push(target);
         }
         for (directory, folder) in &self.folders {
@@ -139,7 +154,7 @@ impl Reading<'_> {
             for name in &target.links {
                 if met.len() < MAX_LINKED
                     && met.insert(name)
-                    && let Some(linked) = self.targets.get(name)
+                    && let Some(linked) = self.by_name.get(name)
                 {
                     found.extend(linked.exported.iter().take(MAX_EXPORTED.saturating_sub(found.len())));
                     open.push(linked);
