@@ -229,7 +229,8 @@ fn weights(tensors: &[(&str, &[f32])]) -> Vec<u8> {
     let entries: Vec<String> = tensors
         .iter()
         .map(|(name, values)| {
-            let start = std::mem::replace(&mut at, at + 4 * values.len());
+            let end = at + 4 * values.len();
+            let start = std::mem::replace(&mut at, end);
             format!(r#""{name}":{{"dtype":"F32","shape":[{}],"data_offsets":[{start},{at}]}}"#, values.len())
         })
         .collect();
