@@ -35,10 +35,15 @@ struct Document<'a> {
 /// If the scorer fails for a file; files too long for the context are cut, not failed.
 pub fn held_out(scorer: &dyn Scorer, renderer: &Renderer<'_>, files: &[HeldOutFile]) -> Result<Report> {
     let opening = renderer.opening();
-    let at = scorer.extend(None, &opening).map_err(Error::Begin)?;
     let room = scorer.limits().context_tokens.saturating_sub(opening.len());
     let documents: Vec<Document<'_>> = files.iter().map(|file| document(renderer, file, room)).collect();
     let mut report = Report::default();
+    if room == 0 {
+        // Not even the opening fits, so nothing of any file does.
+        documents.iter().for_each(|document| report.add(document.report(renderer, 0.0)));
+        return Ok(report);
+    }
+    let at = scorer.extend(None, &opening).map_err(Error::Begin)?;
     let mut rest = &documents[..];
     while !rest.is_empty() {
         let (group, after) = rest.split_at(group_length(rest, room));

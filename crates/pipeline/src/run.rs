@@ -76,8 +76,12 @@ pub fn run(config: &Config, members: Members, share: Share, until: Until, observ
     if let Some(source) = &named {
         refuse_useless(source, &read)?;
     }
-    let stopped =
-        |generated_tokens| Ended::Stage { until, root: root.clone(), read: Box::new(read.facts.clone()), generated_tokens };
+    let stopped = |generated_tokens| Ended::Stage {
+        until,
+        root: root.clone(),
+        read: Box::new(read.facts.clone()),
+        generated_tokens,
+    };
     if until == Until::Read {
         return Ok(stopped(0));
     }

@@ -102,10 +102,14 @@ fn what_cannot_run_is_refused_by_the_name_of_its_key() {
         assert!(error.contains(&format!("`{key}`")), "{key}: {error}");
     }
     let mut huge = llama_3_1_8b();
-    for key in ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"] {
+    for key in ["vocab_size", "hidden_size", "intermediate_size"] {
         huge[key] = json!(1_u64 << 31);
     }
-    assert!(read(&huge).unwrap_err().to_string().contains("fit in memory"));
+    let error = read(&huge).unwrap_err().to_string();
+    assert!(error.contains("fit in memory"), "{error}");
+    huge["num_hidden_layers"] = json!(1_u64 << 31);
+    let error = read(&huge).unwrap_err().to_string();
+    assert!(error.contains("num_hidden_layers"), "{error}");
     assert!(Config::from_json("[]").is_err() && Config::from_json("{").is_err());
 }
 

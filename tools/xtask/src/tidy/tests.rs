@@ -9,8 +9,8 @@ use super::{RULES, Tree};
 /// The crates of the trees below, and their layers: those that rules speak of by name, and a tool.
 const HOUSE: &[(&str, &[&str])] = &[
     ("0", &["schema", "mds", "kernels"]),
-    ("1", &["graph", "text", "lm", "llama"]),
-    ("2", &["agents", "refine", "pack", "corpus", "formats"]),
+    ("1", &["repository", "graph", "text", "lm", "llama"]),
+    ("2", &["thought", "agents", "refine", "pack", "corpus", "check"]),
     ("–", &["xtask"]),
 ];
 
