@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use recon_mds::{Array, Encoding, Sample, Value, Writer, WriterOptions};
 use recon_schema::Sha256;
-use recon_schema::file::{hash_file, write_json_lines};
+use recon_schema::file::{JsonLines, hash_file};
 use recon_schema::graph::RepositoryRef;
 use recon_schema::manifest::Manifest;
 use serde::{Deserialize, Serialize};
@@ -138,7 +138,8 @@ struct Packer<'o> {
     buffered_tokens: usize,
     /// Id and repository of the documents in the buffer.
     origins: Vec<(String, Option<RepositoryRef>)>,
-    records: Vec<SpanRecord>,
+    /// Where each span came from, written as the rows are.
+    sidecar: JsonLines,
     /// Digest over everything packed so far.
     documents: Sha256,
 }
@@ -162,7 +163,7 @@ impl<'o> Packer<'o> {
             buffer: Vec::new(),
             buffered_tokens: 0,
             origins: Vec::new(),
-            records: Vec::new(),
+            sidecar: JsonLines::create(&out.join(provenance::FILE_NAME))?,
             documents: Sha256::of(b""),
         })
     }
@@ -214,7 +215,8 @@ impl<'o> Packer<'o> {
             indices.extend([start, end]);
             let (document, repository) = self.origins[piece.document].clone();
             let document_start = piece.document_start as u64;
-            self.records.push(SpanRecord { row: self.report.rows, start, end, document, document_start, repository });
+            let row = self.report.rows;
+            self.sidecar.push(&SpanRecord { row, start, end, document, document_start, repository })?;
         }
         self.report.rows += 1;
         self.report.spans += pieces.len() as u64;
@@ -239,7 +241,7 @@ impl<'o> Packer<'o> {
             return Err(Error::Nothing { documents: report.documents });
         }
         report.fill = report.tokens as f64 / (report.rows as f64 * report.row_tokens as f64);
-        let sidecar = write_json_lines(&out.join(provenance::FILE_NAME), &self.records)?;
+        let sidecar = self.sidecar.finish()?;
         let summary = self.writer.finish()?;
 
         let plan = serde_json::to_value(self.options).expect("options have string keys");

@@ -63,9 +63,14 @@ impl Measure<'_> {
         let key = Key::new(self.name, &["eval", "engine"], &Plan { engine: self.options, rendering: self.rendering })
             .input("held_out", Sha256::of_fields(digests.iter().map(String::as_bytes)))
             .input("model", self.model_sha256);
-        Stage::new(root, key).run(|directory| {
+        let stage = Stage::new(root, key);
+        if let Some(finished) = stage.completed()? {
+            return Ok(finished);
+        }
+        // Where no model can be opened, nothing is begun.
+        let engine = engine()?;
+        stage.run(|directory| {
             self.observe.begin(self.name, 0);
-            let engine = engine()?;
             let renderer = Renderer::new(engine.tokenizer(), self.rendering);
             let mut lines = JsonLines::create(&directory.join(FILES))?;
             let mut facts = MeasureFacts::default();

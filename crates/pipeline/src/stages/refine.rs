@@ -91,9 +91,15 @@ impl Refine<'_> {
             .input("graphs", self.graph.digest())
             .input("model", self.model_sha256)
             .input("prompts", recon_thought::prompts_sha256());
-        Stage::new(root, key).keep_leftovers().run(|directory| {
+        let stage = Stage::new(root, key).keep_leftovers();
+        if let Some(finished) = stage.completed()? {
+            return Ok(finished);
+        }
+        // Where no model can be opened, nothing is begun.
+        let engine = engine()?;
+        stage.run(|directory| {
             let mut journal = Journal::open(&directory.join(JOURNAL))?;
-            self.each(engine()?, &mut journal)?;
+            self.each(engine, &mut journal)?;
             self.finish(directory, journal)
         })
     }
