@@ -106,11 +106,6 @@ impl<F: Serialize + DeserializeOwned> Stage<F> {
         self
     }
 
-    /// Where the outputs go.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     /// The finished stage, if it need not run: as it stands, or as it was before a run with another plan began and did
     /// not finish.
     pub(crate) fn completed(&self) -> Outcome<Option<Finished<F>>> {
@@ -151,14 +146,25 @@ impl<F: Serialize + DeserializeOwned> Stage<F> {
     /// Reuses the stage or runs `work`, which writes into the directory and returns facts.
     ///
     /// Nothing of an earlier, different run is left.
-    pub(crate) fn run(mut self, work: impl FnOnce(&Path) -> Outcome<F>) -> Outcome<Finished<F>> {
+    pub(crate) fn run(self, work: impl FnOnce(&Path) -> Outcome<F>) -> Outcome<Finished<F>> {
+        self.run_with(|_| Ok(()), |directory, ()| work(directory))
+    }
+
+    /// As [`Stage::run`], with what `open` gives: where that cannot be had, nothing is begun, and where the stage is
+    /// complete it is not asked for.
+    pub(crate) fn run_with<T>(
+        mut self,
+        open: impl FnOnce(&Path) -> Outcome<T>,
+        work: impl FnOnce(&Path, T) -> Outcome<F>,
+    ) -> Outcome<Finished<F>> {
         if let Some(finished) = self.completed()? {
             tracing::info!(stage = self.manifest.stage, "complete already");
             return Ok(finished);
         }
+        let opened = open(&self.directory)?;
         self.prepare()?;
         let start = Instant::now();
-        let found = work(&self.directory)?;
+        let found = work(&self.directory, opened)?;
         let recorded = Recorded { seconds: start.elapsed().as_secs_f64(), found };
         self.manifest.facts = serde_json::to_value(&recorded).expect("facts have string keys and finite numbers");
         list(&self.directory, &self.directory, &mut self.manifest)?;

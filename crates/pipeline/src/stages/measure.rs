@@ -63,40 +63,37 @@ impl Measure<'_> {
         let key = Key::new(self.name, &["eval", "engine"], &Plan { engine: self.options, rendering: self.rendering })
             .input("held_out", Sha256::of_fields(digests.iter().map(String::as_bytes)))
             .input("model", self.model_sha256);
-        let stage = Stage::new(root, key);
-        if let Some(finished) = stage.completed()? {
-            return Ok(finished);
-        }
-        // Where no model can be opened, nothing is begun.
-        let engine = engine()?;
-        stage.run(|directory| {
-            self.observe.begin(self.name, 0);
-            let renderer = Renderer::new(engine.tokenizer(), self.rendering);
-            let mut lines = JsonLines::create(&directory.join(FILES))?;
-            let mut facts = MeasureFacts::default();
-            let (measured, cost) = Cost::of(Some(engine), || -> Outcome {
-                for (graph, _) in shards {
-                    let mut files = each_json_line::<HeldOutRecord>(&graph.join(HELD_OUT), "held-out")?;
-                    loop {
-                        let batch: Result<Vec<HeldOutRecord>, _> = files.by_ref().take(BATCH).collect();
-                        let batch: Vec<HeldOutFile> = batch?.into_iter().map(HeldOutFile::from).collect();
-                        if batch.is_empty() {
-                            break;
+        Stage::new(root, key).run_with(
+            |_| engine(),
+            |directory, engine| {
+                self.observe.begin(self.name, 0);
+                let renderer = Renderer::new(engine.tokenizer(), self.rendering);
+                let mut lines = JsonLines::create(&directory.join(FILES))?;
+                let mut facts = MeasureFacts::default();
+                let (measured, cost) = Cost::of(Some(engine), || -> Outcome {
+                    for (graph, _) in shards {
+                        let mut files = each_json_line::<HeldOutRecord>(&graph.join(HELD_OUT), "held-out")?;
+                        loop {
+                            let batch: Result<Vec<HeldOutRecord>, _> = files.by_ref().take(BATCH).collect();
+                            let batch: Vec<HeldOutFile> = batch?.into_iter().map(HeldOutFile::from).collect();
+                            if batch.is_empty() {
+                                break;
+                            }
+                            let report = held_out(engine, &renderer, &batch).map_err(Failure::run)?;
+                            facts.files += report.files.len() as u64;
+                            facts.nats += report.nats;
+                            facts.tokens += report.tokens;
+                            facts.bytes += report.bytes;
+                            report.files.iter().try_for_each(|file| lines.push(file))?;
                         }
-                        let report = held_out(engine, &renderer, &batch).map_err(Failure::run)?;
-                        facts.files += report.files.len() as u64;
-                        facts.nats += report.nats;
-                        facts.tokens += report.tokens;
-                        facts.bytes += report.bytes;
-                        report.files.iter().try_for_each(|file| lines.push(file))?;
                     }
-                }
-                Ok(())
-            });
-            measured?;
-            lines.finish()?;
-            facts.cost = cost;
-            Ok(facts)
-        })
+                    Ok(())
+                });
+                measured?;
+                lines.finish()?;
+                facts.cost = cost;
+                Ok(facts)
+            },
+        )
     }
 }

@@ -91,17 +91,14 @@ impl Refine<'_> {
             .input("graphs", self.graph.digest())
             .input("model", self.model_sha256)
             .input("prompts", recon_thought::prompts_sha256());
-        let stage = Stage::new(root, key).keep_leftovers();
-        if let Some(finished) = stage.completed()? {
-            return Ok(finished);
-        }
-        // Where no model can be opened, nothing is begun.
-        let engine = engine()?;
-        stage.run(|directory| {
-            let mut journal = Journal::open(&directory.join(JOURNAL))?;
-            self.each(engine, &mut journal)?;
-            self.finish(directory, journal)
-        })
+        Stage::new(root, key).keep_leftovers().run_with(
+            |_| engine(),
+            |directory, engine| {
+                let mut journal = Journal::open(&directory.join(JOURNAL))?;
+                self.each(engine, &mut journal)?;
+                self.finish(directory, journal)
+            },
+        )
     }
 
     /// Refines every part, repository after repository.

@@ -125,13 +125,8 @@ impl Synth<'_> {
             .input("graphs", self.graph.digest())
             .input("model", self.model_sha256)
             .input("prompts", recon_thought::prompts_sha256());
-        let stage = Stage::new(root, key).keep_leftovers();
-        if let Some(finished) = stage.completed()? {
-            return Ok(finished);
-        }
-        // Where no model can be opened, nothing is begun.
-        let engine = if asks_model { Some(engine()?) } else { None };
-        stage.run(|directory| {
+        let open = |_: &Path| asks_model.then(engine).transpose();
+        Stage::new(root, key).keep_leftovers().run_with(open, |directory, engine| {
             let mut journal = Journal::open(&directory.join(JOURNAL))?;
             self.each(shard, engine, &mut journal)?;
             self.finish(directory, journal)

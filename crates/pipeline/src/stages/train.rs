@@ -48,13 +48,8 @@ pub(crate) fn run(
     observe: &dyn Observe,
 ) -> Outcome<Finished<TrainFacts>> {
     let key = Key::new(NAME, &["train"], &Plan { train, model }).input("rows", pack.digest()).input("model", sha256);
-    let stage = Stage::new(root, key).keep_leftovers();
-    if let Some(finished) = stage.completed()? {
-        return Ok(finished);
-    }
     // `recon-train` on the same folder would write between our files.
-    let lock = Lock::take_stage(stage.directory())?;
-    stage.run(|directory| {
+    Stage::new(root, key).keep_leftovers().run_with(Lock::take_stage, |directory, lock| {
         let _lock = lock.renewed(directory)?;
         let plan = TrainPlan {
             model: files.clone(),
