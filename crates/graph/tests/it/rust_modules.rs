@@ -228,3 +228,30 @@ fn hostile_macros_are_survived() {
     ]);
     assert_eq!(graph.dependencies("src/flat.rs"), ["src/flat/x.rs"]);
 }
+
+#[test]
+fn a_hub_of_many_globs_serves_what_its_last_module_names() {
+    const MODULES: usize = 600;
+    let declared = |at: usize| format!("mod part{at};\npub use self::part{at}::*;\n");
+    let hub: String = (0..MODULES).map(declared).collect();
+    let parts: Vec<(String, String)> = (0..MODULES)
+        .map(|at| {
+            let uses = "use super::*;\n";
+            // The last but one passes on what a module of its own names: such a glob is always followed.
+            let rest = if at == MODULES - 2 { "mod deep { pub struct Deep; }\npub use deep::*;\n" } else { "" };
+            let uses = if at == 0 { uses } else { "" };
+            (format!("src/hub/part{at}.rs"), format!("{uses}{rest}pub struct Thing{at}(u8);\nstruct Hidden{at};\n"))
+        })
+        .collect();
+    let user = format!("use crate::hub::*;\nfn f(a: Thing{}, b: Deep, c: Hidden3) {{}}\n", MODULES - 1);
+    let mut files = vec![
+        ("Cargo.toml", "[package]\nname = \"hub\"\n"),
+        ("src/lib.rs", "mod hub;\nmod user;\n"),
+        ("src/hub/mod.rs", &hub),
+        ("src/user.rs", &user),
+    ];
+    files.extend(parts.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    let graph = expect::graph(&files);
+    let uses = graph.edges.iter().filter(|edge| edge.from == "src/user.rs").map(|edge| edge.to.as_str());
+    assert_eq!(uses.collect::<Vec<_>>(), ["src/hub/part598.rs", "src/hub/part599.rs"]);
+}

@@ -5,8 +5,13 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::super::family::ParsedFile;
 use super::facts::{Facts, Import, Target};
+
+/// The modules of a crate by path, joined with `::`.
+pub(super) type Modules<'r> = HashMap<String, Module<'r>, RandomState>;
 
 /// A module: where it stands and what it names.
 #[derive(Debug, Default)]
@@ -18,9 +23,23 @@ pub(super) struct Module<'r> {
     /// Every file that holds items of it.
     holders: Vec<String>,
     /// Its items.
-    pub(super) items: HashMap<&'r str, Item>,
-    /// Names brought in, in source order; `None` for a glob.
-    pub(super) uses: Vec<(Option<&'r str>, &'r [String], bool)>,
+    pub(super) items: HashMap<&'r str, Item, RandomState>,
+    /// What brings in a name, in source order.
+    pub(super) uses: HashMap<&'r str, Vec<Use<'r>>, RandomState>,
+    /// What brings in all of a module, in source order.
+    pub(super) globs: Vec<Use<'r>>,
+    /// Which module of the repository it is; see [`finish`].
+    pub(super) number: usize,
+    /// The paths of the modules directly below it, by name; see [`finish`].
+    pub(super) children: HashMap<String, String, RandomState>,
+}
+
+/// A `use` of one path.
+#[derive(Debug)]
+pub(super) struct Use<'r> {
+    /// Its segments, a `*` left out.
+    pub(super) path: Vec<&'r str>,
+    pub(super) public: bool,
 }
 
 /// An item: who may see it, and the places of its files in the module's list.
@@ -70,18 +89,13 @@ impl<'r> Module<'r> {
 
     /// Whether the module itself says what `name` is, so that no glob can.
     pub(super) fn binds(&self, name: &str) -> bool {
-        self.items.contains_key(name) || self.uses.iter().any(|(bound, ..)| *bound == Some(name))
+        self.items.contains_key(name) || self.uses.contains_key(name)
     }
 }
 
 /// Fills in the names of the module `base` and of the inline modules of its file; an exported macro
 /// becomes an item of the root.
-pub(super) fn collect<'r>(
-    modules: &mut HashMap<String, Module<'r>>,
-    base: &[String],
-    file: &str,
-    parsed: &'r ParsedFile<Facts>,
-) {
+pub(super) fn collect<'r>(modules: &mut Modules<'r>, base: &[String], file: &str, parsed: &'r ParsedFile<Facts>) {
     modules.entry(base.join("::")).or_insert_with(|| Module::of(file));
     // The module that the inside of each symbol belongs to; none inside functions, types and impls.
     let mut inside: Vec<Option<String>> = Vec::with_capacity(parsed.symbols.len());
@@ -120,7 +134,24 @@ pub(super) fn collect<'r>(
         };
         let around = base.iter().chain(within).map(String::as_str).collect::<Vec<_>>().join("::");
         if let Some(module) = modules.get_mut(&around) {
-            module.uses.push((name, segments, *public));
+            let path = segments.iter().map(String::as_str).filter(|segment| *segment != "*").collect();
+            let it = Use { path, public: *public };
+            match name {
+                Some(name) => module.uses.entry(name).or_default().push(it),
+                None => module.globs.push(it),
+            }
+        }
+    }
+}
+
+/// Once all modules of a crate are known: numbers them, from `first` on, and tells each what stands below it.
+pub(super) fn finish(modules: &mut Modules<'_>, first: usize) {
+    let paths: Vec<String> = modules.keys().cloned().collect();
+    for (at, path) in paths.into_iter().enumerate() {
+        modules.get_mut(&path).expect("it was listed just now").number = first + at;
+        let (above, name) = path.rsplit_once("::").unwrap_or(("", &path));
+        if let Some(above) = modules.get_mut(above).filter(|_| !path.is_empty()) {
+            above.children.insert(name.to_owned(), path);
         }
     }
 }
@@ -133,4 +164,9 @@ fn plain(name: &str) -> &str {
 /// `name` below `module`.
 pub(super) fn join(module: &str, name: &str) -> String {
     if module.is_empty() { name.to_owned() } else { format!("{module}::{name}") }
+}
+
+/// The module above, none above the root.
+pub(super) fn above(module: &str) -> Option<&str> {
+    if module.is_empty() { None } else { Some(module.rsplit_once("::").map_or("", |(above, _)| above)) }
 }

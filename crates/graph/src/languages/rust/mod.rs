@@ -8,6 +8,7 @@
 
 mod cargo;
 mod facts;
+mod globs;
 mod items;
 mod macros;
 mod modules;

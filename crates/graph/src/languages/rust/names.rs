@@ -7,12 +7,14 @@
 //! chains of re-exports a repository holds.
 //! Source: the Rust reference, "Use declarations" and "Name resolution".
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
 use recon_schema::graph::UnresolvedClass;
 
 use super::cargo::Package;
-use super::items::{Module, join};
+use super::globs::Globs;
+use super::items::{Module, Modules, Use, above};
 
 /// Names one look-up may ask for; the longest chains of real crates take a few dozen.
 const MAX_STEPS: usize = 400;
@@ -21,22 +23,22 @@ const MAX_CHAIN: usize = 48;
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Spot {
+pub(super) struct Spot<'q> {
     /// The crate's root file.
-    pub(super) root: String,
+    pub(super) root: &'q str,
     /// The module, joined with `::`; `""` for the root.
-    pub(super) module: String,
+    pub(super) module: &'q str,
     /// The name of an item in that module; none for the module itself.
-    pub(super) item: Option<String>,
+    pub(super) item: Option<&'q str>,
     /// What a `use` makes of the same name under another condition.
-    pub(super) twin: Option<Box<Spot>>,
+    pub(super) twin: Option<Box<Spot<'q>>>,
 }
 
 /// What a name or a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Found<'q> {
     /// Into a crate of this repository.
-    Here(Spot),
+    Here(Spot<'q>),
     /// Out of it, by way of a re-export.
     Outside(UnresolvedClass),
 }
@@ -50,8 +52,9 @@ pub(super) struct Viewer<'a> {
 
 /// One look-up: what it has asked already, so that circles end.
 #[derive(Debug, Default)]
-pub(super) struct Search {
-    seen: BTreeSet<(String, String, String)>,
+pub(super) struct Search<'q> {
+    /// The numbers of modules, each with the name asked of it.
+    seen: HashSet<(usize, &'q str), RandomState>,
     chain: usize,
 }
 
@@ -59,23 +62,24 @@ pub(super) struct Search {
 pub(super) struct Crates<'r> {
     pub(super) packages: Vec<Package>,
     /// By their root file.
-    pub(super) by_root: HashMap<String, Crate<'r>>,
+    pub(super) by_root: HashMap<String, Crate<'r>, RandomState>,
 }
 
-/// One crate: the package it belongs to and its modules by path, joined with `::`.
+/// One crate: the package it belongs to and its modules.
 pub(super) struct Crate<'r> {
     pub(super) package: usize,
-    pub(super) modules: HashMap<String, Module<'r>>,
+    pub(super) modules: Modules<'r>,
+    pub(super) globs: Globs,
     /// The macros it exports, each with its file.
     pub(super) exported: Vec<(&'r str, String)>,
 }
 
 /// Where a path starts.
-pub(super) enum Start<'s> {
+pub(super) enum Start<'q> {
     /// Here, with these segments left.
     At {
-        spot: Spot,
-        rest: &'s [&'s str],
+        spot: Spot<'q>,
+        rest: &'q [&'q str],
         /// Whether a crate's name or an old edition's rule was assumed.
         guessed: bool,
     },
@@ -90,16 +94,16 @@ impl<'r> Crates<'r> {
     }
 
     /// Where a path starts, and the segments that are left from there.
-    pub(super) fn start<'s>(
-        &self,
-        root: &str,
-        module: &str,
-        segments: &'s [&'s str],
+    pub(super) fn start<'q>(
+        &'q self,
+        root: &'q str,
+        module: &'q str,
+        segments: &'q [&'q str],
         declared: bool,
-        search: &mut Search,
-    ) -> Start<'s> {
-        let at = |root: &str, module: &str, rest, guessed| {
-            let spot = Spot { root: root.to_owned(), module: module.to_owned(), item: None, twin: None };
+        search: &mut Search<'q>,
+    ) -> Start<'q> {
+        let at = |root, module, rest, guessed| {
+            let spot = Spot { root, module, item: None, twin: None };
             Start::At { spot, rest, guessed }
         };
         let Some((first, rest)) = segments.split_first() else { return at(root, module, segments, false) };
@@ -126,7 +130,7 @@ impl<'r> Crates<'r> {
             None => {}
         }
         if let Some((library, guessed)) = self.crate_named(root, first) {
-            return at(&library, "", rest, guessed);
+            return at(library, "", rest, guessed);
         }
         // Edition 2015: a `use` starts at the crate's root.
         if declared && self.module(root, first).is_some() {
@@ -136,52 +140,50 @@ impl<'r> Crates<'r> {
     }
 
     /// The library that `name` stands for in a crate of this repository, and whether that is a guess.
-    pub(super) fn crate_named(&self, root: &str, name: &str) -> Option<(String, bool)> {
+    pub(super) fn crate_named(&self, root: &str, name: &str) -> Option<(&str, bool)> {
         let package = self.packages.get(self.by_root.get(root)?.package)?;
         if let Some(root) = package.dependencies.get(name) {
-            return Some((root.clone(), false));
+            return Some((root, false));
         }
         if package.crate_name == name
             && let Some(library) = &package.library
         {
-            return Some((library.clone(), false));
+            return Some((library, false));
         }
         if package.external.contains(name) || is_standard(name) {
             return None;
         }
         let member = self.packages.iter().find(|member| member.crate_name == name && !name.is_empty())?;
-        Some((member.library.clone()?, true))
+        Some((member.library.as_deref()?, true))
     }
 
     /// What `name` means in a module; none where nothing there says so.
-    pub(super) fn named(
-        &self,
-        root: &str,
-        module: &str,
-        name: &str,
-        viewer: Option<Viewer<'_>>,
-        search: &mut Search,
-    ) -> Option<Found> {
+    pub(super) fn named<'q>(
+        &'q self,
+        root: &'q str,
+        module: &'q str,
+        name: &'q str,
+        viewer: Option<Viewer<'q>>,
+        search: &mut Search<'q>,
+    ) -> Option<Found<'q>> {
         let here = self.module(root, module)?;
-        let spot = |module: &str, item| Spot { root: root.to_owned(), module: module.to_owned(), item, twin: None };
-        let all = viewer.is_none_or(|viewer| viewer.root == root && is_within(viewer.module, module));
-        let child = join(module, name);
-        if self.module(root, &child).is_some() {
-            return Some(Found::Here(spot(&child, None)));
+        let spot = |module, item| Spot { root, module, item, twin: None };
+        if let Some(child) = here.children.get(name) {
+            return Some(Found::Here(spot(child, None)));
         }
+        let all = viewer.is_none_or(|viewer| viewer.root == root && is_within(viewer.module, module));
         // Both an item and a `use` say so only where conditions choose, or where the two are of different kinds.
-        let imported = here.uses.iter().any(|(bound, ..)| *bound == Some(name));
+        let imported = here.uses.contains_key(name);
         let item = here.items.get(name).is_some_and(|item| all || item.public);
-        let own = || item.then(|| Found::Here(spot(module, Some(name.to_owned()))));
+        let own = || item.then(|| Found::Here(spot(module, Some(name))));
         if item && !imported {
             return own();
         }
-        let key = (root.to_owned(), module.to_owned(), name.to_owned());
-        if search.seen.len() >= MAX_STEPS || search.chain >= MAX_CHAIN || !search.seen.insert(key) {
+        if search.seen.len() >= MAX_STEPS || search.chain >= MAX_CHAIN || !search.seen.insert((here.number, name)) {
             return own();
         }
         search.chain += 1;
-        let found = self.brought_in(root, module, name, viewer, all, search);
+        let found = self.brought_in(here, (root, module), name, viewer, all, search);
         search.chain -= 1;
         match (own(), found) {
             (Some(Found::Here(own)), Some(Found::Here(other))) => {
@@ -194,20 +196,19 @@ impl<'r> Crates<'r> {
 
     /// What the `use` declarations of a module make of `name`: what stands here goes before what
     /// stands outside, for alternatives of a configuration look the same as both.
-    fn brought_in(
-        &self,
-        root: &str,
-        module: &str,
-        name: &str,
-        viewer: Option<Viewer<'_>>,
+    fn brought_in<'q>(
+        &'q self,
+        here: &'q Module<'r>,
+        (root, module): (&'q str, &'q str),
+        name: &'q str,
+        viewer: Option<Viewer<'q>>,
         all: bool,
-        search: &mut Search,
-    ) -> Option<Found> {
+        search: &mut Search<'q>,
+    ) -> Option<Found<'q>> {
         let mut outside = None;
-        let uses =
-            || self.module(root, module).into_iter().flat_map(|here| &here.uses).filter(|(.., public)| all || *public);
-        for (_, segments, _) in uses().filter(|(bound, ..)| *bound == Some(name)) {
-            match self.follow(root, module, segments, search) {
+        let seen = |it: &&Use<'_>| all || it.public;
+        for it in here.uses.get(name).into_iter().flatten().filter(seen) {
+            match self.follow(root, module, it, search) {
                 Some(Found::Outside(class)) => outside = outside.or(Some(Found::Outside(class))),
                 None => {}
                 here => return here,
@@ -216,18 +217,19 @@ impl<'r> Crates<'r> {
         if outside.is_some() {
             return outside;
         }
-        for (_, segments, public) in uses().filter(|(bound, ..)| bound.is_none()) {
+        let globs = self.by_root.get(root).map(|found| found.globs.serving(module, here, name));
+        for it in globs.into_iter().flatten().filter(seen) {
             let seen_by = viewer.or(Some(Viewer { root, module }));
-            match self.follow(root, module, segments, search) {
+            match self.follow(root, module, it, search) {
                 Some(Found::Here(Spot { root, module, item: None, .. })) => {
-                    match self.named(&root, &module, name, seen_by, search) {
+                    match self.named(root, module, name, seen_by, search) {
                         Some(Found::Outside(class)) => outside = outside.or(Some(Found::Outside(class))),
                         None => {}
                         here => return here,
                     }
                 }
                 // All of another crate's module, offered here: what nothing else explains is from there.
-                Some(Found::Outside(class)) if *public && viewer.is_none() => {
+                Some(Found::Outside(class)) if it.public && viewer.is_none() => {
                     outside = outside.or(Some(Found::Outside(class)));
                 }
                 _ => {}
@@ -236,10 +238,15 @@ impl<'r> Crates<'r> {
         outside
     }
 
-    /// Where a `use` of these segments, standing in a module, leads; a glob leads to its module.
-    fn follow(&self, root: &str, module: &str, segments: &[String], search: &mut Search) -> Option<Found> {
-        let path: Vec<&str> = segments.iter().map(String::as_str).filter(|segment| *segment != "*").collect();
-        match self.start(root, module, &path, true, search) {
+    /// Where a `use` that stands in a module leads; a glob leads to its module.
+    fn follow<'q>(
+        &'q self,
+        root: &'q str,
+        module: &'q str,
+        it: &'q Use<'r>,
+        search: &mut Search<'q>,
+    ) -> Option<Found<'q>> {
+        match self.start(root, module, &it.path, true, search) {
             Start::At { spot, rest, .. } => Some(self.descend(spot, rest, search)),
             // A `use` that finds only itself on the way says nothing.
             Start::Outside(UnresolvedClass::Missing) => None,
@@ -250,28 +257,29 @@ impl<'r> Crates<'r> {
     /// Walks the segments of a path from a spot on. A name that nothing explains is taken for an
     /// item of the module it is asked of (a macro may have made it); what follows an item are its
     /// parts: variants, associated items.
-    pub(super) fn descend(&self, mut spot: Spot, rest: &[&str], search: &mut Search) -> Found {
+    pub(super) fn descend<'q>(&'q self, mut spot: Spot<'q>, rest: &[&'q str], search: &mut Search<'q>) -> Found<'q> {
         for segment in rest {
             if spot.item.is_some() {
                 break;
             }
-            match self.named(&spot.root, &spot.module, segment, None, search) {
+            match self.named(spot.root, spot.module, segment, None, search) {
                 Some(Found::Here(next)) => spot = next,
                 Some(outside) => return outside,
-                None => spot.item = Some((*segment).to_owned()),
+                None => spot.item = Some(segment),
             }
         }
         Found::Here(spot)
     }
+
     /// The files of an item, or of the module itself: several where conditions choose between them. Of a path
     /// that is no module, those of the longest prefix that is.
-    pub(super) fn files_of(&self, spot: &Spot) -> Vec<&str> {
+    pub(super) fn files_of(&self, spot: &Spot<'_>) -> Vec<&str> {
         let twin = spot.twin.as_deref().map(|twin| self.files_of(twin)).unwrap_or_default();
-        let Some(found) = self.by_root.get(&spot.root) else { return twin };
-        let mut module = spot.module.as_str();
+        let Some(found) = self.by_root.get(spot.root) else { return twin };
+        let mut module = spot.module;
         loop {
             if let Some(found) = found.modules.get(module) {
-                let mut files = found.files(spot.item.as_deref().filter(|_| module == spot.module));
+                let mut files = found.files(spot.item.filter(|_| module == spot.module));
                 files.extend(twin);
                 return files;
             }
@@ -286,11 +294,6 @@ impl<'r> Crates<'r> {
 /// Whether `inner` is `module` or stands below it.
 fn is_within(inner: &str, module: &str) -> bool {
     module.is_empty() || inner.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-}
-
-/// The module above, none above the root.
-fn above(module: &str) -> Option<&str> {
-    if module.is_empty() { None } else { Some(module.rsplit_once("::").map_or("", |(above, _)| above)) }
 }
 
 fn is_standard(name: &str) -> bool {

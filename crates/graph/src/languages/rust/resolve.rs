@@ -13,7 +13,8 @@ use recon_schema::graph::{Confidence, UnresolvedClass};
 use super::super::family::{Context, Link, Resolution, Resolve};
 use super::cargo;
 use super::facts::{Facts, FileModule, Import, Macro, Target};
-use super::items::{self, Module};
+use super::globs::Globs;
+use super::items::{self, Module, Modules};
 use super::macros::{self, Used};
 use super::names::{Crate, Crates, Found, Search, Spot, Start, Viewer, outside};
 use crate::paths;
@@ -34,6 +35,8 @@ struct Place {
 pub(super) struct ModuleTree<'r> {
     context: Context<'r, Facts>,
     crates: Crates<'r>,
+    /// How many modules they have.
+    modules: usize,
     places: BTreeMap<String, Vec<Place>>,
     /// Macros whose rules declare modules, by name.
     makers: HashMap<&'r str, &'r Macro>,
@@ -43,12 +46,12 @@ pub(super) struct ModuleTree<'r> {
 
 impl<'r> ModuleTree<'r> {
     pub(super) fn new(context: Context<'r, Facts>) -> Self {
-        let crates = Crates { packages: cargo::packages(context.repository), by_root: HashMap::new() };
+        let crates = Crates { packages: cargo::packages(context.repository), by_root: HashMap::default() };
         let makers = context.parsed.values().flat_map(|file| &file.facts.macros);
         let makers = makers.filter(|it| it.declares_arguments || !it.declares.is_empty());
         let makers = makers.map(|it| (it.name.as_str(), it)).collect();
         let (places, macros) = (BTreeMap::new(), HashMap::new());
-        let mut tree = Self { context, crates, places, makers, macros };
+        let mut tree = Self { context, crates, modules: 0, places, makers, macros };
         for package in 0..tree.crates.packages.len() {
             for root in tree.crates.packages[package].roots.clone() {
                 tree.grow(package, &root);
@@ -65,7 +68,7 @@ impl<'r> ModuleTree<'r> {
 
     /// Follows the `mod` declarations of one crate.
     fn grow(&mut self, package: usize, root: &str) {
-        let mut modules = HashMap::from([(String::new(), Module::of(root))]);
+        let mut modules: Modules<'_> = [(String::new(), Module::of(root))].into_iter().collect();
         let mut exported = Vec::new();
         // A file that declares itself by `#[path]` would grow for ever.
         let mut met = HashSet::from([root.to_owned()]);
@@ -101,7 +104,9 @@ impl<'r> ModuleTree<'r> {
             }
             self.places.entry(file).or_default().push(place);
         }
-        self.crates.by_root.insert(root.to_owned(), Crate { package, modules, exported });
+        items::finish(&mut modules, self.modules);
+        self.modules += modules.len();
+        self.crates.by_root.insert(root.to_owned(), Crate { package, globs: Globs::of(&modules), modules, exported });
     }
 
     /// The modules in files of their own that a declaration, or a call of a macro, declares.
@@ -174,7 +179,7 @@ impl<'r> ModuleTree<'r> {
     fn resolve_path(&self, from: &str, path: &Path<'_>) -> Vec<Resolution> {
         let mut class = None;
         let segments: Vec<&str> = path.segments.iter().map(String::as_str).filter(|segment| *segment != "*").collect();
-        for place in self.places_of(from) {
+        for place in &self.places_of(from) {
             let module = place.module.iter().chain(path.within).map(String::as_str).collect::<Vec<_>>().join("::");
             let mut search = Search::default();
             match self.crates.start(&place.root, &module, &segments, path.declared, &mut search) {
@@ -209,7 +214,7 @@ impl<'r> ModuleTree<'r> {
         &self,
         from: &str,
         viewer: Viewer<'_>,
-        spot: &Spot,
+        spot: &Spot<'_>,
         path: &Path<'_>,
         confidence: Confidence,
     ) -> Vec<Resolution> {
@@ -218,7 +223,10 @@ impl<'r> ModuleTree<'r> {
         let edge = |to: &str, names: Vec<String>| Resolution::File { to: to.to_owned(), kind, confidence, names };
         let glob = path.segments.last().is_some_and(|last| last == "*");
         if !glob || spot.item.is_some() || files.contains(&from) {
-            return files.into_iter().map(|file| edge(file, spot.item.clone().into_iter().collect())).collect();
+            return files
+                .into_iter()
+                .map(|file| edge(file, spot.item.map(str::to_owned).into_iter().collect()))
+                .collect();
         }
         let mut served = self.served(from, viewer, spot);
         if served.is_empty() || path.public {
@@ -230,13 +238,13 @@ impl<'r> ModuleTree<'r> {
     }
 
     /// The names of `from` that a glob of the module `spot` serves, by the file that defines them.
-    fn served(&self, from: &str, viewer: Viewer<'_>, spot: &Spot) -> BTreeMap<&str, Vec<String>> {
+    fn served(&self, from: &str, viewer: Viewer<'_>, spot: &Spot<'_>) -> BTreeMap<&str, Vec<String>> {
         let own = self.crates.module(viewer.root, viewer.module);
         let mentions = self.context.parsed.get(from).map_or(&[][..], |parsed| &parsed.facts.mentions);
         let mut served: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         // What the module itself says hides what a glob could bring.
         for name in mentions.iter().filter(|name| !own.is_some_and(|module| module.binds(name))) {
-            let named = self.crates.named(&spot.root, &spot.module, name, Some(viewer), &mut Search::default());
+            let named = self.crates.named(spot.root, spot.module, name, Some(viewer), &mut Search::default());
             let Some(Found::Here(spot)) = named else { continue };
             for file in self.crates.files_of(&spot).into_iter().filter(|file| *file != from) {
                 served.entry(file).or_default().push(name.clone());
@@ -348,7 +356,7 @@ impl<'r> macros::Modules<'r> for InCrate<'_, 'r> {
             .tree
             .crates
             .crate_named(self.root, name)
-            .and_then(|(library, _)| self.tree.crates.by_root.get(&library));
+            .and_then(|(library, _)| self.tree.crates.by_root.get(library));
         library.map(|library| library.exported.clone()).unwrap_or_default()
     }
 }
