@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::optimizer::{Optimizer, PARAMETERS, Slots, computed};
-use crate::{Error, Result, TrainOptions};
+use crate::{Drawn, Error, Result, TrainOptions};
 
 /// Options that may change between a run and its resumption: they do not change any number, or, as
-/// the device, only within the bound that docs/numerics.md states.
-const FREE: [&str; 5] = ["activations", "save", "keep", "peak_tflops", "device"];
+/// the device, only within the bound that docs/numerics.md states. What the sources hold, and their weights, is in
+/// [`Identity::data`]; where they lie is not.
+const FREE: [&str; 6] = ["activations", "save", "keep", "peak_tflops", "device", "sources"];
 
 /// What must be the same for a run to be the same run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +77,9 @@ pub(crate) struct Progress {
     pub(crate) tokens: u64,
     /// Trained tokens so far.
     pub(crate) trained_tokens: u64,
+    /// Of each source, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sources: Vec<Drawn>,
 }
 
 fn unit_name(unit: Unit) -> String {

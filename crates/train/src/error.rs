@@ -77,6 +77,18 @@ pub enum Error {
         /// `max_position_embeddings`.
         positions: usize,
     },
+    /// A row with an id that the model has no embedding for.
+    #[error(
+        "{place} holds token id {id}, the model's vocabulary has {vocabulary}; was it packed for another tokenizer?"
+    )]
+    Id {
+        /// The row.
+        place: String,
+        /// The id.
+        id: u32,
+        /// `vocab_size`.
+        vocabulary: usize,
+    },
     /// A step none of whose tokens is trained.
     #[error("none of the tokens of step {step} is trained; is the mask of the data empty?")]
     NothingTrained {

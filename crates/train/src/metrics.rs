@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Drawn, Error, Result};
 
 /// The figures of one optimizer step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct StepMetrics {
     pub tokens: u64,
     /// Trained tokens so far.
     pub trained_tokens: u64,
+    /// By source, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceMetrics>,
     /// Tokens of this step by its wall-clock seconds.
     pub tokens_per_s: f64,
     /// Share of the device's peak arithmetic; null where the peak is not known.
@@ -34,6 +37,16 @@ pub struct StepMetrics {
     pub peak_bytes: Option<u64>,
     /// Most of the device's memory that tensors have held at one time; null on the CPU.
     pub device_peak_bytes: Option<u64>,
+}
+
+/// What one of several sources gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceMetrics {
+    /// So far.
+    #[serde(flatten)]
+    pub drawn: Drawn,
+    /// Mean −log p of its trained tokens of this step; null where it has none in it.
+    pub loss_nats: Option<f64>,
 }
 
 /// `metrics.jsonl`, open for appending.
@@ -96,6 +109,7 @@ mod tests {
             lr: 1e-3,
             tokens: step * 8,
             trained_tokens: step * 4,
+            sources: Vec::new(),
             tokens_per_s: 2.0,
             mfu: None,
             peak_bytes: peak_bytes(),

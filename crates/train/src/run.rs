@@ -35,8 +35,8 @@ pub struct TrainPlan {
     pub model: ModelFiles,
     /// What replaces values of its configuration.
     pub overrides: ModelOverrides,
-    /// Directory of packed rows.
-    pub data: PathBuf,
+    /// Directory of the run's own packed rows; none where all are in the options' sources.
+    pub data: Option<PathBuf>,
     /// Directory of the run.
     pub out: PathBuf,
     /// How.
@@ -80,17 +80,17 @@ impl TrainPlan {
 /// The memory of `plan`; reads the data's index and the model's configuration only.
 pub fn plan_memory(plan: &TrainPlan) -> Result<MemoryPlan> {
     plan.options.validate()?;
-    let rows = PackedRows::open(&plan.data, plan.options.seed)?;
+    let rows = PackedRows::open_mix(plan.data.as_deref(), &plan.options)?;
     Ok(MemoryPlan::new(&plan.config()?, &plan.options.within(rows.rows()), rows.row_tokens()))
 }
 
-/// Trains on the packed rows of `plan.data`, on the device the options name.
+/// Trains on the packed rows of `plan.data` and of the options' sources, on the device the options name.
 ///
 /// # Errors
 /// Everything of [`Error`]; the newest complete checkpoint is kept.
 pub fn run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainReport> {
     plan.options.validate()?;
-    let rows = PackedRows::open(&plan.data, plan.options.seed)?;
+    let rows = PackedRows::open_mix(plan.data.as_deref(), &plan.options)?;
     run_on(plan, &rows, observer)
 }
 
@@ -217,6 +217,9 @@ impl Log {
             ("tokens_per_s", metrics.tokens_per_s),
         ];
         scalars.extend(metrics.mfu.map(|mfu| ("mfu", mfu)));
+        let by_source = metrics.sources.iter().map(|it| (format!("loss_nats/{}", it.drawn.source), it.loss_nats));
+        let by_source: Vec<_> = by_source.collect();
+        scalars.extend(by_source.iter().filter_map(|(name, loss)| Some((name.as_str(), (*loss)?))));
         self.events.scalars(metrics.step, &scalars)
     }
 }

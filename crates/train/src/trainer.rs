@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use candle_core::DType;
 use recon_kernels::device;
-use recon_llama::{FlatParams, Llama, Loss, Unit};
+use recon_llama::{FlatParams, Llama, Packed, Unit};
 
 use crate::checkpoint::{self, Identity, Progress, Restored};
-use crate::data::{balance, join};
+use crate::data::{balance, document_tokens, join, take};
 use crate::metrics::peak_bytes;
 use crate::optimizer::{self, Optimizer, Slots, StepAt};
-use crate::{Error, Result, RowSource, Schedule, StepMetrics, TrainOptions};
+use crate::shares::Shares;
+use crate::{Drawn, Error, Result, RowSource, Schedule, StepMetrics, TrainOptions};
 
 /// A model in training.
 pub(crate) struct Trainer<'a> {
@@ -28,6 +29,8 @@ pub(crate) struct Trainer<'a> {
     tokens: u64,
     /// Trained tokens so far.
     trained_tokens: u64,
+    /// Of each source so far, where there are several.
+    sources: Vec<Drawn>,
 }
 
 impl<'a> Trainer<'a> {
@@ -56,7 +59,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let Restored { step, progress, params, slots } = restored;
         let trainer = Self::new(model, options, optimizer, steps, params, slots)?;
-        Ok(Self { step, tokens: progress.tokens, trained_tokens: progress.trained_tokens, ..trainer })
+        let Progress { tokens, trained_tokens, sources, .. } = progress;
+        Ok(Self { step, tokens, trained_tokens, sources, ..trainer })
     }
 
     fn new(
@@ -69,7 +73,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let schedule = Schedule::new(options, steps);
         let (params, units) = (params.with_grads()?, model.config().units());
-        Ok(Self { model, params, optimizer, slots, options, schedule, units, step: 0, tokens: 0, trained_tokens: 0 })
+        let (step, tokens, trained_tokens, sources) = (0, 0, 0, Vec::new());
+        Ok(Self { model, params, optimizer, slots, options, schedule, units, step, tokens, trained_tokens, sources })
     }
 
     /// Writes a checkpoint below `directory`.
@@ -78,7 +83,7 @@ impl<'a> Trainer<'a> {
     /// [`Error::Weights`] where the weights are not finite: no checkpoint is written of such a run.
     pub(crate) fn save(&self, directory: &Path, identity: Identity) -> Result<PathBuf> {
         let (position, tokens, trained_tokens) = (self.position(), self.tokens, self.trained_tokens);
-        let progress = Progress { identity, position, tokens, trained_tokens };
+        let progress = Progress { identity, position, tokens, trained_tokens, sources: self.sources.clone() };
         checkpoint::save(directory, self.step, &progress, &self.slots.saved(&self.params), self.options.keep)
     }
 
@@ -94,22 +99,25 @@ impl<'a> Trainer<'a> {
     pub(crate) fn step(&mut self, rows: &dyn RowSource) -> Result<StepMetrics> {
         let started = Instant::now();
         let step = self.step + 1;
-        let mut batch = (self.position()..self.position() + self.options.step_rows())
-            .map(|position| rows.row(position))
-            .collect::<Result<Vec<_>>>()?;
+        let positions = self.position()..self.position() + self.options.step_rows();
+        let mut batch = take(rows, positions, self.model.config().vocab_size)?;
         balance(&mut batch);
-        let tokens: u64 = batch.iter().flat_map(|row| &row.spans).map(|span| span.len() as u64).sum();
-        let trained: u64 = batch.iter().map(recon_llama::Packed::trained_tokens).sum();
+        let tokens: u64 = batch.iter().map(|taken| document_tokens(&taken.row)).sum();
+        let trained: u64 = batch.iter().map(|taken| taken.row.trained_tokens()).sum();
         if trained == 0 {
             return Err(Error::NothingTrained { step });
         }
         self.params.zero_grads()?;
         let mut nats = 0.0;
+        let mut shares = Shares::new(rows.sources(), &self.sources);
         for micro_batch in batch.chunks(self.options.micro_batch_rows.get()) {
-            let packed = join(micro_batch);
-            let Loss { nats: part, .. } =
-                self.model.loss_and_grads(&self.params, &packed, self.options.activations, 1.0 / trained as f32)?;
-            nats += part;
+            let packed = join(micro_batch.iter().map(|taken| &taken.row));
+            let (params, policy, weight) = (&self.params, self.options.activations, 1.0 / trained as f32);
+            nats += if shares.is_empty() {
+                self.model.loss_and_grads(params, &packed, policy, weight)?.nats
+            } else {
+                shares.add(micro_batch, &self.model.losses_and_grads(params, &packed, policy, weight)?)
+            };
         }
         let loss_nats = nats / trained as f64;
         if !loss_nats.is_finite() {
@@ -123,8 +131,10 @@ impl<'a> Trainer<'a> {
         self.step = step;
         self.tokens += tokens;
         self.trained_tokens += trained;
+        let sources = shares.metrics();
+        self.sources = sources.iter().map(|source| source.drawn.clone()).collect();
         let seconds = started.elapsed().as_secs_f64();
-        let flops = batch.iter().map(|row| self.flops(row)).sum::<f64>();
+        let flops = batch.iter().map(|taken| self.flops(&taken.row)).sum::<f64>();
         Ok(StepMetrics {
             step,
             loss_nats,
@@ -133,6 +143,7 @@ impl<'a> Trainer<'a> {
             lr,
             tokens: self.tokens,
             trained_tokens: self.trained_tokens,
+            sources,
             tokens_per_s: tokens as f64 / seconds,
             mfu: self.options.peak_tflops.map(|peak| flops / seconds / (peak * 1e12)),
             peak_bytes: peak_bytes(),
@@ -142,7 +153,7 @@ impl<'a> Trainer<'a> {
 
     /// Arithmetic of one row, forward and backward, without recomputation: `6 · matrix elements` a
     /// token, and for attention `12 · L · H · hd · ½ length²` a document.
-    fn flops(&self, row: &recon_llama::Packed) -> f64 {
+    fn flops(&self, row: &Packed) -> f64 {
         let config = self.model.config();
         let mut matrices = config.parameters() as f64;
         if !config.tie_word_embeddings {

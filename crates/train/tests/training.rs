@@ -228,14 +228,14 @@ fn packed_rows_are_trained_in_the_order_of_the_seed() {
     recon_pack::pack(documents, &pack_options, &pack).unwrap();
     let losses = |name: &str, seed| {
         let options = TrainOptions { init: Init::Random, seed, duration: Duration::Epochs(1.0), ..options(1) };
-        let plan = TrainPlan { data: pack.clone(), ..run.plan(name, options) };
+        let plan = TrainPlan { data: Some(pack.clone()), ..run.plan(name, options) };
         let report = run_plan(&plan);
         assert_eq!(report.steps, 5, "nine rows, two a step");
         metrics(&run.out(name)).into_iter().map(|m| m.loss_nats).collect::<Vec<_>>()
     };
     assert_eq!(losses("a", 1), losses("b", 1));
     assert_ne!(losses("c", 2), losses("a2", 1));
-    let plan = TrainPlan { data: pack.clone(), ..run.plan("d", options(1)) };
+    let plan = TrainPlan { data: Some(pack.clone()), ..run.plan("d", options(1)) };
     let memory = recon_train::plan_memory(&plan).unwrap();
     let rows = recon_train::PackedRows::open(&pack, 1).unwrap();
     assert_eq!((rows.rows(), rows.row_tokens()), (9, 24));

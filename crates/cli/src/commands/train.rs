@@ -35,13 +35,14 @@ pub struct TrainArgs {
 /// Runs the command.
 pub fn run(arguments: &TrainArgs) -> Outcome {
     let config = arguments.config.load()?;
-    let data = config.data.clone().ok_or_else(|| {
-        Failure::input_because("no rows to train on").hint("name them: --set data=DIR, as `recon pack` made them")
-    })?;
+    if config.data.is_none() && config.train.sources.is_empty() {
+        return Err(Failure::input_because("no rows to train on")
+            .hint("name them: --set data=DIR, as `recon pack` made them, or several as [[train.sources]]"));
+    }
     let plan = TrainPlan {
         model: model::files(&config.model.name)?,
         overrides: config.model.overrides(),
-        data,
+        data: config.data.clone(),
         out: config.out.clone().unwrap_or_else(|| "out/training".into()),
         options: config.train.clone(),
         resume: arguments.resume,
