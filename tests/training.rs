@@ -85,7 +85,7 @@ fn rows_of_others_are_trained_as_if_a_manifest_said_how_long_they_are() {
     recon(&["pack", "--show", "1", bare.to_str().unwrap()]).expect(0);
     let planned =
         train_command(&bare, &work.path().join("planned"), &[two]).args(["--plan", "--format", "json"]).output();
-    assert!(Ran::from(planned.unwrap()).expect(0).json()["activations_bytes"].as_u64() > Some(0));
+    assert!(Ran::from(planned.unwrap()).expect(0).json()["memory"]["activations_bytes"].as_u64() > Some(0));
     let ran = train(&bare, &work.path().join("short"), &[two, "model.max_position_embeddings=64"]);
     let ran = ran.expect(2);
     assert!(ran.error().contains("row 1 of") && ran.error().contains("84 tokens"), "{}", ran.error());

@@ -30,6 +30,7 @@ mod source;
 use std::path::PathBuf;
 
 pub use document::PackDocument;
+pub use fit::best_fit_decreasing;
 pub use loader::{Loader, Place, Source, share};
 pub use mix::Phase;
 pub use pack::{PackOptions, PackReport, pack};

@@ -29,6 +29,7 @@ mod single;
 mod stage;
 mod stages;
 mod summary;
+mod texts;
 mod until;
 mod workers;
 
@@ -44,4 +45,5 @@ pub use stages::export::newest;
 pub use stages::synth::TrajectoryFigures;
 pub use stages::train::TrainFacts;
 pub use summary::{GraphFigures, HeldOut, StageFigures, Summary};
+pub use texts::pack_texts;
 pub use until::Until;

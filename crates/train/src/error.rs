@@ -21,6 +21,18 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// A shape that is not the model's, whose weights are to be trained.
+    #[error(
+        "the model has {key} = {own}, `model.shape` says {given}; only `train.init = \"random\"` makes another shape"
+    )]
+    Shape {
+        /// The key of `config.json`.
+        key: String,
+        /// The model's value.
+        own: String,
+        /// The shape's.
+        given: String,
+    },
     /// A checkpoint of another run.
     #[error("{} was made with {key} = {saved}, this run has {current}", path.display())]
     Mismatch {

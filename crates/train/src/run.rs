@@ -7,7 +7,6 @@ use candle_core::{DType, Device};
 use recon_checkpoint::ModelFiles;
 use recon_kernels::device;
 use recon_llama::{Config, FlatParams, Llama, place};
-use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Identity, Restored, restore};
 use crate::export::keep_companions;
@@ -16,17 +15,9 @@ use crate::optimizer::{self, Optimizer};
 use crate::saves::Saves;
 use crate::tensorboard::EventFile;
 use crate::trainer::Trainer;
-use crate::{Error, Init, MemoryPlan, Observer, PackedRows, Result, RowSource, StepMetrics, TrainOptions};
-
-/// What replaces values of the model's `config.json`; the export carries them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelOverrides {
-    /// Base of the rotary frequencies, e.g. 8e6 for 64k tokens (ProLong).
-    pub rope_theta: Option<f64>,
-    /// Longest document the model is meant for, in tokens.
-    pub max_position_embeddings: Option<usize>,
-}
+use crate::{
+    Error, Init, MemoryPlan, ModelOverrides, Observer, PackedRows, Result, RowSource, StepMetrics, TrainOptions,
+};
 
 /// What to train, on what, where to, and how.
 #[derive(Debug, Clone)]
@@ -68,20 +59,8 @@ impl TrainReport {
 impl TrainPlan {
     /// The model's configuration under the overrides.
     fn config(&self) -> Result<Config> {
-        let mut config = Config::from_json(&self.model.config_json()?)?;
-        let ModelOverrides { rope_theta, max_position_embeddings } = self.overrides;
-        config.rope.theta = rope_theta.unwrap_or(config.rope.theta);
-        config.max_position_embeddings = max_position_embeddings.unwrap_or(config.max_position_embeddings);
-        config.validate()?;
-        Ok(config)
+        self.overrides.over(&self.model.config_json()?, self.options.init)
     }
-}
-
-/// The memory of `plan`; reads the data's index and the model's configuration only.
-pub fn plan_memory(plan: &TrainPlan) -> Result<MemoryPlan> {
-    plan.options.validate()?;
-    let rows = PackedRows::open_mix(plan.data.as_deref(), &plan.options)?;
-    Ok(MemoryPlan::new(&plan.config()?, &plan.options.within(rows.rows()), rows.row_tokens()))
 }
 
 /// Trains on the packed rows of `plan.data` and of the options' sources, on the device the options name.

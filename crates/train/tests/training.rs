@@ -206,7 +206,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
 fn overrides_are_trained_under_and_exported() {
     let run = Run::new();
     let data = MemoryRows::new(rows(4)).unwrap();
-    let overrides = ModelOverrides { rope_theta: Some(8e6), max_position_embeddings: Some(128) };
+    let overrides = ModelOverrides { rope_theta: Some(8e6), max_position_embeddings: Some(128), ..Default::default() };
     let report = run_on(&TrainPlan { overrides, ..run.plan("a", options(2)) }, &data, &mut Quiet).unwrap();
     let (plain, _) = run.train("plain", options(2), rows(4));
     assert_ne!(tensors(&report.checkpoint), tensors(&plain.checkpoint));
@@ -235,11 +235,8 @@ fn packed_rows_are_trained_in_the_order_of_the_seed() {
     };
     assert_eq!(losses("a", 1), losses("b", 1));
     assert_ne!(losses("c", 2), losses("a2", 1));
-    let plan = TrainPlan { data: Some(pack.clone()), ..run.plan("d", options(1)) };
-    let memory = recon_train::plan_memory(&plan).unwrap();
     let rows = recon_train::PackedRows::open(&pack, 1).unwrap();
     assert_eq!((rows.rows(), rows.row_tokens()), (9, 24));
-    assert!(memory.total_bytes > 4 * memory.parameters_bytes && memory.moments_bytes == 2 * memory.parameters_bytes);
 }
 
 fn run_plan(plan: &TrainPlan) -> TrainReport {

@@ -70,6 +70,8 @@ fn every_source_has_its_share_its_counts_and_its_loss() {
         assert!((loss - step.loss_nats).abs() < 1e-9, "{loss} {}", step.loss_nats);
         trained = now.try_into().unwrap();
     }
+    let (_, alone) = directory.train("alone", options(2), rows(4));
+    assert!(alone.iter().all(|step| step.sources.is_empty()), "one source is told of by the step's own figures");
     let names: Vec<_> = steps[7].sources.iter().map(|it| it.drawn.source.as_str()).collect();
     assert_eq!(names, ["own", "books"]);
     // Over a block of the mixture the shares are exact.
