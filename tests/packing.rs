@@ -71,7 +71,7 @@ fn documents_of_a_packed_repository_stay_apart() {
     let (repository, out) = (work.path().join("shop"), work.path().join("out"));
     small_package(&repository);
     let set = format!("repository={}", repository.display());
-    let arguments = ["pack", "--config", "", "--out", text(&out), "--set", &set, "--set", "pack.row_tokens=512"];
+    let arguments = ["pack", "--config", "", "--out", text(&out), "--set", &set];
     let config = in_repository("configs/quickstart.toml");
     let mut arguments = arguments.to_vec();
     arguments[2] = text(&config);

@@ -132,11 +132,12 @@ impl From<recon_corpus::Error> for Failure {
 impl From<recon_train::Error> for Failure {
     fn from(error: recon_train::Error) -> Self {
         use recon_train::Error::{
-            Checkpoint, Data, Id, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Read,
+            Checkpoint, Data, Id, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Read, Shape,
         };
         match error {
             Checkpoint(error) => error.into(),
             Id { .. }
+            | Shape { .. }
             | Option { .. }
             | Occupied { .. }
             | Mismatch { .. }

@@ -41,7 +41,7 @@ pub use run::{Ended, Members, run};
 pub use share::Share;
 pub use single::{held_out, one};
 pub use stages::SetAside;
-pub use stages::export::newest;
+pub use stages::export::export_trained;
 pub use stages::synth::TrajectoryFigures;
 pub use stages::train::TrainFacts;
 pub use summary::{GraphFigures, HeldOut, StageFigures, Summary};

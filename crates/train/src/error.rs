@@ -69,6 +69,28 @@ pub enum Error {
         /// The first unit concerned.
         unit: Unit,
     },
+    /// A gradient much larger than before. Nothing was updated.
+    #[error(
+        "the gradient of step {step} has the norm {grad_norm}, the median before it was {median}; nothing was updated"
+    )]
+    Spike {
+        /// The step, from 1.
+        step: u64,
+        /// Its norm.
+        grad_norm: f64,
+        /// The median of the last norms.
+        median: f64,
+    },
+    /// A tensor that no gradient reaches.
+    #[error("no gradient reached {name} and {others} other tensors in {steps} steps; they would stay as they are")]
+    NoGradient {
+        /// The first of them.
+        name: String,
+        /// How many more.
+        others: usize,
+        /// Steps looked at.
+        steps: u64,
+    },
     /// Weights that are infinite or not a number. No checkpoint was written of them.
     #[error("the weights of {unit:?} are not finite after step {step}; no checkpoint was written")]
     Weights {

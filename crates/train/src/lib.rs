@@ -10,11 +10,12 @@
 //! run sees what an uninterrupted one would have seen; the loss is averaged over the trained
 //! tokens of the whole step, however the step is cut into micro-batches; every unit's gradient
 //! norm and update is computed in the same order each time; a step that is not finite changes
-//! nothing; on the CPU a resumed run continues bit for bit.
+//! nothing, and ends the run or is left out and counted; on the CPU a resumed run continues bit for bit.
 //!
 //! Source: the ProLong recipe (Gao et al. 2024) for the defaults; Loshchilov and Hutter 2019 for
 //! the optimizer.
 
+mod bad_steps;
 mod checkpoint;
 mod clip;
 mod data;
@@ -31,6 +32,7 @@ mod options;
 mod overrides;
 mod packs;
 mod plan;
+mod reached;
 mod run;
 mod saves;
 mod schedule;
@@ -39,12 +41,14 @@ mod signals;
 mod sources;
 mod tensorboard;
 mod trainer;
+mod validation;
 
+pub use bad_steps::{BadSteps, Skipped};
 pub use clip::ClipNorm;
 pub use data::{Drawn, MemoryRows, RowSource};
 pub use error::{Error, Result};
 pub use evaluate::loss_over;
-pub use export::{export, export_model};
+pub use export::{export, export_model, export_newest};
 pub use isolation::{Compared, compare_exchanged};
 pub use machine::{DeviceKind, Machine};
 pub use memory::MemoryPlan;
@@ -59,3 +63,4 @@ pub use saves::SavePolicy;
 pub use schedule::Schedule;
 pub use signals::Signals;
 pub use sources::{FromStep, SourceOptions, Weight};
+pub use validation::{ValidationMetrics, ValidationOptions, ValidationSource};

@@ -7,7 +7,7 @@ use recon_llama::{ActivationPolicy, Precision, place};
 use serde::{Deserialize, Serialize};
 
 use crate::sources::first_without_weight;
-use crate::{ClipNorm, Error, Result, SavePolicy, SourceOptions, Weight};
+use crate::{BadSteps, ClipNorm, Error, Result, SavePolicy, SourceOptions, ValidationOptions, Weight};
 
 /// How long to train.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -108,6 +108,12 @@ pub struct TrainOptions {
     /// Rows shorter than this are joined, best fit first; absent: rows are taken as they are stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_tokens: Option<NonZeroUsize>,
+    /// What happens where a loss or gradient is not finite, or much larger than before.
+    #[serde(skip_serializing_if = "BadSteps::is_default")]
+    pub bad_steps: BadSteps,
+    /// Rows whose loss is told on the way; they are not trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ValidationOptions>,
     /// Seed of the order of rows and, where fresh, of the weights.
     pub seed: u64,
     /// What the forward pass keeps. The gradients do not depend on it.
@@ -142,6 +148,8 @@ impl Default for TrainOptions {
             sources: Vec::new(),
             own_weight: Weight::default(),
             window_tokens: None,
+            bad_steps: BadSteps::default(),
+            validation: None,
             seed: 0,
             activations: ActivationPolicy::KeepAll,
             save: SavePolicy::EveryMinutes(30.0),
@@ -251,7 +259,13 @@ impl TrainOptions {
         if let Some(value) = self.peak_tflops.filter(|value| !positive(*value)) {
             return wrong("peak_tflops", format!("is {value}, expected a positive number; leave it out to have none"));
         }
-        for (key, problem) in [("clip_norm", self.clip_norm.problem()), ("save", self.save.problem())] {
+        let problems = [
+            ("clip_norm", self.clip_norm.problem()),
+            ("save", self.save.problem()),
+            ("bad_steps", self.bad_steps.problem()),
+            ("validation", self.validation.as_ref().and_then(ValidationOptions::problem)),
+        ];
+        for (key, problem) in problems {
             if let Some(problem) = problem {
                 return wrong(key, problem);
             }

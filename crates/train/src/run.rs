@@ -15,6 +15,7 @@ use crate::optimizer::{self, Optimizer};
 use crate::saves::Saves;
 use crate::tensorboard::EventFile;
 use crate::trainer::Trainer;
+use crate::validation::Validation;
 use crate::{
     Error, Init, MemoryPlan, ModelOverrides, Observer, PackedRows, Result, RowSource, StepMetrics, TrainOptions,
 };
@@ -96,12 +97,13 @@ pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observe
     recon_checkpoint::state::sweep(&checkpoints)?;
     let restored =
         if plan.resume { restore(&checkpoints, &config, (&device, dtype), &*optimizer, &identity)? } else { None };
+    let validation = Validation::open(options.validation.as_ref(), config.vocab_size)?;
     let trainer = begin(plan, options, &model, (&device, dtype), optimizer, steps, restored)?;
     keep_companions(&plan.model, &out.join("model"))?;
     let log = Log::open(out, trainer.step)?;
     tracing::info!(steps, done = trainer.step, rows = rows.rows(), "training; {}", options.clip_norm);
     observer.start(steps, trainer.step);
-    Run { trainer, log, steps, checkpoints, identity, saves: Saves::new(options.save) }.go(rows, observer)
+    Run { trainer, log, steps, checkpoints, identity, saves: Saves::new(options.save), validation }.go(rows, observer)
 }
 
 /// Stops before anything is allocated that the device has no room for.
@@ -137,6 +139,7 @@ struct Run<'a> {
     checkpoints: PathBuf,
     identity: Identity,
     saves: Saves,
+    validation: Validation,
 }
 
 impl Run<'_> {
@@ -144,7 +147,10 @@ impl Run<'_> {
     fn go(mut self, rows: &dyn RowSource, observer: &mut dyn Observer) -> Result<TrainReport> {
         let (mut last, mut saved) = (None, None);
         while self.trainer.step < self.steps {
-            let metrics = self.trainer.step(rows)?;
+            let mut metrics = self.trainer.step(rows)?;
+            if self.validation.is_due(self.trainer.step, self.steps) {
+                metrics.validation = self.trainer.validate(&self.validation)?;
+            }
             self.log.append(&metrics)?;
             let stop = observer.step(&metrics) == ControlFlow::Break(());
             last = Some(metrics);
@@ -198,6 +204,9 @@ impl Log {
         scalars.extend(metrics.mfu.map(|mfu| ("mfu", mfu)));
         let by_source = metrics.sources.iter().map(|it| (format!("loss_nats/{}", it.drawn.source), it.loss_nats));
         let by_source: Vec<_> = by_source.collect();
+        let validation = metrics.validation.iter().map(|it| (format!("validation_nats/{}", it.source), it.loss_nats));
+        let validation: Vec<_> = validation.collect();
+        scalars.extend(validation.iter().map(|(name, loss)| (name.as_str(), *loss)));
         scalars.extend(by_source.iter().filter_map(|(name, loss)| Some((name.as_str(), (*loss)?))));
         self.events.scalars(metrics.step, &scalars)
     }

@@ -56,6 +56,9 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
     let mut bar = Bar { progress: Progress::new(), signals: Signals::listen() };
     let report = recon_train::run(&plan, &mut bar)?;
     bar.progress.finish();
+    if report.last.is_none() {
+        tracing::warn!("the run was finished before: all {} steps are done, and nothing was trained", report.steps);
+    }
     if report.stopped() {
         let signal = bar.signals.asked().unwrap_or("a signal");
         return Err(Failure::stopped(format_args!(
