@@ -132,13 +132,17 @@ impl From<recon_corpus::Error> for Failure {
 impl From<recon_train::Error> for Failure {
     fn from(error: recon_train::Error) -> Self {
         use recon_train::Error::{
-            Checkpoint, Data, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Read,
+            Checkpoint, Data, Id, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Read, Shape,
         };
         match error {
             Checkpoint(error) => error.into(),
-            Option { .. } | Occupied { .. } | Mismatch { .. } | Incomplete { .. } | NothingTrained { .. } => {
-                Self::input(error)
-            }
+            Id { .. }
+            | Shape { .. }
+            | Option { .. }
+            | Occupied { .. }
+            | Mismatch { .. }
+            | Incomplete { .. }
+            | NothingTrained { .. } => Self::input(error),
             Longer { .. } => Self::input(error).hint(LONGER),
             Data(_) | Model(_) | Read { .. } => Self::input(error),
             _ => Self::run(error),

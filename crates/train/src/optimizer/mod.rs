@@ -19,7 +19,7 @@ use recon_llama::Precision;
 use crate::{Result, TrainOptions};
 use adamw::AdamW;
 pub(crate) use slots::{PARAMETERS, Slots, computed};
-pub(crate) use update::{sum_of_squares, update};
+pub(crate) use update::{sums_of_squares, update};
 
 /// A flat buffer that an optimizer keeps beside the parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

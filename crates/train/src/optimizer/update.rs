@@ -12,20 +12,17 @@ use recon_llama::{Config, FlatParams, Unit};
 use super::{Optimizer, Part, Slots, StepAt};
 use crate::{Error, Result};
 
-/// Σ of the squares of the gradients of `units`; the norm is the root of the sum over all that is trained.
+/// Σ of the squares of the gradient of each of `units`; the norm is the root of the sum over all that is trained.
 ///
 /// # Errors
 /// [`Error::Gradient`] names the first unit whose gradient is not finite.
-pub(crate) fn sum_of_squares(params: &FlatParams, units: &[Unit], step: u64) -> Result<f64> {
+pub(crate) fn sums_of_squares(params: &FlatParams, units: &[Unit], step: u64) -> Result<Vec<f64>> {
     let gradients: Vec<&Tensor> = units.iter().map(|unit| gradient(params, *unit)).collect();
-    let mut sum = 0.0;
-    for (&unit, squares) in units.iter().zip(norm::sums_of_squares(&gradients)?) {
-        if !squares.is_finite() {
-            return Err(Error::Gradient { step, unit });
-        }
-        sum += squares;
+    let sums = norm::sums_of_squares(&gradients)?;
+    match units.iter().zip(&sums).find(|(_, squares)| !squares.is_finite()) {
+        Some((&unit, _)) => Err(Error::Gradient { step, unit }),
+        None => Ok(sums),
     }
-    Ok(sum)
 }
 
 /// Scales the gradient by `clip`, where there is such a factor, and updates parameters and slots.
