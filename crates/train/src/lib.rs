@@ -9,8 +9,8 @@
 //! Invariants: row `i` of step `s` is row `s · G + i` of an order that the seed fixes, so a resumed
 //! run sees what an uninterrupted one would have seen; the loss is averaged over the trained
 //! tokens of the whole step, however the step is cut into micro-batches; every unit's gradient
-//! norm and update is computed in the same order each time; a step that is not finite changes
-//! nothing; on the CPU a resumed run continues bit for bit.
+//! norm and update is computed in the same order each time, on however many ranks (`ranks`); a step that is
+//! not finite changes nothing; on the CPU a resumed run continues bit for bit, also on another number of ranks.
 //!
 //! Source: the ProLong recipe (Gao et al. 2024) for the defaults; Loshchilov and Hutter 2019 for
 //! the optimizer.
@@ -26,6 +26,7 @@ mod metrics;
 mod observe;
 mod optimizer;
 mod options;
+mod ranks;
 mod run;
 mod saves;
 mod schedule;
@@ -41,8 +42,9 @@ pub use export::{export, export_model};
 pub use memory::MemoryPlan;
 pub use metrics::StepMetrics;
 pub use observe::{Observer, Quiet};
+pub use ranks::{ParallelOptions, StateOn};
 pub use options::{Duration, Init, OptimizerState, TrainOptions, Warmup};
-pub use run::{ModelOverrides, TrainPlan, TrainReport, plan_memory, run, run_on};
+pub use run::{ModelOverrides, TrainPlan, TrainReport, plan_memory, run, run_among, run_on, run_on_among};
 pub use saves::SavePolicy;
 pub use schedule::Schedule;
 pub use signals::Signals;

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use candle_core::DType;
 use recon_kernels::device;
-use recon_llama::{FlatParams, Llama, Loss, Unit};
+use recon_llama::{FlatParams, Llama, Loss, Packed, Unit};
 
 use crate::checkpoint::{self, Identity, Progress, Restored};
 use crate::data::{balance, join};
 use crate::metrics::peak_bytes;
 use crate::optimizer::{self, Optimizer, Slots, StepAt};
+use crate::ranks::Ranks;
 use crate::{Error, Result, RowSource, Schedule, StepMetrics, TrainOptions};
 
 /// A model in training.
@@ -22,6 +23,7 @@ pub(crate) struct Trainer<'a> {
     options: &'a TrainOptions,
     schedule: Schedule,
     units: Vec<Unit>,
+    ranks: Ranks<'a>,
     /// Steps done.
     pub(crate) step: u64,
     /// Tokens inside documents so far.
@@ -40,10 +42,11 @@ impl<'a> Trainer<'a> {
         steps: u64,
         initial: FlatParams,
         dtype: DType,
+        ranks: Ranks<'a>,
     ) -> Result<Self> {
-        let slots = Slots::zeros(&*optimizer, model.config(), &initial)?;
+        let slots = Slots::zeros(&*optimizer, model.config(), &initial, &ranks)?;
         let params = optimizer::computed(&*optimizer, initial, dtype)?;
-        Self::new(model, options, optimizer, steps, params, slots)
+        Self::new(model, options, optimizer, steps, params, slots, ranks)
     }
 
     /// Training that goes on where `restored` was saved.
@@ -53,9 +56,10 @@ impl<'a> Trainer<'a> {
         optimizer: Box<dyn Optimizer>,
         steps: u64,
         restored: Restored,
+        ranks: Ranks<'a>,
     ) -> Result<Self> {
         let Restored { step, progress, params, slots } = restored;
-        let trainer = Self::new(model, options, optimizer, steps, params, slots)?;
+        let trainer = Self::new(model, options, optimizer, steps, params, slots, ranks)?;
         Ok(Self { step, tokens: progress.tokens, trained_tokens: progress.trained_tokens, ..trainer })
     }
 
@@ -66,20 +70,29 @@ impl<'a> Trainer<'a> {
         steps: u64,
         params: FlatParams,
         slots: Slots,
+        ranks: Ranks<'a>,
     ) -> Result<Self> {
         let schedule = Schedule::new(options, steps);
         let (params, units) = (params.with_grads()?, model.config().units());
-        Ok(Self { model, params, optimizer, slots, options, schedule, units, step: 0, tokens: 0, trained_tokens: 0 })
+        Ok(Self { model, params, optimizer, slots, options, schedule, units, ranks, step: 0, tokens: 0, trained_tokens: 0 })
     }
 
-    /// Writes a checkpoint below `directory`.
+    /// The ranks that train it.
+    pub(crate) fn ranks(&self) -> &Ranks<'a> {
+        &self.ranks
+    }
+
+    /// Writes a checkpoint below `directory`, with all ranks.
     ///
     /// # Errors
     /// [`Error::Weights`] where the weights are not finite: no checkpoint is written of such a run.
     pub(crate) fn save(&self, directory: &Path, identity: Identity) -> Result<PathBuf> {
         let (position, tokens, trained_tokens) = (self.position(), self.tokens, self.trained_tokens);
-        let progress = Progress { identity, position, tokens, trained_tokens };
-        checkpoint::save(directory, self.step, &progress, &self.slots.saved(&self.params), self.options.keep)
+        let progress = Progress { identity, position, tokens, trained_tokens, parts: self.ranks.parts() };
+        let config = self.model.config();
+        checkpoint::require_finite(&self.params, config, self.step)?;
+        let state = (&self.slots, &self.params, config);
+        checkpoint::save(directory, self.step, &progress, state, &self.ranks, self.options.keep)
     }
 
     /// Rows consumed so far.
@@ -99,27 +112,32 @@ impl<'a> Trainer<'a> {
             .collect::<Result<Vec<_>>>()?;
         balance(&mut batch);
         let tokens: u64 = batch.iter().flat_map(|row| &row.spans).map(|span| span.len() as u64).sum();
-        let trained: u64 = batch.iter().map(recon_llama::Packed::trained_tokens).sum();
+        let trained: u64 = batch.iter().map(Packed::trained_tokens).sum();
         if trained == 0 {
             return Err(Error::NothingTrained { step });
         }
-        self.params.zero_grads()?;
+        let micro_batches: Vec<&[Packed]> = batch.chunks(self.options.micro_batch_rows.get()).collect();
+        let figures = self.ranks.compute(&self.params, &self.units, micro_batches.len(), |at| {
+            let (packed, weight) = (join(micro_batches[at]), 1.0 / trained as f32);
+            let Loss { nats, .. } =
+                self.model.loss_and_grads(&self.params, &packed, self.options.activations, weight)?;
+            Ok(vec![nats])
+        })?;
         let mut nats = 0.0;
-        for micro_batch in batch.chunks(self.options.micro_batch_rows.get()) {
-            let packed = join(micro_batch);
-            let Loss { nats: part, .. } =
-                self.model.loss_and_grads(&self.params, &packed, self.options.activations, 1.0 / trained as f32)?;
+        for part in figures.into_iter().flatten() {
             nats += part;
         }
         let loss_nats = nats / trained as f64;
         if !loss_nats.is_finite() {
             return Err(Error::Loss { step, loss_nats });
         }
-        let grad_norm = optimizer::sum_of_squares(&self.params, &self.units, step)?.sqrt();
+        self.ranks.reduce(&self.params, &self.units)?;
+        let grad_norm = self.ranks.sum_of_squares(&self.params, &self.units, step)?.sqrt();
         let (lr, config) = (self.schedule.lr(step), self.model.config());
         let at = StepAt { step, lr };
         let clip = self.options.clip_norm.factor(grad_norm);
-        optimizer::update(&*self.optimizer, &self.params, &self.slots, config, clip, &at)?;
+        optimizer::update(&*self.optimizer, &self.params, &self.slots, config, &self.ranks, clip, &at)?;
+        self.ranks.share_parameters(&self.params, &self.units)?;
         self.step = step;
         self.tokens += tokens;
         self.trained_tokens += trained;
@@ -134,7 +152,7 @@ impl<'a> Trainer<'a> {
             tokens: self.tokens,
             trained_tokens: self.trained_tokens,
             tokens_per_s: tokens as f64 / seconds,
-            mfu: self.options.peak_tflops.map(|peak| flops / seconds / (peak * 1e12)),
+            mfu: self.options.peak_tflops.map(|peak| flops / seconds / (peak * 1e12 * self.ranks.world() as f64)),
             peak_bytes: peak_bytes(),
             device_peak_bytes: device::peak_bytes(self.params.unit(Unit::Embed).device()),
         })
@@ -142,7 +160,7 @@ impl<'a> Trainer<'a> {
 
     /// Arithmetic of one row, forward and backward, without recomputation: `6 · matrix elements` a
     /// token, and for attention `12 · L · H · hd · ½ length²` a document.
-    fn flops(&self, row: &recon_llama::Packed) -> f64 {
+    fn flops(&self, row: &Packed) -> f64 {
         let config = self.model.config();
         let mut matrices = config.parameters() as f64;
         if !config.tie_word_embeddings {
