@@ -1,9 +1,9 @@
 //! Ranks that are linked each to each: one exchange, whatever the links are.
 //!
 //! Input: for every other rank a way to send it a [`Frame`], and one inbox into which everything that the others send is
-//! put. Invariants: exchanges are numbered, so a rank at another place of the run is found out; a rank is named lost only
-//! when its message is needed and is not there; a failure is told to the others before it is returned, so that they name
-//! the rank that failed and not the one that noticed.
+//! put. Invariants: exchanges are numbered, so a rank at another place of the run is found out; what a rank sent before it
+//! ended counts, so ranks that all see a fault by themselves all tell it in their own words; a failure is told to the
+//! others before it is returned, so that they name the rank that failed and not the one that noticed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -67,9 +67,10 @@ impl Mesh {
                 match waiting[rank].pop_front() {
                     Some(Frame::Message { exchange, bytes }) if exchange == number => *message = Some(bytes),
                     Some(Frame::Message { .. }) => return Err(Error::OutOfStep { rank, world }),
+                    Some(Frame::GaveUp { reason }) => return Err(Error::GaveUp { rank, world, reason }),
+                    Some(Frame::Told { line }) => return Err(Error::Told(line)),
                     Some(Frame::Gone) => return Err(Error::Lost { rank, world }),
-                    // What ends a run is looked at when it comes.
-                    Some(Frame::GaveUp { .. } | Frame::Told { .. }) | None => {}
+                    None => {}
                 }
             }
             if messages.iter().all(Option::is_some) {
@@ -77,8 +78,6 @@ impl Mesh {
             }
             let left = self.limit.saturating_sub(last.elapsed());
             match self.inbox.recv_timeout(left) {
-                Ok((rank, Frame::GaveUp { reason })) => return Err(Error::GaveUp { rank, world, reason }),
-                Ok((_, Frame::Told { line })) => return Err(Error::Told(line)),
                 Ok((from, frame)) => waiting[from].push_back(frame),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     let silent = (0..world).filter(|rank| messages[*rank].is_none()).collect();

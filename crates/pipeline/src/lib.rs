@@ -32,6 +32,7 @@ mod summary;
 mod until;
 mod workers;
 
+pub use code::program;
 pub use config::Config;
 pub use failure::{Failure, Fault, Outcome};
 pub use lock::Lock;
