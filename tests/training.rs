@@ -85,11 +85,47 @@ fn rows_of_others_are_trained_as_if_a_manifest_said_how_long_they_are() {
     recon(&["pack", "--show", "1", bare.to_str().unwrap()]).expect(0);
     let planned =
         train_command(&bare, &work.path().join("planned"), &[two]).args(["--plan", "--format", "json"]).output();
-    assert!(Ran::from(planned.unwrap()).expect(0).json()["activations_bytes"].as_u64() > Some(0));
+    assert!(Ran::from(planned.unwrap()).expect(0).json()["memory"]["activations_bytes"].as_u64() > Some(0));
     let ran = train(&bare, &work.path().join("short"), &[two, "model.max_position_embeddings=64"]);
     let ran = ran.expect(2);
     assert!(ran.error().contains("row 1 of") && ran.error().contains("84 tokens"), "{}", ran.error());
     assert!(ran.stderr.contains("hint: ") && !work.path().join("short/checkpoints").exists(), "{}", ran.stderr);
+}
+
+#[test]
+fn several_sources_are_named_in_the_configuration_and_told_apart_in_the_metrics() {
+    let work = tempfile::tempdir().unwrap();
+    let [code, books] = ["code", "books"].map(|name| work.path().join(name));
+    rows(&code, true);
+    rows(&books, false);
+    let out = work.path().join("out");
+    let config = work.path().join("mix.toml");
+    let text = |weight: &str| {
+        format!(
+            "out = {:?}\n[train]\nduration = {{ steps = 3 }}\naccumulation = 4\nwindow_tokens = 160\n\
+             [[train.sources]]\ndirectory = {:?}\nweight = {weight}\n\
+             [[train.sources]]\ndirectory = {:?}\nweight = [{{ from_step = 1, weight = 1 }}, {{ from_step = 3, weight = 0 }}]\n",
+            out, code, books
+        )
+    };
+    let run = |weight: &str| {
+        fs::write(&config, text(weight)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_recon-train"));
+        Ran::from(command.env_remove("RUST_LOG").arg("--config").arg(&config).output().unwrap())
+    };
+    for (weight, said) in [("-1", "the weight -1"), ("0", "never drawn from"), ("\"much\"", "a number, or a list")] {
+        let ran = run(weight).expect(2);
+        assert!(ran.error().contains(said), "{}", ran.error());
+    }
+    run("1").expect(0);
+    let metrics = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    let rows = |at: usize| last["sources"][at]["rows"].as_u64().unwrap();
+    assert_eq!((last["sources"][0]["source"].as_str(), rows(0) + rows(1)), (Some("code"), 12), "{last}");
+    assert!(rows(0) >= 4 && last["sources"][1]["loss_nats"].is_null(), "{last}");
+    let again = Command::new(env!("CARGO_BIN_EXE_recon-train")).arg("--config").arg(&config).arg("--resume").output();
+    let ran = Ran::from(again.unwrap()).expect(0);
+    assert!(ran.stderr.contains("all 3 steps are done"), "{}", ran.stderr);
 }
 
 #[test]

@@ -21,5 +21,5 @@ mod write;
 pub use bytes::tensors_to_bytes;
 pub use error::{Error, Result};
 pub use hf::HfTensors;
-pub use resolve::{COMPANIONS, EmbeddedModel, Hub, ModelFiles, resolve};
+pub use resolve::{COMPANIONS, EmbeddedModel, Hub, ModelFiles, resolve, resolve_at_hand};
 pub use write::{HfDirectory, SHARD_BYTES, write_hf};

@@ -177,6 +177,23 @@ pub fn resolve(name: &str) -> Result<ModelFiles> {
     Hub::from_env().resolve(name)
 }
 
+/// As [`resolve`], without asking the hub for anything: `None` for a hub id that is not complete in the cache.
+///
+/// # Errors
+/// [`Error::Unresolved`] for what is neither a directory nor a hub id.
+pub fn resolve_at_hand(name: &str) -> Result<Option<ModelFiles>> {
+    let hub = Hub::from_env();
+    let is_local = name == EMBEDDED || Path::new(name).exists();
+    match HubId::parse(name) {
+        Ok(id) if !is_local => {
+            let cache = hub.cache.map_or_else(hf_hub::Cache::default, hf_hub::Cache::new);
+            let repo = Repo::with_revision(id.repository, RepoType::Model, id.revision);
+            Ok(cached(&cache.repo(repo)).map(ModelFiles::Directory))
+        }
+        _ => hub.resolve(name).map(Some),
+    }
+}
+
 /// A model hub and the local cache before it.
 #[derive(Debug, Clone)]
 pub struct Hub {

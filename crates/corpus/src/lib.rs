@@ -61,6 +61,12 @@ pub enum Error {
         /// The columns there are.
         found: String,
     },
+    /// A file that is no table of texts by its name.
+    #[error("{} is no file of texts; these end in .jsonl, .jsonl.gz, .jsonl.zst, .ndjson or .parquet", path.display())]
+    NoTexts {
+        /// The file.
+        path: PathBuf,
+    },
     /// Benchmarks without a run long enough to be recognised.
     #[error("{} holds no text of {run_words} words", path.display())]
     NoBenchmark {

@@ -6,6 +6,8 @@
 //! finished exactly once per backward pass, in the order head, last layer … first layer,
 //! embedding; full logits exist only where [`Llama::logits`] asks for them.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Tensor};
 use recon_kernels::attention::Backend;
 use recon_kernels::rope::Table;
@@ -75,6 +77,35 @@ impl Llama {
         token_weight: f32,
     ) -> Result<Loss> {
         let rows = Rows::new(packed, self.config.vocab_size)?;
+        let nats = self.forward_backward(params, &rows, policy, token_weight)?;
+        // Only now: everything has been asked of the device before this waits for it.
+        Ok(Loss { nats: nats.read()?, tokens: rows.trained_tokens() })
+    }
+
+    /// As [`Llama::loss_and_grads`], with the loss of every document that is not empty, in their order.
+    pub fn losses_and_grads(
+        &self,
+        params: &dyn Params,
+        packed: &Packed,
+        policy: ActivationPolicy,
+        token_weight: f32,
+    ) -> Result<Vec<Loss>> {
+        let rows = Rows::new(packed, self.config.vocab_size)?;
+        let mut nats = self.forward_backward(params, &rows, policy, token_weight)?.read_each()?.into_iter();
+        let of_document = |span: &Range<usize>| {
+            let tokens = rows.trained[span.clone()].iter().filter(|trained| **trained).count();
+            Loss { nats: nats.by_ref().take(tokens).sum(), tokens: tokens as u64 }
+        };
+        Ok(rows.spans.iter().map(of_document).collect())
+    }
+
+    fn forward_backward(
+        &self,
+        params: &dyn Params,
+        rows: &Rows,
+        policy: ActivationPolicy,
+        token_weight: f32,
+    ) -> Result<cross_entropy::Nats> {
         let (ids, positions) = (self.indices(&rows.ids)?, self.indices(&rows.positions)?);
         let table = self.frequencies.table(&rows.positions, self.dtype, &self.device)?;
         let block = self.block(&table, &positions);
@@ -91,7 +122,7 @@ impl Llama {
 
         let head_unit = self.config.head_unit();
         let head_grads = params.grads(head_unit)?;
-        let (nats, mut dx) = self.backward_head(params, head_grads.flat(), &x, &rows, token_weight)?;
+        let (nats, mut dx) = self.backward_head(params, head_grads.flat(), &x, rows, token_weight)?;
         let embed_grads = if head_unit == Unit::Embed {
             head_grads
         } else {
@@ -99,12 +130,11 @@ impl Llama {
             params.grads(Unit::Embed)?
         };
         for (layer, saved) in kept.into_iter().enumerate().rev() {
-            dx = self.backward_layer(params, &block, layer, saved, &dx, &rows)?;
+            dx = self.backward_layer(params, &block, layer, saved, &dx, rows)?;
         }
         embedding::backward(&dx, &ids, &view(embed_grads.flat(), &self.embed, slot::TABLE)?)?;
         params.finish_grads(Unit::Embed, embed_grads)?;
-        // Only now: everything has been asked of the device before this waits for it.
-        Ok(Loss { nats: nats.read()?, tokens: rows.trained_tokens() })
+        Ok(nats)
     }
 
     /// The loss of a packed row, without gradients.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 ///
 /// # Panics
 /// If a length exceeds `row_tokens`.
-pub(crate) fn best_fit_decreasing(lengths: &[usize], row_tokens: usize) -> Vec<Vec<usize>> {
+pub fn best_fit_decreasing(lengths: &[usize], row_tokens: usize) -> Vec<Vec<usize>> {
     let mut by_length: Vec<usize> = (0..lengths.len()).collect();
     by_length.sort_by_key(|&piece| (Reverse(lengths[piece]), piece));
     let mut rows: Vec<Vec<usize>> = Vec::new();

@@ -24,13 +24,19 @@ mod mix;
 mod order;
 mod pack;
 mod provenance;
+mod row;
+mod source;
 
 use std::path::PathBuf;
 
 pub use document::PackDocument;
-pub use loader::{Loader, Longest, Place, Row, Source, share};
+pub use fit::best_fit_decreasing;
+pub use loader::{Loader, Place, Source, share};
+pub use mix::Phase;
 pub use pack::{PackOptions, PackReport, pack};
 pub use provenance::{FILE_NAME as PROVENANCE_FILE, SpanRecord, read_provenance};
+pub use row::Row;
+pub use source::Longest;
 
 /// What went wrong while packing or loading.
 #[derive(Debug, thiserror::Error)]

@@ -185,15 +185,46 @@ fn schemas_may_differ_between_shards_and_what_is_not_needed_stops_nothing() {
     let mut rows: Vec<_> = (0..2).map(|position| loader.at(position).unwrap()).collect();
     rows.sort_by_key(|row| row.ids[0]);
     assert_eq!((rows[0].spans.len(), rows[1].spans.clone()), (2, vec![0..20]));
-    let longest = loader.longest().unwrap();
+    let longest = loader.longest(0).unwrap();
     assert_eq!((longest.row, longest.tokens), (1, 20));
+}
+
+#[test]
+fn short_rows_are_joined_whole_and_longer_ones_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let kinds = [("input_ids", array(Dtype::U32)), ("mask", array(Dtype::U8))];
+    let mut writer = Writer::create(directory.path(), kinds, WriterOptions::default()).unwrap();
+    let lengths = [3_u32, 7, 4, 6, 10, 2];
+    for (row, length) in (0_u32..).zip(lengths) {
+        let ids = Array::vector((0..length).map(|at| 100 * row + at).collect::<Vec<u32>>());
+        let mask = Array::vector((0..length).map(|at| u8::from(at % 3 != 1)).collect::<Vec<u8>>());
+        writer.write(&Sample::from([("input_ids".into(), ids.into()), ("mask".into(), mask.into())])).unwrap();
+    }
+    writer.finish().unwrap();
+    let open = || Loader::open(directory.path(), 7).unwrap();
+    let apart: Vec<_> = (0..6).map(|position| open().at(position).unwrap()).collect();
+    let loader = open().joined(10).unwrap();
+    assert_eq!(loader.rows(), 4, "10 | 7 + 3 | 6 + 4 | 2");
+    let mut documents = Vec::new();
+    for position in 0..4 {
+        let row = loader.at(position).unwrap();
+        assert!(row.ids.len() <= 10 && row.spans.len() <= 2);
+        documents
+            .extend(row.spans.iter().map(|span| (row.ids[span.clone()].to_vec(), row.mask[span.clone()].to_vec())));
+    }
+    documents.sort();
+    let mut stored: Vec<_> = apart.into_iter().map(|row| (row.ids, row.mask)).collect();
+    stored.sort();
+    assert_eq!(documents, stored, "every row is in one joined row, as it was");
+    let error = open().joined(9).unwrap_err().to_string();
+    assert!(error.starts_with("row 4 of") && error.contains("10 ids, more than the window of 9"), "{error}");
 }
 
 #[test]
 fn a_dataset_of_something_else_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let loader = foreign(directory.path(), vec![("text", Encoding::Str, Value::Str("a".into()))]);
-    for error in [loader.at(0).unwrap_err(), loader.longest().unwrap_err()] {
+    for error in [loader.at(0).unwrap_err(), loader.longest(0).unwrap_err()] {
         assert!(error.to_string().contains("input_ids"), "{error}");
     }
 }

@@ -62,6 +62,10 @@ pub struct Config {
 pub struct ModelConfig {
     /// A directory in Hugging Face layout, a hub id, or `nano`.
     pub name: String,
+    /// Keys of `config.json`: of fresh weights (`train.init = "random"`) instead of the model's own, and to plan with
+    /// where the model is not at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<serde_json::Map<String, serde_json::Value>>,
     /// Base of the rotary frequencies, instead of the model's own; goes into the exported config.
     pub rope_theta: Option<f64>,
     /// Longest context, instead of the model's own; goes into the exported config.
@@ -70,15 +74,19 @@ pub struct ModelConfig {
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { name: "nano".into(), rope_theta: None, max_position_embeddings: None }
+        Self { name: "nano".into(), shape: None, rope_theta: None, max_position_embeddings: None }
     }
 }
 
 impl ModelConfig {
     /// What the trainer replaces in the model's configuration.
     pub fn overrides(&self) -> ModelOverrides {
-        let &Self { rope_theta, max_position_embeddings, .. } = self;
-        ModelOverrides { rope_theta, max_position_embeddings }
+        let Self { shape, rope_theta, max_position_embeddings, .. } = self;
+        ModelOverrides {
+            shape: shape.clone(),
+            rope_theta: *rope_theta,
+            max_position_embeddings: *max_position_embeddings,
+        }
     }
 }
 

@@ -134,14 +134,18 @@ impl From<recon_corpus::Error> for Failure {
 impl From<recon_train::Error> for Failure {
     fn from(error: recon_train::Error) -> Self {
         use recon_train::Error::{
-            Checkpoint, Data, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Ranks,
-            Read,
+            Checkpoint, Data, Id, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Ranks, Read,
+            Shape,
         };
         match error {
             Checkpoint(error) => error.into(),
-            Option { .. } | Occupied { .. } | Mismatch { .. } | Incomplete { .. } | NothingTrained { .. } => {
-                Self::input(error)
-            }
+            Id { .. }
+            | Shape { .. }
+            | Option { .. }
+            | Occupied { .. }
+            | Mismatch { .. }
+            | Incomplete { .. }
+            | NothingTrained { .. } => Self::input(error),
             Longer { .. } => Self::input(error).hint(LONGER),
             Ranks(error) if error.is_input() => Self::input(error),
             Ranks(error) => Self::run(error).hint(RANKS),

@@ -29,6 +29,7 @@ mod single;
 mod stage;
 mod stages;
 mod summary;
+mod texts;
 mod until;
 mod workers;
 
@@ -41,8 +42,9 @@ pub use run::{Ended, Members, run};
 pub use share::Share;
 pub use single::{held_out, one};
 pub use stages::SetAside;
-pub use stages::export::newest;
+pub use stages::export::export_trained;
 pub use stages::synth::TrajectoryFigures;
 pub use stages::train::TrainFacts;
 pub use summary::{GraphFigures, HeldOut, StageFigures, Summary};
+pub use texts::pack_texts;
 pub use until::Until;

@@ -218,6 +218,13 @@ impl Tokenizer {
         self.special_id(self.names.opening.as_deref()?)
     }
 
+    /// The special token that closes a text in pretraining: `<|end_of_text|>` or `<|endoftext|>` where there is one, since
+    /// chat models name the end of a turn as theirs; else what the tokenizer's configuration calls `eos_token`.
+    pub fn closing(&self) -> Option<u32> {
+        let named = ["<|end_of_text|>", "<|endoftext|>"].into_iter().chain(self.eos());
+        named.into_iter().find_map(|name| self.special_id(name))
+    }
+
     /// The ids of a text in which control tokens are spelled by name, as a chat template writes it.
     pub(crate) fn encode_spelled(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();

@@ -14,13 +14,15 @@ use recon_llama::{Config, FlatParams, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bad_steps::Steadiness;
 use crate::optimizer::{Optimizer, PARAMETERS, Slots, computed};
 use crate::ranks::Ranks;
-use crate::{Error, Result, TrainOptions};
+use crate::{Drawn, Error, Result, TrainOptions};
 
 /// Options that may change between a run and its resumption: they do not change any number, or, as
-/// the device, only within the bound that docs/numerics.md states.
-const FREE: [&str; 6] = ["activations", "save", "keep", "peak_tflops", "device", "parallel"];
+/// the device, only within the bound that docs/numerics.md states. What the sources hold, and their weights, is in
+/// [`Identity::data`]; where they lie is not.
+const FREE: [&str; 8] = ["activations", "save", "keep", "peak_tflops", "device", "sources", "validation", "parallel"];
 
 /// What must be the same for a run to be the same run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +82,12 @@ pub(crate) struct Progress {
     /// Parts of a step: the order in which gradients are added.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub(crate) parts: usize,
+    /// Of each source, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sources: Vec<Drawn>,
+    /// Bad steps, and what they are told from.
+    #[serde(default, skip_serializing_if = "Steadiness::is_new")]
+    pub(crate) steadiness: Steadiness,
 }
 
 fn one() -> usize {

@@ -2,14 +2,11 @@
 //!
 //! A run asks for rows by one integer, the position: epoch `position / rows`, then a place in that
 //! epoch's order. So the position is all a checkpoint has to keep.
-//!
-//! A pack of ours says in its manifest how long its rows are; of anybody else's, the longest row is looked for.
 
-use std::path::{Path, PathBuf};
+use std::ops::Range;
 
 use recon_llama::Packed;
-use recon_pack::{Loader, Row};
-use recon_schema::manifest::Manifest;
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
@@ -35,9 +32,63 @@ pub trait RowSource {
 
     /// The row at `position`, counted over all epochs.
     fn row(&self, position: u64) -> Result<Packed>;
+
+    /// What the sources are called, where there are several.
+    fn sources(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Which of the sources the row at `position` is drawn from.
+    fn source(&self, _position: u64) -> usize {
+        0
+    }
+
+    /// Names the row at `position` for messages.
+    fn place(&self, position: u64) -> String {
+        format!("row {}", position % self.rows())
+    }
 }
 
-fn fit_packed(row_tokens: usize, positions: usize) -> Result<()> {
+/// What was drawn from one of several sources so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drawn {
+    /// The source.
+    pub source: String,
+    /// Rows: the source's own position.
+    pub rows: u64,
+    /// Tokens inside documents.
+    pub tokens: u64,
+    /// Trained tokens.
+    pub trained_tokens: u64,
+}
+
+/// A row and which of the sources it is of.
+pub(crate) struct Taken {
+    pub(crate) source: usize,
+    pub(crate) row: Packed,
+}
+
+/// Reads the rows at `positions`.
+///
+/// # Errors
+/// Those of the source, and [`Error::Id`] where a row holds an id that is not below `vocabulary`.
+pub(crate) fn take(rows: &dyn RowSource, positions: Range<u64>, vocabulary: usize) -> Result<Vec<Taken>> {
+    let at = |position| {
+        let row = rows.row(position)?;
+        if let Some(&id) = row.ids.iter().find(|id| **id as usize >= vocabulary) {
+            return Err(Error::Id { place: rows.place(position), id, vocabulary });
+        }
+        Ok(Taken { source: rows.source(position), row })
+    };
+    positions.map(at).collect()
+}
+
+/// Tokens inside documents.
+pub(crate) fn document_tokens(row: &Packed) -> u64 {
+    row.spans.iter().map(|span| span.len() as u64).sum()
+}
+
+pub(crate) fn fit_packed(row_tokens: usize, positions: usize) -> Result<()> {
     if row_tokens > positions {
         tracing::warn!(row_tokens, max_position_embeddings = positions, "rows are longer than the model's context");
     }
@@ -85,64 +136,6 @@ impl RowSource for MemoryRows {
     }
 }
 
-/// A directory written by [`recon_pack::pack`] or by anybody's MDS writer, in the order of a seed.
-pub struct PackedRows {
-    directory: PathBuf,
-    loader: Loader,
-    row_tokens: usize,
-    /// The longest row, as it is stored, where no manifest says how rows were cut.
-    longest: Option<usize>,
-    identity: String,
-}
-
-impl PackedRows {
-    /// # Errors
-    /// [`Error::Data`] where the directory is no finished pack.
-    pub fn open(directory: &Path, seed: u64) -> Result<Self> {
-        let data = |error: recon_pack::Error| Error::Data(error.into());
-        let loader = Loader::open(directory, seed).map_err(data)?;
-        let manifest = Manifest::read(directory)?;
-        let planned = manifest.as_ref().and_then(|manifest| manifest.plan["row_tokens"].as_u64());
-        let (row_tokens, longest) = match planned {
-            Some(row_tokens) => (row_tokens as usize, None),
-            None => {
-                let longest = loader.longest().map_err(data)?;
-                (longest.tokens, Some(longest.row))
-            }
-        };
-        let identity = recon_schema::file::hash_file(&directory.join("index.json"))?.sha256.to_string();
-        Ok(Self { directory: directory.into(), loader, row_tokens, longest, identity })
-    }
-}
-
-impl RowSource for PackedRows {
-    fn rows(&self) -> u64 {
-        self.loader.rows()
-    }
-
-    fn row_tokens(&self) -> usize {
-        self.row_tokens
-    }
-
-    fn fit(&self, positions: usize) -> Result<()> {
-        match self.longest {
-            Some(row) if self.row_tokens > positions => {
-                Err(Error::Longer { path: self.directory.clone(), row, tokens: self.row_tokens, positions })
-            }
-            _ => fit_packed(self.row_tokens, positions),
-        }
-    }
-
-    fn identity(&self) -> String {
-        self.identity.clone()
-    }
-
-    fn row(&self, position: u64) -> Result<Packed> {
-        let Row { ids, mask, spans } = self.loader.at(position).map_err(|error| Error::Data(error.into()))?;
-        Ok(Packed { ids, mask, spans })
-    }
-}
-
 /// The work a row's attention takes: Σ (document length)².
 fn attention_work(row: &Packed) -> u64 {
     row.spans.iter().map(|span| (span.len() as u64).pow(2)).sum()
@@ -150,12 +143,12 @@ fn attention_work(row: &Packed) -> u64 {
 
 /// Sorts the rows of a step so that rows of like cost meet in one micro-batch (ProLong): with
 /// several ranks, the micro-batches that wait for each other take equally long.
-pub(crate) fn balance(rows: &mut [Packed]) {
-    rows.sort_by_key(|row| std::cmp::Reverse(attention_work(row)));
+pub(crate) fn balance(rows: &mut [Taken]) {
+    rows.sort_by_key(|taken| std::cmp::Reverse(attention_work(&taken.row)));
 }
 
 /// Rows laid end to end, as the model takes them; documents stay apart by their spans.
-pub(crate) fn join(rows: &[Packed]) -> Packed {
+pub(crate) fn join<'r>(rows: impl IntoIterator<Item = &'r Packed>) -> Packed {
     let mut joined = Packed { ids: Vec::new(), mask: Vec::new(), spans: Vec::new() };
     for row in rows {
         let start = joined.ids.len();
@@ -191,9 +184,9 @@ mod tests {
 
     #[test]
     fn rows_of_like_cost_stand_together() {
-        let mut rows = vec![row(&[2, 2, 2]), row(&[6]), row(&[3, 3]), row(&[6])];
+        let mut rows = [row(&[2, 2, 2]), row(&[6]), row(&[3, 3]), row(&[6])].map(|row| Taken { source: 0, row });
         balance(&mut rows);
-        assert_eq!(rows.iter().map(attention_work).collect::<Vec<_>>(), [36, 36, 18, 12]);
+        assert_eq!(rows.iter().map(|taken| attention_work(&taken.row)).collect::<Vec<_>>(), [36, 36, 18, 12]);
     }
 
     #[test]

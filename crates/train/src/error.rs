@@ -21,6 +21,18 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// A shape that is not the model's, whose weights are to be trained.
+    #[error(
+        "the model has {key} = {own}, `model.shape` says {given}; only `train.init = \"random\"` makes another shape"
+    )]
+    Shape {
+        /// The key of `config.json`.
+        key: String,
+        /// The model's value.
+        own: String,
+        /// The shape's.
+        given: String,
+    },
     /// A checkpoint of another run.
     #[error("{} was made with {key} = {saved}, this run has {current}", path.display())]
     Mismatch {
@@ -57,6 +69,28 @@ pub enum Error {
         /// The first unit concerned.
         unit: Unit,
     },
+    /// A gradient much larger than before. Nothing was updated.
+    #[error(
+        "the gradient of step {step} has the norm {grad_norm}, the median before it was {median}; nothing was updated"
+    )]
+    Spike {
+        /// The step, from 1.
+        step: u64,
+        /// Its norm.
+        grad_norm: f64,
+        /// The median of the last norms.
+        median: f64,
+    },
+    /// A tensor that no gradient reaches.
+    #[error("no gradient reached {name} and {others} other tensors in {steps} steps; they would stay as they are")]
+    NoGradient {
+        /// The first of them.
+        name: String,
+        /// How many more.
+        others: usize,
+        /// Steps looked at.
+        steps: u64,
+    },
     /// Weights that are infinite or not a number. No checkpoint was written of them.
     #[error("the weights of {unit:?} are not finite after step {step}; no checkpoint was written")]
     Weights {
@@ -76,6 +110,18 @@ pub enum Error {
         tokens: usize,
         /// `max_position_embeddings`.
         positions: usize,
+    },
+    /// A row with an id that the model has no embedding for.
+    #[error(
+        "{place} holds token id {id}, the model's vocabulary has {vocabulary}; was it packed for another tokenizer?"
+    )]
+    Id {
+        /// The row.
+        place: String,
+        /// The id.
+        id: u32,
+        /// `vocab_size`.
+        vocabulary: usize,
     },
     /// A step none of whose tokens is trained.
     #[error("none of the tokens of step {step} is trained; is the mask of the data empty?")]

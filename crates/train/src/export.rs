@@ -3,9 +3,10 @@
 //! Both are written in one way: the tensors that the configuration asks for and no others, and the configuration in
 //! every spelling that versions of transformers read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
+use recon_checkpoint::state::State;
 use recon_checkpoint::{COMPANIONS, HfDirectory, ModelFiles, SHARD_BYTES, state, write_hf};
 use recon_llama::Config;
 use serde_json::{Value, json};
@@ -22,7 +23,21 @@ const GENERATION: &str = "generation_config.json";
 /// # Errors
 /// A checkpoint that is incomplete or damaged; an `out` that exists and is not empty.
 pub fn export(checkpoint: &Path, out: &Path, dtype: DType) -> Result<()> {
-    let mut state = state::load(checkpoint)?;
+    export_state(state::load(checkpoint)?, checkpoint, out, dtype)
+}
+
+/// The same of the newest checkpoint below `checkpoints` that is whole; each newer one is warned of. Returns which it
+/// was; `None` where there is none at all, and nothing is written.
+///
+/// # Errors
+/// As [`export`], and where there are checkpoints and none is whole.
+pub fn export_newest(checkpoints: &Path, out: &Path, dtype: DType) -> Result<Option<PathBuf>> {
+    let Some((checkpoint, state)) = state::load_newest(checkpoints)? else { return Ok(None) };
+    export_state(state, &checkpoint, out, dtype)?;
+    Ok(Some(checkpoint))
+}
+
+fn export_state(mut state: State, checkpoint: &Path, out: &Path, dtype: DType) -> Result<()> {
     let identity = checkpoint::progress(&state, checkpoint)?.identity;
     let config = Config::from_json(&identity.model.to_string())?;
     let params = checkpoint::parameters(&mut state, checkpoint, &config, (&Device::Cpu, DType::F32))?;

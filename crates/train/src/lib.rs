@@ -10,41 +10,60 @@
 //! run sees what an uninterrupted one would have seen; the loss is averaged over the trained
 //! tokens of the whole step, however the step is cut into micro-batches; every unit's gradient
 //! norm and update is computed in the same order each time, on however many ranks (`ranks`); a step that is
-//! not finite changes nothing; on the CPU a resumed run continues bit for bit, also on another number of ranks.
+//! not finite changes nothing, and ends the run or is left out and counted; on the CPU a resumed run continues
+//! bit for bit, also on another number of ranks.
 //!
 //! Source: the ProLong recipe (Gao et al. 2024) for the defaults; Loshchilov and Hutter 2019 for
 //! the optimizer.
 
+mod bad_steps;
 mod checkpoint;
 mod clip;
 mod data;
 mod error;
 mod evaluate;
 mod export;
+mod isolation;
+mod machine;
 mod memory;
 mod metrics;
 mod observe;
 mod optimizer;
 mod options;
+mod overrides;
+mod packs;
+mod plan;
 mod ranks;
+mod reached;
 mod run;
 mod saves;
 mod schedule;
+mod shares;
 mod signals;
+mod sources;
 mod tensorboard;
 mod trainer;
+mod validation;
 
+pub use bad_steps::{BadSteps, Skipped};
 pub use clip::ClipNorm;
-pub use data::{MemoryRows, PackedRows, RowSource};
+pub use data::{Drawn, MemoryRows, RowSource};
 pub use error::{Error, Result};
 pub use evaluate::loss_over;
-pub use export::{export, export_model};
+pub use export::{export, export_model, export_newest};
+pub use isolation::{Compared, compare_exchanged};
+pub use machine::{DeviceKind, Machine};
 pub use memory::MemoryPlan;
-pub use metrics::StepMetrics;
+pub use metrics::{SourceMetrics, StepMetrics};
 pub use observe::{Observer, Quiet};
-pub use ranks::{ParallelOptions, StateOn};
 pub use options::{Duration, Init, OptimizerState, TrainOptions, Warmup};
-pub use run::{ModelOverrides, TrainPlan, TrainReport, plan_memory, run, run_among, run_on, run_on_among};
+pub use overrides::ModelOverrides;
+pub use packs::PackedRows;
+pub use plan::RunPlan;
+pub use ranks::{ParallelOptions, StateOn};
+pub use run::{TrainPlan, TrainReport, run, run_among, run_on, run_on_among};
 pub use saves::SavePolicy;
 pub use schedule::Schedule;
 pub use signals::Signals;
+pub use sources::{FromStep, SourceOptions, Weight};
+pub use validation::{ValidationMetrics, ValidationOptions, ValidationSource};

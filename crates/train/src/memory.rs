@@ -1,21 +1,25 @@
 //! The memory of a run, counted before anything is allocated.
 //!
 //! `N` rows of one micro-batch, `D` hidden, `F` feed-forward, `H`/`KH` heads of `hd`, `V`
-//! vocabulary, `L` layers. Parameters, gradients and moments are exact. Activations count what
-//! stays alive at the widest moment, one layer's backward pass at the end of the forward pass; short-lived
-//! temporaries inside one kernel are not counted.
+//! vocabulary, `L` layers. Parameters, gradients and moments are exact. Activations and working set count what
+//! is alive at the widest moment, the head or the last layer's backward pass; temporaries inside one kernel are not
+//! counted. `tests/memory.rs` holds it against the allocator on the CPU.
 
-use recon_llama::{ActivationPolicy, Config, Precision};
+use recon_kernels::attention::Backend;
+use recon_llama::{ActivationPolicy, Config, Precision, Unit};
 use serde::Serialize;
 
 use crate::{TrainOptions, optimizer};
 
 const F32_BYTES: u64 = 4;
-/// Logits that exist at once: the chunk of `recon_kernels::cross_entropy`, on the CPU and on a GPU.
-const HEAD_CHUNK_ELEMENTS: [u64; 2] = [1 << 22, 3 << 26];
+/// Logits that exist at once: the chunk of `recon_kernels::cross_entropy`, on the CPU and on a GPU, as elements and as
+/// the least and the most rows.
+const HEAD_CHUNK: [(u64, u64, u64); 2] = [(1 << 22, 128, 1024), (3 << 26, 128, 8192)];
+/// What a GPU's driver takes for a program before its first tensor.
+const CONTEXT_BYTES: u64 = 600_000_000;
 
-/// Bytes by purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Bytes on one device, by purpose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryPlan {
     /// Parameters, and their f32 masters where there are any.
     pub parameters_bytes: u64,
@@ -23,61 +27,110 @@ pub struct MemoryPlan {
     pub gradients_bytes: u64,
     /// First and second moments.
     pub moments_bytes: u64,
-    /// What the forward pass keeps, and one layer's working set.
+    /// What the forward pass keeps.
     pub activations_bytes: u64,
-    /// One chunk of logits, with hidden rows and their gradient.
-    pub head_bytes: u64,
+    /// Beside that, at the widest moment: one layer's backward pass, or the head.
+    pub working_bytes: u64,
+    /// What attention on a GPU needs for itself.
+    pub scratch_bytes: u64,
+    /// Parameters and gradients of two units on their way from and to other devices.
+    pub communication_bytes: u64,
+    /// What the allocator rounds up, and on a GPU the program's context.
+    pub slack_bytes: u64,
     /// All of it.
     pub total_bytes: u64,
 }
 
 impl MemoryPlan {
-    /// The plan of `config` trained on rows of `row_tokens`.
+    /// The plan of `config` trained on rows of `row_tokens` on one device.
     pub fn new(config: &Config, options: &TrainOptions, row_tokens: usize) -> Self {
-        let elements: u64 = config.units().into_iter().map(|unit| config.layout(unit).elements as u64).sum();
-        let rows = (row_tokens * options.micro_batch_rows.get()) as u64;
-        let sizes = LayerSizes::new(config);
-        let layers = config.num_hidden_layers as u64;
-        let kept = match options.activations {
-            ActivationPolicy::KeepAll => sizes.everything(),
-            ActivationPolicy::KeepAttention => sizes.input + sizes.attention,
-            ActivationPolicy::BlockInputs => sizes.input,
-        };
-        // Backward through one layer holds its recomputed activations and a gradient for each.
+        Self::sharded(config, options, row_tokens, 1)
+    }
+
+    /// The same where parameters, gradients and moments are spread over `devices`, and each takes micro-batches of its
+    /// own.
+    pub fn sharded(config: &Config, options: &TrainOptions, row_tokens: usize, devices: u64) -> Self {
+        let units = config.units();
+        let elements_of = |unit: &Unit| config.layout(*unit).elements as u64;
+        let elements: u64 = units.iter().map(elements_of).sum();
         let precision = options.precision().unwrap_or(Precision::F32);
         let bytes = precision.dtype().size_in_bytes() as u64;
-        let activations_bytes = rows * (kept * layers + 2 * sizes.everything()) * bytes;
-        let chunk = HEAD_CHUNK_ELEMENTS[usize::from(options.device != "cpu")];
-        let logits = chunk.max(128 * config.vocab_size as u64).min(rows * config.vocab_size as u64);
-        let head_bytes = logits * F32_BYTES + 2 * rows * config.hidden_size as u64 * bytes;
         let optimizer = optimizer::of(options, precision);
         let master_bytes = optimizer.master().map_or(0, |dtype| dtype.size_in_bytes() as u64);
-        let parameters_bytes = elements * (bytes + master_bytes);
-        let gradients_bytes = elements * F32_BYTES;
-        let moments_bytes = elements * (optimizer.bytes_per_parameter() - master_bytes);
-        let total_bytes = parameters_bytes + gradients_bytes + moments_bytes + activations_bytes + head_bytes;
-        Self { parameters_bytes, gradients_bytes, moments_bytes, activations_bytes, head_bytes, total_bytes }
+        let spread = |bytes_each: u64| (elements * bytes_each).div_ceil(devices);
+
+        let rows = (row_tokens * options.micro_batch_rows.get()) as u64;
+        let sizes = LayerBytes::new(config, bytes);
+        let (kept, again) = match options.activations {
+            ActivationPolicy::KeepAll => (sizes.everything(), 0),
+            ActivationPolicy::KeepAttention => (sizes.input + sizes.attention, sizes.rest),
+            ActivationPolicy::BlockInputs => (sizes.input, sizes.attention + sizes.rest),
+        };
+        let on_gpu = options.device != "cpu";
+        let mut plan = Self {
+            parameters_bytes: spread(bytes + master_bytes),
+            gradients_bytes: spread(F32_BYTES),
+            moments_bytes: spread(optimizer.bytes_per_parameter() - master_bytes),
+            activations_bytes: rows * kept * config.num_hidden_layers as u64,
+            working_bytes: (rows * (again + sizes.backward)).max(head_bytes(config, rows, bytes, on_gpu)),
+            ..Self::default()
+        };
+        if on_gpu {
+            // Measured of cuDNN's at 64k; ours keeps the gradient of the queries in f32.
+            let each = if options.attention == Backend::Cudnn { 12 } else { 4 };
+            plan.scratch_bytes = rows * config.query_dim() as u64 * each;
+        }
+        if devices > 1 {
+            let largest = units.iter().map(elements_of).max().unwrap_or(0);
+            plan.communication_bytes = 2 * largest * (bytes + F32_BYTES);
+        }
+        let counted = plan.sum();
+        plan.slack_bytes = counted / 50 + if on_gpu { CONTEXT_BYTES } else { 0 };
+        plan.total_bytes = counted + plan.slack_bytes;
+        plan
+    }
+
+    fn sum(&self) -> u64 {
+        self.parameters_bytes
+            + self.gradients_bytes
+            + self.moments_bytes
+            + self.activations_bytes
+            + self.working_bytes
+            + self.scratch_bytes
+            + self.communication_bytes
     }
 }
 
-/// Elements that one row holds in one layer.
-struct LayerSizes {
+/// The head at work: the last output, hidden rows and their gradient, and a chunk of logits with the rows it is of.
+fn head_bytes(config: &Config, rows: u64, bytes: u64, on_gpu: bool) -> u64 {
+    let (elements, least, most) = HEAD_CHUNK[usize::from(on_gpu)];
+    let (vocabulary, hidden) = (config.vocab_size as u64, config.hidden_size as u64);
+    let chunk = (elements / vocabulary).clamp(least, most).min(rows);
+    rows * 3 * hidden * bytes + chunk * (vocabulary * F32_BYTES + 2 * hidden * bytes)
+}
+
+/// Bytes that one row takes in one layer.
+struct LayerBytes {
     input: u64,
     /// Attention output and log-sum-exp.
     attention: u64,
     /// Two normed rows with their inverse RMS, queries, keys, values, residual, gate, up, product.
     rest: u64,
+    /// Gradients in the backward pass through the feed-forward half, which is the wider one: of product, gate, up, four
+    /// of the residual stream, and the last layer's output.
+    backward: u64,
 }
 
-impl LayerSizes {
-    fn new(config: &Config) -> Self {
+impl LayerBytes {
+    fn new(config: &Config, bytes: u64) -> Self {
         let d = config.hidden_size as u64;
-        let q = (config.num_attention_heads * config.head_dim) as u64;
-        let kv = (config.num_key_value_heads * config.head_dim) as u64;
+        let (q, kv) = (config.query_dim() as u64, config.key_value_dim() as u64);
+        let f = config.intermediate_size as u64;
         Self {
-            input: d,
-            attention: q + config.num_attention_heads as u64,
-            rest: 2 * (d + 1) + q + 2 * kv + d + 3 * config.intermediate_size as u64,
+            input: d * bytes,
+            attention: q * bytes + config.num_attention_heads as u64 * F32_BYTES,
+            rest: (2 * d + q + 2 * kv + d + 3 * f) * bytes + 2 * F32_BYTES,
+            backward: (3 * f + 5 * d) * bytes,
         }
     }
 
@@ -108,12 +161,9 @@ mod tests {
         let inputs = plan(ActivationPolicy::BlockInputs);
         assert!(all.activations_bytes > attention.activations_bytes);
         assert!(attention.activations_bytes > inputs.activations_bytes);
-        let sum = |plan: MemoryPlan| {
-            let MemoryPlan { parameters_bytes, gradients_bytes, moments_bytes, activations_bytes, head_bytes, .. } =
-                plan;
-            parameters_bytes + gradients_bytes + moments_bytes + activations_bytes + head_bytes
-        };
-        assert_eq!((sum(all), sum(inputs)), (all.total_bytes, inputs.total_bytes));
+        for plan in [all, inputs] {
+            assert_eq!(plan.sum() + plan.slack_bytes, plan.total_bytes);
+        }
         // Llama-3-8B: 8.03 billion parameters of 4 bytes.
         assert_eq!(all.parameters_bytes / 100_000_000, 321);
     }
@@ -145,5 +195,15 @@ mod tests {
         };
         assert_eq!(plan(4).activations_bytes, 4 * plan(1).activations_bytes);
         assert_eq!(plan(4).parameters_bytes, plan(1).parameters_bytes);
+    }
+
+    #[test]
+    fn what_is_spread_over_devices_is_divided_and_the_rest_is_not() {
+        let options = TrainOptions { device: "cuda".into(), ..Default::default() };
+        let plan = |devices| MemoryPlan::sharded(&config(), &options, 8192, devices);
+        let (one, eight) = (plan(1), plan(8));
+        assert_eq!(one.moments_bytes, 8 * eight.moments_bytes);
+        assert_eq!((one.activations_bytes, one.working_bytes), (eight.activations_bytes, eight.working_bytes));
+        assert!(one.communication_bytes == 0 && eight.communication_bytes > 0);
     }
 }

@@ -4,19 +4,30 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Error, Result};
+use crate::{Drawn, Error, Result, Skipped, ValidationMetrics};
 
 /// The figures of one optimizer step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
     /// The step, from 1.
     pub step: u64,
-    /// Mean −log p of the trained tokens, before the update.
+    /// Mean −log p of the trained tokens, before the update; null, read as NaN, where it was not finite.
+    #[serde(deserialize_with = "or_nan")]
     pub loss_nats: f64,
-    /// Norm of the gradient before clipping.
+    /// Norm of the gradient before clipping; null, read as NaN, where it was not finite.
+    #[serde(deserialize_with = "or_nan")]
     pub grad_norm: f64,
+    /// Of the embedding, each layer and the head.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unit_grad_norms: Vec<f64>,
+    /// Why nothing was updated, where the step was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<Skipped>,
+    /// Steps left out so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped_steps: u64,
     /// Whether the gradient was scaled down to `clip_norm`.
     #[serde(default)]
     pub clipped: bool,
@@ -26,6 +37,12 @@ pub struct StepMetrics {
     pub tokens: u64,
     /// Trained tokens so far.
     pub trained_tokens: u64,
+    /// By source, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceMetrics>,
+    /// The loss of rows that are not trained on, where it was measured after this step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validation: Vec<ValidationMetrics>,
     /// Tokens of this step by its wall-clock seconds.
     pub tokens_per_s: f64,
     /// Share of the device's peak arithmetic; null where the peak is not known.
@@ -34,6 +51,25 @@ pub struct StepMetrics {
     pub peak_bytes: Option<u64>,
     /// Most of the device's memory that tensors have held at one time; null on the CPU.
     pub device_peak_bytes: Option<u64>,
+}
+
+fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What one of several sources gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceMetrics {
+    /// So far.
+    #[serde(flatten)]
+    pub drawn: Drawn,
+    /// Mean −log p of its trained tokens of this step; null where it has none in it.
+    pub loss_nats: Option<f64>,
 }
 
 /// `metrics.jsonl`, open for appending.
@@ -92,10 +128,15 @@ mod tests {
             step,
             loss_nats: 0.1 + step as f64,
             grad_norm: 1.0,
+            unit_grad_norms: vec![0.6, 0.8],
+            skipped: None,
+            skipped_steps: 0,
             clipped: false,
             lr: 1e-3,
             tokens: step * 8,
             trained_tokens: step * 4,
+            sources: Vec::new(),
+            validation: Vec::new(),
             tokens_per_s: 2.0,
             mfu: None,
             peak_bytes: peak_bytes(),

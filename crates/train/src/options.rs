@@ -6,7 +6,8 @@ use recon_kernels::attention::Backend;
 use recon_llama::{ActivationPolicy, Precision, place};
 use serde::{Deserialize, Serialize};
 
-use crate::{ClipNorm, Error, ParallelOptions, Result, SavePolicy};
+use crate::sources::first_without_weight;
+use crate::{BadSteps, ClipNorm, Error, ParallelOptions, Result, SavePolicy, SourceOptions, ValidationOptions, Weight};
 
 /// How long to train.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -98,6 +99,21 @@ pub struct TrainOptions {
     pub weight_decay: f64,
     /// Largest norm of the whole gradient, or `false` to clip nothing. Left out it is 1.
     pub clip_norm: ClipNorm,
+    /// Rows to mix with the run's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceOptions>,
+    /// Weight of the run's own rows beside the sources.
+    #[serde(skip_serializing_if = "Weight::is_default")]
+    pub own_weight: Weight,
+    /// Rows shorter than this are joined, best fit first; absent: rows are taken as they are stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_tokens: Option<NonZeroUsize>,
+    /// What happens where a loss or gradient is not finite, or much larger than before.
+    #[serde(skip_serializing_if = "BadSteps::is_default")]
+    pub bad_steps: BadSteps,
+    /// Rows whose loss is told on the way; they are not trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ValidationOptions>,
     /// Seed of the order of rows and, where fresh, of the weights.
     pub seed: u64,
     /// What the forward pass keeps. The gradients do not depend on it.
@@ -132,6 +148,11 @@ impl Default for TrainOptions {
             eps: 1e-8,
             weight_decay: 0.1,
             clip_norm: ClipNorm::At(1.0),
+            sources: Vec::new(),
+            own_weight: Weight::default(),
+            window_tokens: None,
+            bad_steps: BadSteps::default(),
+            validation: None,
             seed: 0,
             activations: ActivationPolicy::KeepAll,
             save: SavePolicy::EveryMinutes(30.0),
@@ -181,6 +202,24 @@ impl TrainOptions {
         Ok(place::precision(&self.device, self.precision)?)
     }
 
+    fn validate_sources(&self) -> Result<()> {
+        let wrong = |problem: String| Err(Error::Option { key: "sources", problem });
+        if let Some(problem) = self.own_weight.problem() {
+            return Err(Error::Option { key: "own_weight", problem });
+        }
+        for source in &self.sources {
+            if let Some(problem) = source.weight.problem() {
+                return wrong(format!("{} {problem}", source.directory.display()));
+            }
+        }
+        let weights: Vec<&Weight> =
+            self.sources.iter().map(|source| &source.weight).chain([&self.own_weight]).collect();
+        match first_without_weight(&weights) {
+            Some(step) => wrong(format!("and `train.own_weight` give weights that sum to zero at step {step}")),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses what cannot be meant.
     pub fn validate(&self) -> Result<()> {
         let wrong = |key, problem: String| Err(Error::Option { key, problem });
@@ -200,6 +239,7 @@ impl TrainOptions {
             Duration::Epochs(epochs) if !positive(epochs) => return wrong("duration", format!("is {epochs} epochs")),
             _ => {}
         }
+        self.validate_sources()?;
         if !positive(self.lr) {
             return wrong("lr", format!("is {}, expected a positive number", self.lr));
         }
@@ -223,7 +263,13 @@ impl TrainOptions {
         if let Some(value) = self.peak_tflops.filter(|value| !positive(*value)) {
             return wrong("peak_tflops", format!("is {value}, expected a positive number; leave it out to have none"));
         }
-        for (key, problem) in [("clip_norm", self.clip_norm.problem()), ("save", self.save.problem())] {
+        let problems = [
+            ("clip_norm", self.clip_norm.problem()),
+            ("save", self.save.problem()),
+            ("bad_steps", self.bad_steps.problem()),
+            ("validation", self.validation.as_ref().and_then(ValidationOptions::problem)),
+        ];
+        for (key, problem) in problems {
             if let Some(problem) = problem {
                 return wrong(key, problem);
             }

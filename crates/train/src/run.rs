@@ -8,7 +8,6 @@ use recon_checkpoint::ModelFiles;
 use recon_comm::{Communicator, Solo};
 use recon_kernels::device;
 use recon_llama::{Config, FlatParams, Llama, place};
-use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Found, Identity, find, first_difference, restore};
 use crate::export::keep_companions;
@@ -18,17 +17,11 @@ use crate::ranks::Ranks;
 use crate::saves::Saves;
 use crate::tensorboard::EventFile;
 use crate::trainer::Trainer;
-use crate::{Error, Init, MemoryPlan, Observer, PackedRows, Result, RowSource, StateOn, StepMetrics, TrainOptions};
-
-/// What replaces values of the model's `config.json`; the export carries them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelOverrides {
-    /// Base of the rotary frequencies, e.g. 8e6 for 64k tokens (ProLong).
-    pub rope_theta: Option<f64>,
-    /// Longest document the model is meant for, in tokens.
-    pub max_position_embeddings: Option<usize>,
-}
+use crate::validation::Validation;
+use crate::{
+    Error, Init, MemoryPlan, ModelOverrides, Observer, PackedRows, Result, RowSource, StateOn, StepMetrics,
+    TrainOptions,
+};
 
 /// What to train, on what, where to, and how.
 #[derive(Debug, Clone)]
@@ -37,8 +30,8 @@ pub struct TrainPlan {
     pub model: ModelFiles,
     /// What replaces values of its configuration.
     pub overrides: ModelOverrides,
-    /// Directory of packed rows.
-    pub data: PathBuf,
+    /// Directory of the run's own packed rows; none where all are in the options' sources.
+    pub data: Option<PathBuf>,
     /// Directory of the run.
     pub out: PathBuf,
     /// How.
@@ -70,30 +63,16 @@ impl TrainReport {
 impl TrainPlan {
     /// The model's configuration under the overrides.
     fn config(&self) -> Result<Config> {
-        let mut config = Config::from_json(&self.model.config_json()?)?;
-        let ModelOverrides { rope_theta, max_position_embeddings } = self.overrides;
-        config.rope.theta = rope_theta.unwrap_or(config.rope.theta);
-        config.max_position_embeddings = max_position_embeddings.unwrap_or(config.max_position_embeddings);
-        config.validate()?;
-        Ok(config)
+        self.overrides.over(&self.model.config_json()?, self.options.init)
     }
 }
 
-/// The memory of `plan`; reads the data's index and the model's configuration only.
-pub fn plan_memory(plan: &TrainPlan) -> Result<MemoryPlan> {
-    plan.options.validate()?;
-    let rows = PackedRows::open(&plan.data, plan.options.seed)?;
-    Ok(MemoryPlan::new(&plan.config()?, &plan.options.within(rows.rows()), rows.row_tokens()))
-}
-
-/// Trains on the packed rows of `plan.data`, on the device the options name.
+/// Trains on the packed rows of `plan.data` and of the options' sources, on the device the options name.
 ///
 /// # Errors
 /// Everything of [`Error`]; the newest complete checkpoint is kept.
 pub fn run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainReport> {
-    plan.options.validate()?;
-    let rows = PackedRows::open(&plan.data, plan.options.seed)?;
-    run_on(plan, &rows, observer)
+    run_among(plan, &Solo, observer)
 }
 
 /// As [`run`], on the rows given; `plan.data` is not looked at.
@@ -110,7 +89,7 @@ pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observe
 /// # Errors
 /// As [`run`]; [`Error::Ranks`] names a rank that has another plan, is lost, says nothing, or failed itself.
 pub fn run_among(plan: &TrainPlan, comm: &dyn Communicator, observer: &mut dyn Observer) -> Result<TrainReport> {
-    let opened = plan.options.validate().and_then(|()| PackedRows::open(&plan.data, plan.options.seed));
+    let opened = plan.options.validate().and_then(|()| PackedRows::open_mix(plan.data.as_deref(), &plan.options));
     let rows = opened.inspect_err(|error| comm.give_up(&error.to_string()))?;
     run_on_among(plan, &rows, comm, observer)
 }
@@ -159,6 +138,7 @@ fn prepare_and_go(
     comm.agree("checkpoint to go on from", &found.as_ref().map_or(Ok("none".into()), Found::name)?)?;
     let parts = found.as_ref().map(Found::parts);
     let ranks = Ranks::new(comm, &options.parallel, options.accumulation.get(), parts)?;
+    let validation = Validation::open(options.validation.as_ref(), config.vocab_size)?;
     let trainer = begin(plan, options, &model, (&device, dtype), optimizer, steps, found, ranks)?;
     let log = if leads {
         keep_companions(&plan.model, &out.join("model"))?;
@@ -168,7 +148,7 @@ fn prepare_and_go(
     };
     tracing::info!(steps, done = trainer.step, rows = rows.rows(), "training; {}", options.clip_norm);
     observer.start(steps, trainer.step);
-    Run { trainer, log, steps, checkpoints, identity, saves: Saves::new(options.save) }.go(rows, observer)
+    Run { trainer, log, steps, checkpoints, identity, saves: Saves::new(options.save), validation }.go(rows, observer)
 }
 
 /// Makes sure that all ranks do the same, but for where they compute.
@@ -229,6 +209,7 @@ struct Run<'a> {
     checkpoints: PathBuf,
     identity: Identity,
     saves: Saves,
+    validation: Validation,
 }
 
 impl Run<'_> {
@@ -236,7 +217,10 @@ impl Run<'_> {
     fn go(mut self, rows: &dyn RowSource, observer: &mut dyn Observer) -> Result<TrainReport> {
         let (mut last, mut saved) = (None, None);
         while self.trainer.step < self.steps {
-            let metrics = self.trainer.step(rows)?;
+            let mut metrics = self.trainer.step(rows)?;
+            if self.validation.is_due(self.trainer.step, self.steps) {
+                metrics.validation = self.trainer.validate(&self.validation)?;
+            }
             if let Some(log) = &mut self.log {
                 log.append(&metrics)?;
             }
@@ -292,6 +276,12 @@ impl Log {
             ("tokens_per_s", metrics.tokens_per_s),
         ];
         scalars.extend(metrics.mfu.map(|mfu| ("mfu", mfu)));
+        let by_source = metrics.sources.iter().map(|it| (format!("loss_nats/{}", it.drawn.source), it.loss_nats));
+        let by_source: Vec<_> = by_source.collect();
+        let validation = metrics.validation.iter().map(|it| (format!("validation_nats/{}", it.source), it.loss_nats));
+        let validation: Vec<_> = validation.collect();
+        scalars.extend(validation.iter().map(|(name, loss)| (name.as_str(), *loss)));
+        scalars.extend(by_source.iter().filter_map(|(name, loss)| Some((name.as_str(), (*loss)?))));
         self.events.scalars(metrics.step, &scalars)
     }
 }

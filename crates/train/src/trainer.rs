@@ -7,12 +7,16 @@ use candle_core::DType;
 use recon_kernels::device;
 use recon_llama::{FlatParams, Llama, Loss, Packed, Unit};
 
+use crate::bad_steps::Steadiness;
 use crate::checkpoint::{self, Identity, Progress, Restored};
-use crate::data::{balance, join};
+use crate::data::{Taken, balance, document_tokens, join, take};
 use crate::metrics::peak_bytes;
 use crate::optimizer::{self, Optimizer, Slots, StepAt};
 use crate::ranks::Ranks;
-use crate::{Error, Result, RowSource, Schedule, StepMetrics, TrainOptions};
+use crate::reached::Unreached;
+use crate::shares::Shares;
+use crate::validation::Validation;
+use crate::{Drawn, Error, Result, RowSource, Schedule, Skipped, StepMetrics, TrainOptions, ValidationMetrics};
 
 /// A model in training.
 pub(crate) struct Trainer<'a> {
@@ -30,6 +34,12 @@ pub(crate) struct Trainer<'a> {
     tokens: u64,
     /// Trained tokens so far.
     trained_tokens: u64,
+    /// Of each source so far, where there are several.
+    sources: Vec<Drawn>,
+    steadiness: Steadiness,
+    unreached: Unreached,
+    /// All steps of the run.
+    steps: u64,
 }
 
 impl<'a> Trainer<'a> {
@@ -60,7 +70,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let Restored { step, progress, params, slots } = restored;
         let trainer = Self::new(model, options, optimizer, steps, params, slots, ranks)?;
-        Ok(Self { step, tokens: progress.tokens, trained_tokens: progress.trained_tokens, ..trainer })
+        let Progress { tokens, trained_tokens, sources, steadiness, .. } = progress;
+        Ok(Self { step, tokens, trained_tokens, sources, steadiness, ..trainer })
     }
 
     fn new(
@@ -74,7 +85,23 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let schedule = Schedule::new(options, steps);
         let (params, units) = (params.with_grads()?, model.config().units());
-        Ok(Self { model, params, optimizer, slots, options, schedule, units, ranks, step: 0, tokens: 0, trained_tokens: 0 })
+        Ok(Self {
+            model,
+            params,
+            optimizer,
+            slots,
+            options,
+            schedule,
+            units,
+            ranks,
+            step: 0,
+            tokens: 0,
+            trained_tokens: 0,
+            sources: Vec::new(),
+            steadiness: Steadiness::default(),
+            unreached: Unreached::new(model.config()),
+            steps,
+        })
     }
 
     /// The ranks that train it.
@@ -88,7 +115,8 @@ impl<'a> Trainer<'a> {
     /// [`Error::Weights`] where the weights are not finite: no checkpoint is written of such a run.
     pub(crate) fn save(&self, directory: &Path, identity: Identity) -> Result<PathBuf> {
         let (position, tokens, trained_tokens) = (self.position(), self.tokens, self.trained_tokens);
-        let progress = Progress { identity, position, tokens, trained_tokens, parts: self.ranks.parts() };
+        let (sources, steadiness, parts) = (self.sources.clone(), self.steadiness.clone(), self.ranks.parts());
+        let progress = Progress { identity, position, tokens, trained_tokens, parts, sources, steadiness };
         let config = self.model.config();
         checkpoint::require_finite(&self.params, config, self.step)?;
         let state = (&self.slots, &self.params, config);
@@ -103,59 +131,125 @@ impl<'a> Trainer<'a> {
     /// Trains on the next rows of `rows`.
     ///
     /// # Errors
-    /// [`Error::Loss`] and [`Error::Gradient`] leave parameters, slots and counts as they were.
+    /// [`Error::Loss`], [`Error::Gradient`] and [`Error::Spike`], where no more such steps may be left out, leave
+    /// parameters, slots and counts as they were.
     pub(crate) fn step(&mut self, rows: &dyn RowSource) -> Result<StepMetrics> {
         let started = Instant::now();
         let step = self.step + 1;
-        let mut batch = (self.position()..self.position() + self.options.step_rows())
-            .map(|position| rows.row(position))
-            .collect::<Result<Vec<_>>>()?;
+        let positions = self.position()..self.position() + self.options.step_rows();
+        let mut batch = take(rows, positions, self.model.config().vocab_size)?;
         balance(&mut batch);
-        let tokens: u64 = batch.iter().flat_map(|row| &row.spans).map(|span| span.len() as u64).sum();
-        let trained: u64 = batch.iter().map(Packed::trained_tokens).sum();
+        let tokens: u64 = batch.iter().map(|taken| document_tokens(&taken.row)).sum();
+        let trained: u64 = batch.iter().map(|taken| taken.row.trained_tokens()).sum();
         if trained == 0 {
             return Err(Error::NothingTrained { step });
         }
-        let micro_batches: Vec<&[Packed]> = batch.chunks(self.options.micro_batch_rows.get()).collect();
-        let figures = self.ranks.compute(&self.params, &self.units, micro_batches.len(), |at| {
-            let (packed, weight) = (join(micro_batches[at]), 1.0 / trained as f32);
-            let Loss { nats, .. } =
-                self.model.loss_and_grads(&self.params, &packed, self.options.activations, weight)?;
-            Ok(vec![nats])
-        })?;
-        let mut nats = 0.0;
-        for part in figures.into_iter().flatten() {
-            nats += part;
-        }
+        let mut shares = Shares::new(rows.sources(), &self.sources);
+        let micro_batches: Vec<&[Taken]> = batch.chunks(self.options.micro_batch_rows.get()).collect();
+        let losses = self.losses(&micro_batches, 1.0 / trained as f32, !shares.is_empty())?;
+        let nats = micro_batches.iter().zip(losses).fold(0.0, |nats, (micro_batch, losses)| {
+            nats + if shares.is_empty() { losses[0].nats } else { shares.add(micro_batch, &losses) }
+        });
         let loss_nats = nats / trained as f64;
-        if !loss_nats.is_finite() {
-            return Err(Error::Loss { step, loss_nats });
-        }
-        self.ranks.reduce(&self.params, &self.units)?;
-        let grad_norm = self.ranks.sum_of_squares(&self.params, &self.units, step)?.sqrt();
         let (lr, config) = (self.schedule.lr(step), self.model.config());
-        let at = StepAt { step, lr };
-        let clip = self.options.clip_norm.factor(grad_norm);
-        optimizer::update(&*self.optimizer, &self.params, &self.slots, config, &self.ranks, clip, &at)?;
-        self.ranks.share_parameters(&self.params, &self.units)?;
+        let found = self.gradient(step, loss_nats);
+        let (grad_norm, unit_grad_norms, skipped) = match found {
+            Ok((norm, norms)) => (norm, norms, None),
+            Err(error) => {
+                let (reason, grad_norm) = self.skip(error)?;
+                (grad_norm, Vec::new(), Some(reason))
+            }
+        };
+        let clip = self.options.clip_norm.factor(grad_norm).filter(|_| skipped.is_none());
+        if skipped.is_none() {
+            self.unreached.look(&self.params, &self.ranks, step == self.steps)?;
+            let at = StepAt { step, lr };
+            optimizer::update(&*self.optimizer, &self.params, &self.slots, config, &self.ranks, clip, &at)?;
+            self.ranks.share_parameters(&self.params, &self.units)?;
+            self.steadiness.taken(grad_norm, &self.options.bad_steps);
+        }
         self.step = step;
         self.tokens += tokens;
         self.trained_tokens += trained;
+        let sources = shares.metrics();
+        self.sources = sources.iter().map(|source| source.drawn.clone()).collect();
         let seconds = started.elapsed().as_secs_f64();
-        let flops = batch.iter().map(|row| self.flops(row)).sum::<f64>();
+        let flops = batch.iter().map(|taken| self.flops(&taken.row)).sum::<f64>();
         Ok(StepMetrics {
             step,
             loss_nats,
             grad_norm,
+            unit_grad_norms,
+            skipped,
+            skipped_steps: self.steadiness.skipped,
             clipped: clip.is_some(),
             lr,
             tokens: self.tokens,
             trained_tokens: self.trained_tokens,
+            sources,
+            validation: Vec::new(),
             tokens_per_s: tokens as f64 / seconds,
             mfu: self.options.peak_tflops.map(|peak| flops / seconds / (peak * 1e12 * self.ranks.world() as f64)),
             peak_bytes: peak_bytes(),
             device_peak_bytes: device::peak_bytes(self.params.unit(Unit::Embed).device()),
         })
+    }
+
+    /// The losses of each micro-batch, of every document or summed, with the gradients of this rank's parts.
+    fn losses(&self, micro_batches: &[&[Taken]], weight: f32, by_document: bool) -> Result<Vec<Vec<Loss>>> {
+        let (params, policy) = (&self.params, self.options.activations);
+        let figures = self.ranks.compute(params, &self.units, micro_batches.len(), |at| {
+            let packed = join(micro_batches[at].iter().map(|taken| &taken.row));
+            let losses = if by_document {
+                self.model.losses_and_grads(params, &packed, policy, weight)?
+            } else {
+                vec![self.model.loss_and_grads(params, &packed, policy, weight)?]
+            };
+            Ok(losses.into_iter().flat_map(|loss| [loss.nats, loss.tokens as f64]).collect())
+        })?;
+        let losses = |figures: Vec<f64>| {
+            figures.as_chunks().0.iter().map(|&[nats, tokens]| Loss { nats, tokens: tokens as u64 }).collect()
+        };
+        Ok(figures.into_iter().map(losses).collect())
+    }
+
+    /// The norm of the gradient over all ranks, and that of each unit's.
+    ///
+    /// # Errors
+    /// [`Error::Loss`], [`Error::Gradient`] and [`Error::Spike`] where the step is bad.
+    fn gradient(&self, step: u64, loss_nats: f64) -> Result<(f64, Vec<f64>)> {
+        if !loss_nats.is_finite() {
+            return Err(Error::Loss { step, loss_nats });
+        }
+        self.ranks.reduce(&self.params, &self.units)?;
+        let squares = self.ranks.sums_of_squares(&self.params, &self.units, step)?;
+        let grad_norm = squares.iter().fold(0.0, |sum, squares| sum + squares).sqrt();
+        match self.steadiness.spike(grad_norm, &self.options.bad_steps) {
+            Some(median) => Err(Error::Spike { step, grad_norm, median }),
+            None => Ok((grad_norm, squares.into_iter().map(f64::sqrt).collect())),
+        }
+    }
+
+    /// Counts a bad step that is left out: why, and the norm where it has one.
+    ///
+    /// # Errors
+    /// `error` itself where no more steps may be left out, or it is of another kind.
+    fn skip(&mut self, error: Error) -> Result<(Skipped, f64)> {
+        let reason = match error {
+            _ if self.steadiness.skipped >= self.options.bad_steps.skip => return Err(error),
+            Error::Loss { .. } => (Skipped::Loss, f64::NAN),
+            Error::Gradient { .. } => (Skipped::Gradient, f64::NAN),
+            Error::Spike { grad_norm, .. } => (Skipped::Spike, grad_norm),
+            _ => return Err(error),
+        };
+        tracing::warn!(%error, "the step is left out (train.bad_steps)");
+        self.steadiness.skipped += 1;
+        Ok(reason)
+    }
+
+    /// The loss of rows that are not trained on.
+    pub(crate) fn validate(&self, validation: &Validation) -> Result<Vec<ValidationMetrics>> {
+        validation.measure(self.model, &self.params)
     }
 
     /// Arithmetic of one row, forward and backward, without recomputation: `6 · matrix elements` a

@@ -100,7 +100,7 @@ fn losses(options: TrainOptions) -> Vec<f64> {
     let plan = TrainPlan {
         model: model(directory.path()),
         overrides: ModelOverrides::default(),
-        data: "unused".into(),
+        data: None,
         out: directory.path().join("run"),
         options,
         resume: false,

@@ -206,7 +206,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
 fn overrides_are_trained_under_and_exported() {
     let run = Run::new();
     let data = MemoryRows::new(rows(4)).unwrap();
-    let overrides = ModelOverrides { rope_theta: Some(8e6), max_position_embeddings: Some(128) };
+    let overrides = ModelOverrides { rope_theta: Some(8e6), max_position_embeddings: Some(128), ..Default::default() };
     let report = run_on(&TrainPlan { overrides, ..run.plan("a", options(2)) }, &data, &mut Quiet).unwrap();
     let (plain, _) = run.train("plain", options(2), rows(4));
     assert_ne!(tensors(&report.checkpoint), tensors(&plain.checkpoint));
@@ -228,18 +228,15 @@ fn packed_rows_are_trained_in_the_order_of_the_seed() {
     recon_pack::pack(documents, &pack_options, &pack).unwrap();
     let losses = |name: &str, seed| {
         let options = TrainOptions { init: Init::Random, seed, duration: Duration::Epochs(1.0), ..options(1) };
-        let plan = TrainPlan { data: pack.clone(), ..run.plan(name, options) };
+        let plan = TrainPlan { data: Some(pack.clone()), ..run.plan(name, options) };
         let report = run_plan(&plan);
         assert_eq!(report.steps, 5, "nine rows, two a step");
         metrics(&run.out(name)).into_iter().map(|m| m.loss_nats).collect::<Vec<_>>()
     };
     assert_eq!(losses("a", 1), losses("b", 1));
     assert_ne!(losses("c", 2), losses("a2", 1));
-    let plan = TrainPlan { data: pack.clone(), ..run.plan("d", options(1)) };
-    let memory = recon_train::plan_memory(&plan).unwrap();
     let rows = recon_train::PackedRows::open(&pack, 1).unwrap();
     assert_eq!((rows.rows(), rows.row_tokens()), (9, 24));
-    assert!(memory.total_bytes > 4 * memory.parameters_bytes && memory.moments_bytes == 2 * memory.parameters_bytes);
 }
 
 fn run_plan(plan: &TrainPlan) -> TrainReport {

@@ -95,7 +95,7 @@ pub(crate) fn first_steps(
     Ok(FirstSteps {
         corpus_sha256: corpus.sha256.to_string(),
         tokenizer_sha256: tokenizer.sha256().to_string(),
-        documents_sha256: PackedRows::open(&plan.data, plan.options.seed)?.identity(),
+        documents_sha256: PackedRows::open_mix(plan.data.as_deref(), &plan.options)?.identity(),
         loss_nats: losses.loss_nats,
     })
 }
@@ -121,7 +121,7 @@ fn plan(work: &Path, model: PathBuf, phase: &Phase, out: PathBuf) -> TrainPlan {
     TrainPlan {
         model: ModelFiles::Directory(model),
         overrides: ModelOverrides::default(),
-        data: documents::directory(work, phase.row_tokens),
+        data: Some(documents::directory(work, phase.row_tokens)),
         out,
         options: phase.options.clone(),
         resume: true,

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use candle_core::DType;
 use clap::{ArgGroup, Args, ValueEnum};
-use recon_train::{export, export_model};
+use recon_train::export_model;
 
-use recon_pipeline::{Failure, Outcome, model, newest};
+use recon_pipeline::{Failure, Outcome, export_trained, model};
 
 /// Export a checkpoint for transformers and vLLM.
 #[derive(Debug, Args)]
@@ -48,7 +48,11 @@ pub fn run(arguments: &ExportArgs) -> Outcome {
             .hint("choose another with --out"));
     }
     match (&arguments.checkpoint, &arguments.model) {
-        (Some(run), _) => Ok(export(&newest(run)?, out, dtype)?),
+        (Some(run), _) => {
+            let checkpoint = export_trained(run, out, dtype)?;
+            tracing::info!(checkpoint = %checkpoint.display(), "exported");
+            Ok(())
+        }
         (None, Some(name)) => Ok(export_model(&model::files(name)?, out, dtype)?),
         (None, None) => unreachable!("one of the two is required"),
     }

@@ -7,6 +7,7 @@ pub mod generate;
 pub mod graph;
 pub mod model;
 pub mod pack;
+mod plan;
 pub mod score;
 pub mod stages;
 pub mod train;

@@ -18,7 +18,7 @@ pub struct StageArgs {
     set: SetArgs,
     /// Form of the output.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    pub(super) format: Format,
 }
 
 /// Run the whole path, from repositories to a trained, exported checkpoint.

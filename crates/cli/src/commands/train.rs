@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use clap::Parser;
-use recon_train::{MemoryPlan, Observer, Signals, StepMetrics, TrainPlan, plan_memory};
+use recon_train::{Machine, Observer, Signals, StepMetrics, TrainPlan};
 
-use super::{Format, print_json, print_line};
+use super::plan;
+use super::{Format, print_line};
 use crate::config::ConfigArgs;
 use crate::progress::Progress;
 use crate::ranks;
@@ -22,9 +23,10 @@ use recon_pipeline::{Failure, Lock, Observe as _, Outcome, model};
 pub struct TrainArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Count the memory of the run and stop; nothing is allocated or written.
-    #[arg(long)]
-    plan: bool,
+    /// Tell memory, arithmetic and time of the run on a machine (cpu, 1xh200, 8xh100, 2x8xh100) and stop; nothing is
+    /// allocated, downloaded or written.
+    #[arg(long, value_name = "MACHINE", num_args = 0..=1)]
+    plan: Option<Option<Machine>>,
     /// Go on from the newest checkpoint.
     #[arg(long)]
     resume: bool,
@@ -36,27 +38,24 @@ pub struct TrainArgs {
 /// Runs the command.
 pub fn run(arguments: &TrainArgs) -> Outcome {
     let config = arguments.config.load()?;
-    let data = config.data.clone().ok_or_else(|| {
-        Failure::input_because("no rows to train on").hint("name them: --set data=DIR, as `recon pack` made them")
-    })?;
+    if let Some(machine) = arguments.plan {
+        return plan::print(&config, machine, arguments.format);
+    }
+    if config.data.is_none() && config.train.sources.is_empty() {
+        return Err(Failure::input_because("no rows to train on")
+            .hint("name them: --set data=DIR, as `recon pack` made them, or several as [[train.sources]]"));
+    }
     let launch = ranks::launched()?;
     let mut options = config.train.clone();
     options.device = ranks::own_device(&options.device, launch.as_ref());
     let plan = TrainPlan {
         model: model::files(&config.model.name)?,
         overrides: config.model.overrides(),
-        data,
+        data: config.data.clone(),
         out: config.out.clone().unwrap_or_else(|| "out/training".into()),
         options,
         resume: arguments.resume,
     };
-    if arguments.plan {
-        let memory = plan_memory(&plan)?;
-        return match arguments.format {
-            Format::Json => print_json(&memory),
-            Format::Text => print_memory(&memory),
-        };
-    }
     let comm = ranks::meet(launch.as_ref(), &plan.options.parallel)?;
     let leads = comm.rank() == 0;
     let _lock = if leads { Some(ranks::or_give_up(&*comm, Lock::take(&plan.out))?) } else { None };
@@ -64,6 +63,9 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
     let mut bar = Bar { progress, signals: Signals::listen() };
     let report = recon_train::run_among(&plan, &*comm, &mut bar)?;
     bar.progress.finish();
+    if report.last.is_none() {
+        tracing::warn!("the run was finished before: all {} steps are done, and nothing was trained", report.steps);
+    }
     if report.stopped() {
         let signal = bar.signals.asked().unwrap_or("a signal to another rank");
         return Err(Failure::stopped(format_args!(
@@ -75,17 +77,6 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
         .hint("the same command with --resume goes on"));
     }
     if leads { print_line(format_args!("{}", report.checkpoint.display())) } else { Ok(()) }
-}
-
-/// One line a purpose, in bytes and in GiB.
-fn print_memory(memory: &MemoryPlan) -> Outcome {
-    let lines = serde_json::to_value(memory).map_err(Failure::run)?;
-    for (purpose, bytes) in lines.as_object().into_iter().flatten() {
-        let bytes = bytes.as_u64().unwrap_or_default();
-        let gib = bytes as f64 / (1_u64 << 30) as f64;
-        print_line(format_args!("{:<12} {bytes:>16} bytes {gib:>9.3} GiB", purpose.trim_end_matches("_bytes")))?;
-    }
-    Ok(())
 }
 
 struct Bar {

@@ -7,22 +7,28 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::include::{self, Blanked};
 use recon_pipeline::{Failure, Outcome};
 
 /// Reads `file` (an empty configuration if none), applies `assignments` in order.
 pub fn load<T: DeserializeOwned>(file: Option<&Path>, assignments: &[String]) -> Outcome<T> {
     let mut table = match file {
-        Some(path) => read::<T>(path)?,
+        Some(path) => include::merged(path, &mut |path| read::<T>(path))?,
         None => Table::new(),
     };
     for assignment in assignments {
         assign(&mut table, assignment)?;
     }
-    Value::Table(table).try_into().map_err(|error: toml::de::Error| explain("--set", &error))
+    let place = match file {
+        Some(path) if assignments.is_empty() => path.display().to_string(),
+        _ => "--set".into(),
+    };
+    Value::Table(table).try_into().map_err(|error: toml::de::Error| explain(&place, &error))
 }
 
-/// Parses the file twice: once typed, so that an error has its line; once as a table to assign into.
-fn read<T: DeserializeOwned>(path: &Path) -> Outcome<Table> {
+/// Parses the file twice: once typed, so that an error has its line; once as a table to assign into. What it includes
+/// is not read here.
+fn read<T: DeserializeOwned>(path: &Path) -> Outcome<(Table, Vec<String>)> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::input(anyhow::Error::new(error).context(format!("failed to read configuration {}", path.display())))
     })?;
@@ -30,8 +36,10 @@ fn read<T: DeserializeOwned>(path: &Path) -> Outcome<Table> {
         Some(span) => format!("{}:{}", path.display(), 1 + text[..span.start].matches('\n').count()),
         None => path.display().to_string(),
     };
-    toml::from_str::<T>(&text).map_err(|error| explain(&place(&error), &error))?;
-    text.parse().map_err(|error| explain(&place(&error), &error))
+    let Blanked { text: own, included } = Blanked::new(&text).map_err(|error| explain(&place(&error), &error))?;
+    toml::from_str::<T>(&own).map_err(|error| explain(&place(&error), &error))?;
+    let table = own.parse().map_err(|error| explain(&place(&error), &error))?;
+    Ok((table, included))
 }
 
 /// Most names in a key: far more than any section is deep, far fewer than recursion can bear.
@@ -116,6 +124,42 @@ mod tests {
     struct Inner {
         learning_rate: f64,
         steps: u32,
+    }
+
+    fn in_folder(files: &[(&str, &str)]) -> Outcome<Outer> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        load(Some(&folder.path().join(files[0].0)), &[])
+    }
+
+    #[test]
+    fn what_a_file_says_wins_over_what_it_includes() {
+        let outer = in_folder(&[
+            ("arms/a.toml", "# an arm\ninclude = [\"../common.toml\", \"own.toml\"]\nname = \"a\"\n"),
+            ("common.toml", "name = \"common\"\n[train]\nsteps = 3\nlearning_rate = 0.5\n"),
+            ("arms/own.toml", "[train]\nsteps = 4\n"),
+        ]);
+        assert_eq!(outer.unwrap(), Outer { name: "a".into(), train: Inner { learning_rate: 0.5, steps: 4 } });
+    }
+
+    #[test]
+    fn a_fault_in_an_included_file_has_its_own_place() {
+        let with =
+            |common| in_folder(&[("a.toml", "include = \"common.toml\"\nname = \"a\"\n"), ("common.toml", common)]);
+        let failure = with("[train]\nsteps = 3\nstepps = 3\n").unwrap_err();
+        assert!(failure.message().contains("common.toml:3: unknown key `stepps`"), "{}", failure.message());
+        let failure = with("include = \"a.toml\"\n").unwrap_err();
+        assert!(failure.message().contains("includes itself"), "{}", failure.message());
+        let failure = in_folder(&[("a.toml", "include = \"absent.toml\"\n")]).unwrap_err();
+        assert!(failure.message().contains("absent.toml"), "{}", failure.message());
+        // A line below the inclusion keeps its number.
+        let failure = in_folder(&[("a.toml", "include = [\n]\nnane = 1\n")]).unwrap_err();
+        assert!(failure.message().contains("a.toml:3: unknown key `nane`"), "{}", failure.message());
+        let failure = in_folder(&[("a.toml", "include = 3\n")]).unwrap_err();
+        assert!(failure.message().contains("a.toml:1:"), "{}", failure.message());
     }
 
     fn from_file(text: &str, assignments: &[&str]) -> Outcome<Outer> {

@@ -1,5 +1,6 @@
 //! Flags that choose a configuration, and the repositories it is for.
 
+mod include;
 mod load;
 
 use std::path::{Path, PathBuf};

@@ -125,7 +125,7 @@ impl<'a> Corpus<'a> {
 
 fn row_options(settings: &Settings<'_>) -> RowOptions {
     let corpus = settings.corpus;
-    let (names, max_row_bytes) = (corpus.columns.names(), corpus.max_row_bytes);
+    let (names, max_row_bytes) = (corpus.columns.names().into(), corpus.max_row_bytes);
     RowOptions { names, max_row_bytes, limits: settings.source.clone() }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{ColumnNames, Fault, Row, RowOptions, Rows, joined, place};
+use super::{Fault, Row, RowOptions, Rows, Wanted, joined, place};
 use crate::{Error, Result};
 use recon_repository::source::{exceeded, open_stream};
 
@@ -30,7 +30,7 @@ pub(super) fn open(path: &Path, options: &RowOptions) -> Result<Rows> {
 struct Lines<R> {
     reader: R,
     path: PathBuf,
-    names: ColumnNames,
+    names: Wanted,
     max_row_bytes: u64,
     line: u64,
     buffer: Vec<u8>,
@@ -91,7 +91,7 @@ impl<R: BufRead> Iterator for Lines<R> {
 }
 
 /// Reads an object into a [`Row`], whatever else it holds.
-struct Columns<'a>(&'a ColumnNames);
+struct Columns<'a>(&'a Wanted);
 
 /// One text or several.
 #[derive(Deserialize)]
@@ -114,16 +114,19 @@ impl<'de> Visitor<'de> for Columns<'_> {
     type Value = Row;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object with `{}`, `{}` and `{}`", self.0.repository, self.0.path, self.0.content)
+        let Wanted { repository, path, content, .. } = self.0;
+        let names: Vec<String> =
+            repository.iter().chain(path).chain([content]).map(|name| format!("`{name}`")).collect();
+        write!(f, "an object with {}", names.join(", "))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
         let names = self.0;
         let (mut repository, mut path, mut content, mut licence, mut commit) = (None, None, None, None, None);
         while let Some(key) = map.next_key::<String>()? {
-            if key == names.repository {
+            if names.repository.as_deref() == Some(&key) {
                 repository = Some(map.next_value()?);
-            } else if key == names.path {
+            } else if names.path.as_deref() == Some(&key) {
                 path = Some(map.next_value()?);
             } else if key == names.content {
                 content = Some(map.next_value()?);
@@ -140,9 +143,13 @@ impl<'de> Visitor<'de> for Columns<'_> {
             }
         }
         let missing = |name: &str| serde::de::Error::custom(format!("`{name}` is missing"));
+        let found = |name: &Option<String>, value: Option<String>| match name {
+            Some(name) => value.ok_or_else(|| missing(name)),
+            None => Ok(String::new()),
+        };
         Ok(Row {
-            repository: repository.ok_or_else(|| missing(&names.repository))?,
-            path: path.ok_or_else(|| missing(&names.path))?,
+            repository: found(&names.repository, repository)?,
+            path: found(&names.path, path)?,
             content: content.ok_or_else(|| missing(&names.content))?,
             licence,
             commit,

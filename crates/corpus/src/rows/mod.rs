@@ -10,6 +10,7 @@ mod json;
 mod parquet;
 pub(crate) mod regroup;
 mod shards;
+mod texts;
 
 use std::path::Path;
 
@@ -20,6 +21,7 @@ use recon_repository::SourceOptions;
 use crate::Result;
 
 pub(crate) use shards::{Shard, is_shard, list};
+pub use texts::{Text, texts};
 
 /// One file of one repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,10 +106,31 @@ impl Columns {
     }
 }
 
+/// The columns to read.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// Without one, rows are of no repository.
+    pub(crate) repository: Option<String>,
+    /// Without one, rows have no path.
+    pub(crate) path: Option<String>,
+    pub(crate) content: String,
+    /// May be absent from the shards.
+    pub(crate) licence: Option<String>,
+    /// May be absent from the shards.
+    pub(crate) commit: Option<String>,
+}
+
+impl From<ColumnNames> for Wanted {
+    fn from(names: ColumnNames) -> Self {
+        let ColumnNames { repository, path, content, licence, commit } = names;
+        Self { repository: Some(repository), path: Some(path), content, licence, commit }
+    }
+}
+
 /// What reading rows needs to know.
 #[derive(Debug, Clone)]
 pub(crate) struct RowOptions {
-    pub(crate) names: ColumnNames,
+    pub(crate) names: Wanted,
     pub(crate) max_row_bytes: u64,
     pub(crate) limits: SourceOptions,
 }

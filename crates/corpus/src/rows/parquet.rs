@@ -21,8 +21,8 @@ const BATCH: usize = 32;
 /// Positions of the columns among the leaves.
 #[derive(Clone, Copy)]
 struct Leaves {
-    repository: usize,
-    path: usize,
+    repository: Option<usize>,
+    path: Option<usize>,
     content: usize,
     licence: Option<usize>,
     commit: Option<usize>,
@@ -37,8 +37,8 @@ pub(super) fn open(path: &Path, options: &RowOptions) -> Result<Rows> {
     let wanted = |name: &str| leaf(schema, name, true).ok_or_else(|| no_column(path, schema, name));
     let optional = |name: &Option<String>| name.as_ref().and_then(|name| leaf(schema, name, false));
     let leaves = Leaves {
-        repository: wanted(&names.repository)?,
-        path: wanted(&names.path)?,
+        repository: names.repository.as_deref().map(wanted).transpose()?,
+        path: names.path.as_deref().map(wanted).transpose()?,
         content: wanted(&names.content)?,
         licence: optional(&names.licence),
         commit: optional(&names.commit),
@@ -86,8 +86,8 @@ struct Table {
 
 /// The columns of one row group and how many rows are left in it.
 struct Group {
-    repository: Column,
-    path: Column,
+    repository: Option<Column>,
+    path: Option<Column>,
     content: Column,
     licence: Option<Column>,
     commit: Option<Column>,
@@ -162,8 +162,8 @@ impl Table {
         };
         let Leaves { repository, path, content, licence, commit } = self.leaves;
         Ok(Group {
-            repository: column(repository)?,
-            path: column(path)?,
+            repository: repository.map(column).transpose()?,
+            path: path.map(column).transpose()?,
             content: column(content)?,
             licence: licence.map(column).transpose()?,
             commit: commit.map(column).transpose()?,
@@ -174,8 +174,8 @@ impl Table {
 
 impl Group {
     fn read(&mut self, count: usize, max_row_bytes: u64) -> parquet::errors::Result<Vec<Result<Row, &'static str>>> {
-        let repository = self.repository.texts(count)?;
-        let path = self.path.texts(count)?;
+        let repository = self.repository.as_mut().map(|column| column.texts(count)).transpose()?;
+        let path = self.path.as_mut().map(|column| column.texts(count)).transpose()?;
         let content = self.content.texts(count)?;
         let licence = self.licence.as_mut().map(|column| column.texts(count)).transpose()?;
         let commit = self.commit.as_mut().map(|column| column.texts(count)).transpose()?;
@@ -190,9 +190,10 @@ impl Group {
                 Some(value) if value.len() as u64 > max_row_bytes => Err("more bytes than corpus.max_row_bytes"),
                 Some(value) => value.as_utf8().map(String::from).map_err(|_| "a value is not UTF-8"),
             };
+            let named = |column: &Option<Vec<Vec<ByteArray>>>| column.as_deref().map_or(Ok(String::new()), one);
             Ok(Row {
-                repository: one(&repository)?,
-                path: one(&path)?,
+                repository: named(&repository)?,
+                path: named(&path)?,
                 content: one(&content)?,
                 licence: joined(&listed(&licence, at)),
                 commit: listed(&commit, at).into_iter().next(),

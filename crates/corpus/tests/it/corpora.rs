@@ -11,7 +11,7 @@ use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
-use recon_corpus::rows::{ColumnNames, Columns};
+use recon_corpus::rows::{ColumnNames, Columns, texts};
 use recon_corpus::{ACCOUNTS, CorpusOptions, CorpusReport, Error, Grouping, Input, Settings, Store, gather, shard_of};
 use recon_repository::{CleanOptions, ReadOptions, Repository, SourceOptions};
 
@@ -428,4 +428,24 @@ fn duplicates_and_benchmarks_are_accounted_for() {
     balances(&ran.report);
     let repository = ran.repositories.iter().find(|it| it.reference.name == "owner/r2").unwrap();
     assert!(!repository.is_kept("exam.py") && repository.files.contains_key("exam.py"), "it is marked, and stays");
+}
+
+#[test]
+fn texts_of_one_column_come_in_order_from_json_and_parquet() {
+    let work = tempfile::tempdir().unwrap();
+    let rows = scattered(5);
+    let (lines, table) = (work.path().join("a.jsonl"), work.path().join("a.parquet"));
+    fs::write(&lines, json(&rows)).unwrap();
+    parquet(&table, &rows, ["repository", "path", "content", "licence"]);
+    let (corpus, limits) = (CorpusOptions::default(), SourceOptions::default());
+    for path in [&lines, &table] {
+        let found: Vec<_> = texts(path, "content", &corpus, &limits).unwrap().map(Result::unwrap).collect();
+        let expected: Vec<&str> = rows.iter().map(|(_, _, content)| content.as_str()).collect();
+        assert_eq!(found.iter().map(|text| text.text.as_str()).collect::<Vec<_>>(), expected);
+        assert!(found[2].place.ends_with(":3"), "{}", found[2].place);
+    }
+    assert!(matches!(texts(&table, "absent", &corpus, &limits).err(), Some(Error::Columns { .. })));
+    let faults = texts(&lines, "absent", &corpus, &limits).unwrap().filter(Result::is_err).count();
+    assert_eq!(faults, rows.len());
+    assert!(matches!(texts(&work.path().join("a.txt"), "text", &corpus, &limits).err(), Some(Error::NoTexts { .. })));
 }

@@ -71,8 +71,8 @@ impl<'t> Head<'t> {
         Ok(nats)
     }
 
-    /// (Σ nats, dh `[N, D]`); the head's gradient is added to `dw`.
-    pub(super) fn backward<T: Element>(&self, h: &[T], w: &[T], dw: &mut [T]) -> (f64, Vec<T>) {
+    /// (Nats of the rows that carry loss, dh `[N, D]`); the head's gradient is added to `dw`.
+    pub(super) fn backward<T: Element>(&self, h: &[T], w: &[T], dw: &mut [T]) -> (Vec<f64>, Vec<T>) {
         let (v, d) = (self.v, self.d);
         let mut nats = Vec::with_capacity(self.rows.len());
         let mut dh = vec![T::ZERO; self.n * d];
@@ -88,7 +88,7 @@ impl<'t> Head<'t> {
                 dh[row.row * d..(row.row + 1) * d].copy_from_slice(dh_row);
             }
         }
-        (nats.into_iter().sum(), dh)
+        (nats, dh)
     }
 
     fn gather<T: Element>(&self, h: &[T], chunk: &[Row]) -> Vec<T> {

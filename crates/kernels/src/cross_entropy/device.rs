@@ -7,6 +7,7 @@
 
 use candle_core::{DType, Tensor};
 
+use super::{Held, Nats};
 use crate::device::matmul::{Matrix, product};
 use crate::device::{Address, Call, FLOATS, Stream, dtype_code, extent, gradient_dtype};
 use crate::embedding;
@@ -189,8 +190,14 @@ impl<'c, 't> Head<'c, 't> {
         Ok((nats, dh))
     }
 
+    /// The nats with their sum.
+    pub(super) fn gathered(&self, each: Tensor) -> Result<Nats> {
+        let sum = self.sum(&each)?;
+        Ok(Nats(Held::There { each, rows: self.rows.len(), sum }))
+    }
+
     /// Σ nats, f64 `[1]`, on the device.
-    pub(super) fn sum(&self, nats: &Tensor) -> Result<Tensor> {
+    fn sum(&self, nats: &Tensor) -> Result<Tensor> {
         let values = self.call.read("nats", nats, &[DType::F32])?;
         let (sum, sum_at) = self.call.fresh(DType::F64, &[1])?;
         let args = SumArgs { values, sum: sum_at, count: extent(self.rows.len()) };

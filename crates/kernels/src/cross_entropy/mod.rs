@@ -30,15 +30,19 @@ pub struct Loss {
     pub tokens: u64,
 }
 
-/// A sum of nats that may still be on its way from a device.
+/// The nats of the rows whose weight is not zero, which may still be on their way from a device.
 #[derive(Debug)]
 pub struct Nats(Held);
 
 #[derive(Debug)]
 enum Held {
-    Here(f64),
+    Here(Vec<f64>),
     #[cfg(recon_device)]
-    There(Tensor),
+    There {
+        each: Tensor,
+        rows: usize,
+        sum: Tensor,
+    },
 }
 
 impl Nats {
@@ -48,11 +52,26 @@ impl Nats {
     /// What went wrong on the device.
     pub fn read(self) -> Result<f64> {
         match self.0 {
+            Held::Here(nats) => Ok(nats.into_iter().sum()),
+            #[cfg(recon_device)]
+            Held::There { sum, .. } => {
+                let read = sum.to_vec1::<f64>().map_err(Error::candle("cross_entropy::Nats::read"))?;
+                Ok(read[0])
+            }
+        }
+    }
+
+    /// Each row's, in their order; waits for the device.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    pub fn read_each(self) -> Result<Vec<f64>> {
+        match self.0 {
             Held::Here(nats) => Ok(nats),
             #[cfg(recon_device)]
-            Held::There(nats) => {
-                let read = nats.to_vec1::<f64>().map_err(Error::candle("cross_entropy::Nats::read"))?;
-                Ok(read[0])
+            Held::There { each, rows, .. } => {
+                let read = each.to_vec1::<f32>().map_err(Error::candle("cross_entropy::Nats::read_each"))?;
+                Ok(read[..rows].iter().map(|nats| f64::from(*nats)).collect())
             }
         }
     }
@@ -67,7 +86,7 @@ pub fn forward(h: &Tensor, w: &Tensor, targets: &[u32], weights: &[f32]) -> Resu
     const OP: &str = "cross_entropy::forward";
     on_device!(OP, h, call => {
         let head = device::Head::open(&call, h, w, targets, weights)?;
-        let sum = Nats(Held::There(head.sum(&head.nats()?)?)).read()?;
+        let sum = head.gathered(head.nats()?)?.read()?;
         Ok(Loss { sum, tokens: head.tokens() as u64 })
     });
     let head = cpu::Head::open(OP, h, w, targets, weights)?;
@@ -93,7 +112,7 @@ pub fn log_probs(h: &Tensor, w: &Tensor, targets: &[u32]) -> Result<Vec<f32>> {
     for_element!(head.h.dtype(), T => Ok(head.nats::<T>()?.into_iter().map(|nats| -nats as f32).collect()))
 }
 
-/// (Σ nats over the rows whose weight is not zero, unweighted, dh `[N, D]`); the head's gradient is added to `dw` `[V, D]`. The
+/// (Nats of the rows whose weight is not zero, unweighted, dh `[N, D]`); the head's gradient is added to `dw` `[V, D]`. The
 /// gradients are those of Σ weight · nats: the caller puts 1/(global number of trained tokens) into the weights.
 ///
 /// # Errors
@@ -109,7 +128,7 @@ pub fn forward_backward(
     on_device!(OP, h, call => {
         let head = device::Head::open(&call, h, w, targets, weights)?;
         let (nats, dh) = head.backward(dw)?;
-        Ok((Nats(Held::There(head.sum(&nats)?)), dh))
+        Ok((head.gathered(nats)?, dh))
     });
     let head = cpu::Head::open(OP, h, w, targets, weights)?;
     let destination = Destination { name: "dw", tensor: dw, shape: &[head.v, head.d] };

@@ -96,6 +96,24 @@ fn policies_give_the_same_bits_and_gradients_accumulate() {
 }
 
 #[test]
+fn the_losses_of_the_documents_are_those_of_each_alone_and_their_gradients_those_of_the_sum() {
+    let case = Case::read("gqa");
+    let llama = Llama::new(case.config.clone(), &Device::Cpu, DType::F64).unwrap();
+    let (params, other) = (case.params(DType::F64), case.params(DType::F64));
+    let policy = ActivationPolicy::KeepAll;
+    let sum = llama.loss_and_grads(&params, &case.packed, policy, case.token_weight()).unwrap();
+    let each = llama.losses_and_grads(&other, &case.packed, policy, case.token_weight()).unwrap();
+    assert_eq!(each.len(), case.packed.spans.len());
+    for (loss, span) in each.iter().zip(&case.packed.spans) {
+        let alone =
+            llama.loss(&params, &recon_llama::Packed { spans: vec![span.clone()], ..case.packed.clone() }).unwrap();
+        assert_eq!((loss.nats.to_bits(), loss.tokens), (alone.nats.to_bits(), alone.tokens), "{span:?}");
+    }
+    assert!((each.iter().map(|loss| loss.nats).sum::<f64>() / sum.nats - 1.0).abs() < 1e-12);
+    assert!(params.named_grads().zip(other.named_grads()).all(|(a, b)| values(&a.unwrap().1) == values(&b.unwrap().1)));
+}
+
+#[test]
 fn a_document_gives_the_same_bits_alone_and_packed_with_others() {
     let case = Case::read("gqa");
     let llama = Llama::new(case.config.clone(), &Device::Cpu, DType::F32).unwrap();

@@ -33,25 +33,35 @@ pub(crate) fn run(root: &Path, trained: &Finished<TrainFacts>) -> Outcome<Finish
     })
 }
 
-/// The newest checkpoint of a training run, also where it is a stage of a whole run; else the folder itself, as a
-/// checkpoint. What a finished training lists in its manifest is held against its digests.
+/// The newest checkpoint of a finished training, whose files are those that its manifest lists.
+fn newest(training: &Path) -> Outcome<PathBuf> {
+    let missing = || Failure::run_because(format!("{} has no checkpoint", training.display()));
+    if let Some(manifest) = Manifest::read(training)? {
+        manifest.verify(training)?;
+    }
+    recon_checkpoint::state::latest(&training.join("checkpoints"))?.ok_or_else(missing)
+}
+
+/// Exports the newest checkpoint of a training run that is whole, also where the training is a stage of a whole run;
+/// else the folder itself, as a checkpoint. Each checkpoint that is damaged is warned of. Returns what was exported.
 ///
 /// # Errors
-/// Where there is no such folder, or a file of it is not what was written.
-pub fn newest(run: &Path) -> Outcome<PathBuf> {
+/// Where there is no such folder, or no checkpoint in it is whole.
+pub fn export_trained(run: &Path, out: &Path, dtype: DType) -> Outcome<PathBuf> {
     if !run.is_dir() {
         return Err(Failure::input_because(format!("there is no folder {}", run.display())));
     }
     for training in [run.to_path_buf(), run.join("train")] {
-        let found = recon_checkpoint::state::latest(&training.join("checkpoints"))?;
-        if let Some(checkpoint) = found {
-            if let Ok(Some(manifest)) = Manifest::read(&training)
-                && manifest.stage == train::NAME
-            {
-                manifest.verify(&training)?;
-            }
+        if let Ok(Some(manifest)) = Manifest::read(&training)
+            && manifest.stage == train::NAME
+            && let Err(error) = manifest.verify(&training)
+        {
+            tracing::warn!(%error, "this training is not as it was finished");
+        }
+        if let Some(checkpoint) = recon_train::export_newest(&training.join("checkpoints"), out, dtype)? {
             return Ok(checkpoint);
         }
     }
+    recon_train::export(run, out, dtype)?;
     Ok(run.to_path_buf())
 }

@@ -47,14 +47,19 @@ pub(crate) fn run(
     (model, train): (&ModelConfig, &TrainOptions),
     observe: &dyn Observe,
 ) -> Outcome<Finished<TrainFacts>> {
-    let key = Key::new(NAME, &["train"], &Plan { train, model }).input("rows", pack.digest()).input("model", sha256);
+    let mut key =
+        Key::new(NAME, &["train"], &Plan { train, model }).input("rows", pack.digest()).input("model", sha256);
+    for source in &train.sources {
+        let index = source.directory.join("index.json");
+        key = key.input(format!("source {}", source.name()), recon_schema::file::hash_file(&index)?.sha256);
+    }
     // `recon-train` on the same folder would write between our files.
     Stage::new(root, key).keep_leftovers().run_with(Lock::take_stage, |directory, lock| {
         let _lock = lock.renewed(directory)?;
         let plan = TrainPlan {
             model: files.clone(),
             overrides: model.overrides(),
-            data: pack.directory.join(ROWS),
+            data: Some(pack.directory.join(ROWS)),
             out: directory.into(),
             options: train.clone(),
             resume: true,

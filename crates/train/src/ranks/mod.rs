@@ -143,11 +143,11 @@ impl<'a> Ranks<'a> {
         Ok(())
     }
 
-    /// Σ of the squares of the gradients of `units`, which are added up: the same bits for every number of ranks.
+    /// Σ of the squares of the gradient of each of `units`, which are added up: the same bits for every number of ranks.
     ///
     /// # Errors
     /// [`Error::Gradient`] names the first unit whose gradient is not finite.
-    pub(crate) fn sum_of_squares(&self, params: &FlatParams, units: &[Unit], step: u64) -> Result<f64> {
+    pub(crate) fn sums_of_squares(&self, params: &FlatParams, units: &[Unit], step: u64) -> Result<Vec<f64>> {
         let mut slices = Vec::new();
         for unit in units {
             let flat = gradient(params, *unit);
@@ -166,15 +166,16 @@ impl<'a> Ranks<'a> {
             let own: Vec<f64> = own.collect();
             by_unit.push(if self.shared { self.comm.all_gather_f64(&own)?.concat() } else { own });
         }
-        let mut sum = 0.0;
-        for (&unit, slices) in units.iter().zip(by_unit) {
-            let squares: f64 = slices.into_iter().sum();
-            if !squares.is_finite() {
-                return Err(Error::Gradient { step, unit });
-            }
-            sum += squares;
+        let sums: Vec<f64> = by_unit.into_iter().map(|slices| slices.into_iter().sum()).collect();
+        match units.iter().zip(&sums).find(|(_, squares)| !squares.is_finite()) {
+            Some((&unit, _)) => Err(Error::Gradient { step, unit }),
+            None => Ok(sums),
         }
-        Ok(sum)
+    }
+
+    /// Values of this rank's share of the gradient, summed over those of the others where each has a share.
+    pub(crate) fn total(&self, values: Vec<f64>) -> Result<Vec<f64>> {
+        if self.shared { Ok(self.comm.sum_f64(&values)?) } else { Ok(values) }
     }
 
     /// Gives every rank the parameters that the others have updated.

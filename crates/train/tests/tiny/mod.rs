@@ -64,7 +64,7 @@ impl Run {
         TrainPlan {
             model: model(&base, 32),
             overrides: ModelOverrides::default(),
-            data: PathBuf::new(),
+            data: None,
             out: self.out(name),
             options,
             resume: false,

@@ -15,6 +15,7 @@ pub(super) const ALL: &[(&str, Check)] = &[
     ("goldens", goldens),
     ("tokenizer", tokenizer),
     ("mds", mds),
+    ("training", training),
     ("logits", logits),
     ("vllm", vllm),
     ("package", package),
@@ -42,6 +43,13 @@ fn tokenizer(bench: &Bench) -> anyhow::Result<()> {
 fn mds(bench: &Bench) -> anyhow::Result<()> {
     let folder = bench.folder("mds")?;
     bench.script_in(&bench.older, "parity/mds.py", &[&folder])
+}
+
+/// Rows that MosaicML Streaming wrote train as in a torch loop, step by step.
+fn training(bench: &Bench) -> anyhow::Result<()> {
+    let folder = bench.folder("training")?;
+    let recon_train = bench.recon.with_file_name("recon-train");
+    bench.script_in(&bench.older, "parity/training.py", &[&folder, &recon_train])
 }
 
 /// The exported model gives the same f32 logits in transformers 5 and 4.

@@ -75,7 +75,7 @@ fn witnesses(root: &Path) -> anyhow::Result<[PathBuf; 2]> {
 /// Runs the checks whose name contains `only`; true when all pass.
 pub(crate) fn run_all(root: &Path, only: Option<&str>) -> anyhow::Result<bool> {
     let [python, older] = witnesses(root)?;
-    watch(cargo().args(["build", "--release", "--bin", "recon"]).current_dir(root))?;
+    watch(cargo().args(["build", "--release", "--bin", "recon", "--bin", "recon-train"]).current_dir(root))?;
     let (recon, work) = (root.join("target/release/recon"), root.join("target/parity"));
     let bench = Bench { root: root.into(), python, older, recon, work };
     let chosen: Vec<_> = checks::ALL.iter().filter(|(name, _)| only.is_none_or(|part| name.contains(part))).collect();

@@ -1,0 +1,101 @@
+//! Steps whose loss or gradient is not finite, or whose gradient is a spike: stop, or leave the step out and count it.
+//!
+//! A step left out updates nothing; its rows are not seen again, and the schedule goes on. A spike is told from the
+//! median of the norms of the last steps that were taken, so what is remembered goes into checkpoints.
+
+use serde::{Deserialize, Serialize};
+
+/// Norms that a spike is told from, and how many there must be at least.
+const REMEMBERED: usize = 64;
+const NEEDED: usize = 16;
+
+/// What a bad step does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BadSteps {
+    /// Bad steps that a run leaves out at most; the next one stops it. 0: the first one does.
+    pub skip: u64,
+    /// A gradient whose norm is more than so many times the median of the last 64 is a spike; absent: none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spike_factor: Option<f64>,
+}
+
+impl BadSteps {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Says what is wrong with it.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let wrong = self.spike_factor.filter(|factor| !(factor.is_finite() && *factor > 1.0));
+        wrong.map(|factor| {
+            format!("have a spike_factor of {factor}, expected a number above 1; leave it out to have none")
+        })
+    }
+}
+
+/// Why a step was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skipped {
+    /// Its loss was not finite.
+    Loss,
+    /// A gradient was not finite.
+    Gradient,
+    /// The norm of its gradient was a spike.
+    Spike,
+}
+
+/// What a run remembers of its steps.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Steadiness {
+    /// Norms of the last steps that were taken, the newest last.
+    norms: Vec<f64>,
+    /// Steps left out so far.
+    pub(crate) skipped: u64,
+}
+
+impl Steadiness {
+    pub(crate) fn is_new(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The median of the norms that `grad_norm` exceeds by more than the factor.
+    pub(crate) fn spike(&self, grad_norm: f64, options: &BadSteps) -> Option<f64> {
+        let factor = options.spike_factor.filter(|_| self.norms.len() >= NEEDED)?;
+        let mut sorted = self.norms.clone();
+        sorted.sort_by(f64::total_cmp);
+        let median = sorted[sorted.len() / 2];
+        (grad_norm > factor * median).then_some(median)
+    }
+
+    /// A step was taken.
+    pub(crate) fn taken(&mut self, grad_norm: f64, options: &BadSteps) {
+        if options.spike_factor.is_some() {
+            self.norms.push(grad_norm);
+            let old = self.norms.len().saturating_sub(REMEMBERED);
+            self.norms.drain(..old);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spike_is_told_from_the_median_of_the_last_norms() {
+        let options = BadSteps { skip: 1, spike_factor: Some(4.0) };
+        let mut seen = Steadiness::default();
+        for step in 0..15 {
+            seen.taken(1.0 + f64::from(step) / 100.0, &options);
+            assert_eq!(seen.spike(1e9, &options), None, "too few to tell");
+        }
+        seen.taken(1.0, &options);
+        assert!(seen.spike(4.4, &options).is_some() && seen.spike(4.0, &options).is_none());
+        (0..64).for_each(|_| seen.taken(10.0, &options));
+        assert_eq!((seen.norms.len(), seen.spike(39.0, &options)), (64, None), "what is older is forgotten");
+        assert_eq!(seen.spike(41.0, &BadSteps::default()), None);
+        assert!(BadSteps { skip: 0, spike_factor: Some(1.0) }.problem().is_some());
+    }
+}

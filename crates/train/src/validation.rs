@@ -1,0 +1,101 @@
+//! The loss of rows that are not trained on, by source, at intervals.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+use recon_llama::{Llama, Packed, Params};
+use serde::{Deserialize, Serialize};
+
+use crate::data::take;
+use crate::{Error, PackedRows, Result, RowSource as _, loss_over};
+
+/// What is measured on the way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidationOptions {
+    /// After every so many steps, and after the last.
+    pub every_steps: NonZeroU64,
+    /// Rows of each source at most.
+    #[serde(default = "some_rows")]
+    pub rows: NonZeroUsize,
+    /// Where they are from.
+    pub sources: Vec<ValidationSource>,
+}
+
+/// Rows to measure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidationSource {
+    /// A folder of packed rows, ours or anybody's MDS.
+    pub directory: PathBuf,
+    /// What metrics call it.
+    pub name: String,
+}
+
+fn some_rows() -> NonZeroUsize {
+    NonZeroUsize::new(16).expect("16 is not 0")
+}
+
+impl ValidationOptions {
+    /// Says what is wrong with it.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if self.sources.is_empty() {
+            return Some("has no sources; leave it out to measure nothing".into());
+        }
+        let twice =
+            (1..self.sources.len()).find(|&at| self.sources[..at].iter().any(|it| it.name == self.sources[at].name));
+        twice.map(|at| format!("has two sources called `{}`", self.sources[at].name))
+    }
+}
+
+/// The loss of one source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ValidationMetrics {
+    /// The source.
+    pub source: String,
+    /// Its trained tokens.
+    pub tokens: u64,
+    /// Their mean −log p, after the update.
+    pub loss_nats: f64,
+}
+
+/// Rows that are measured, in memory.
+#[derive(Default)]
+pub(crate) struct Validation {
+    every_steps: Option<NonZeroU64>,
+    sources: Vec<(String, Vec<Packed>)>,
+}
+
+impl Validation {
+    /// Reads the rows: the first of each source in the order of seed 0, the same in every run.
+    pub(crate) fn open(options: Option<&ValidationOptions>, vocabulary: usize) -> Result<Self> {
+        let Some(options) = options else { return Ok(Self::default()) };
+        let read = |source: &ValidationSource| -> Result<_> {
+            let rows = PackedRows::open(&source.directory, 0)?;
+            let count = rows.rows().min(options.rows.get() as u64);
+            let rows: Vec<Packed> = take(&rows, 0..count, vocabulary)?.into_iter().map(|taken| taken.row).collect();
+            if rows.iter().all(|row| row.trained_tokens() == 0) {
+                let problem = format!("has nothing to predict in {}", source.directory.display());
+                return Err(Error::Option { key: "validation", problem });
+            }
+            Ok((source.name.clone(), rows))
+        };
+        let sources = options.sources.iter().map(read).collect::<Result<_>>()?;
+        Ok(Self { every_steps: Some(options.every_steps), sources })
+    }
+
+    /// Whether the rows are measured after `step` of `steps`.
+    pub(crate) fn is_due(&self, step: u64, steps: u64) -> bool {
+        self.every_steps.is_some_and(|every| step.is_multiple_of(every.get()) || step == steps)
+    }
+
+    /// Measures every source.
+    pub(crate) fn measure(&self, model: &Llama, params: &dyn Params) -> Result<Vec<ValidationMetrics>> {
+        let of = |(source, rows): &(String, Vec<Packed>)| {
+            let loss = loss_over(model, params, rows)?;
+            let loss_nats = loss.nats / loss.tokens as f64;
+            Ok(ValidationMetrics { source: source.clone(), tokens: loss.tokens, loss_nats })
+        };
+        self.sources.iter().map(of).collect()
+    }
+}
