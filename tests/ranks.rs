@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use recon_mds::{Array, Encoding, Sample, Writer, WriterOptions};
 use ran::Ran;
+use recon_mds::{Array, Encoding, Sample, Writer, WriterOptions};
 
 /// Eight rows of two documents.
 fn rows(directory: &Path) {
@@ -55,7 +55,8 @@ impl Ranks<'_> {
             let duration = format!("train.duration={{ steps = {} }}", self.steps);
             let fixed = [&duration, "train.accumulation=4", "train.parallel.parts=4", "train.save={ every_steps = 2 }"];
             let own = more(rank);
-            for setting in fixed.into_iter().chain(self.settings.iter().copied()).chain(own.iter().map(String::as_str)) {
+            for setting in fixed.into_iter().chain(self.settings.iter().copied()).chain(own.iter().map(String::as_str))
+            {
                 command.args(["--set", setting]);
             }
             if self.resume {
@@ -177,7 +178,8 @@ fn a_rank_that_dies_or_hangs_is_named_and_the_run_goes_on_from_its_checkpoint() 
 fn what_cannot_be_run_together_is_refused_in_one_line_by_every_rank() {
     let work = tempfile::tempdir().unwrap();
     rows(&work.path().join("rows"));
-    let ranks = Ranks { work: work.path(), out: "out", steps: 2, settings: &["train.parallel.timeout_s=5"], resume: false };
+    let ranks =
+        Ranks { work: work.path(), out: "out", steps: 2, settings: &["train.parallel.timeout_s=5"], resume: false };
     let odd = |rank| if rank == 1 { vec!["train.lr=3e-5".to_owned()] } else { Vec::new() };
     for ran in ended(ranks.start(3, odd)) {
         let ran = ran.expect(2);

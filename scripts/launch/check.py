@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The launch files against the schemas that their tools publish: Kubernetes, JobSet, Kubeflow Trainer, SkyPilot.
+"""The manifests against the schemas that their tools publish: Kubernetes, JobSet, Kubeflow Trainer, SkyPilot.
 
-Usage: check.py FOLDER     (packages: schemas.txt and schemas-use.txt beside it)
+Usage: check.py FOLDER     (packages: schemas.txt without what it asks for, and schemas-use.txt, beside it)
 A planted fault, an unknown field in each file, must be found. Exit 1 if a file does not fit or a fault is not found.
 """
-import copy, importlib.metadata, importlib.util, pathlib, sys, types
+import importlib.metadata, importlib.util, pathlib, sys, types
 
 import jsonschema, kubernetes_validate, yaml
 from kubeflow_trainer_api import models
@@ -19,57 +19,35 @@ sys.modules["sky.server.daemons"].INTERNAL_REQUEST_DAEMONS = []
 sys.modules["sky.skylet.autostop_lib"].AutostopWaitFor = types.SimpleNamespace(supported_modes=list)
 from sky.utils import schemas
 
-VERSION = "1.34.0"
+
+def job(spec):
+    document = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"}, "spec": spec}
+    kubernetes_validate.validate(document, "1.34.0", strict=True)
 
 
-def job(spec, name="job"):
-    kubernetes_validate.validate(
-        {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}, VERSION, strict=True
-    )
-
-
-def round_trip(model, document, path=""):
-    """Reads `document` as `model` and refuses what the model does not know."""
-    kept = model.from_dict(document).to_dict()
-
-    def lost(was, now, path):
-        if isinstance(was, dict) and isinstance(now, dict):
-            for key in was:
-                if key not in now:
-                    raise ValueError(f"unknown field {path}.{key}")
-                lost(was[key], now[key], f"{path}.{key}")
-        elif isinstance(was, list) and isinstance(now, list):
-            for at, pair in enumerate(zip(was, now)):
-                lost(*pair, f"{path}[{at}]")
-
-    lost(document, kept, path)
+def lost(was, now, path=""):
+    """What a model was given and does not have."""
+    pairs = was.items() if isinstance(was, dict) else enumerate(was) if isinstance(was, list) else []
+    for key, value in pairs:
+        if isinstance(was, dict) and key not in now:
+            raise ValueError(f"unknown field {path}.{key}")
+        lost(value, now[key], f"{path}.{key}")
 
 
 def job_set(document):
-    outer = copy.deepcopy(document)
-    for replicated in outer["spec"]["replicatedJobs"]:
+    for replicated in document["spec"]["replicatedJobs"]:
         job(replicated["template"]["spec"])
-    round_trip(models.JobsetV1alpha2JobSet, outer)
-
-
-def train_job(document):
-    round_trip(models.TrainerV1alpha1TrainJob, document)
-
-
-def sky(document):
-    jsonschema.validate(document, schemas.get_task_schema())
+    lost(document, models.JobsetV1alpha2JobSet.from_dict(document).to_dict())
 
 
 CHECKS = {
     "kubernetes-train.yaml": (job_set, lambda it: it["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]),
     "kubernetes-synthesis.yaml": (lambda it: job(it["spec"]), lambda it: it["spec"]["template"]["spec"]["containers"][0]),
-    "kubernetes-trainjob.yaml": (train_job, lambda it: it["spec"]["trainer"]),
-    "skypilot.yaml": (sky, lambda it: it),
+    "kubernetes-trainjob.yaml": (lambda it: lost(it, models.TrainerV1alpha1TrainJob.from_dict(it).to_dict()), lambda it: it["spec"]["trainer"]),
+    "skypilot.yaml": (lambda it: jsonschema.validate(it, schemas.get_task_schema()), lambda it: it),
 }
-
 folder = pathlib.Path(sys.argv[1])
-files = sorted(path.name for path in folder.glob("*.yaml"))
-assert files == sorted(CHECKS), f"each file has its check: {files}"
+assert sorted(path.name for path in folder.glob("*.yaml")) == sorted(CHECKS), "each file has its check"
 for name, (check, place) in CHECKS.items():
     document = yaml.safe_load((folder / name).read_text())
     check(document)

@@ -70,7 +70,7 @@ fn serve(to_do: &Receiver<Work>, happened: &Sender<Event>, told: &Sender<(usize,
     let Some((universe, _)) = mpi::initialize_with_threading(Threading::Funneled) else { return };
     let world = universe.world();
     // Whoever does not wait any more needs no answer, here and below.
-    drop(told.send((world.rank() as usize, world.size() as usize)));
+    let _ = told.send((world.rank() as usize, world.size() as usize));
     for work in to_do {
         match work {
             Work::Exchange(messages) => exchange(&world, &messages, happened),

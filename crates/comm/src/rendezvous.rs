@@ -78,7 +78,8 @@ impl Meeting<'_> {
 
     /// Every other rank.
     fn come(&self) -> Result<Sockets> {
-        let own = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(|error| self.failed("listen for ranks after meeting at", &error))?;
+        let own = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))
+            .map_err(|error| self.failed("listen for ranks after meeting at", &error))?;
         let port = own.local_addr().map_err(|error| self.failed("listen for ranks after meeting at", &error))?.port();
         let first = self.connect(0, self.master.host.as_str(), self.master.port, port)?;
         let missing = || self.missing(vec![0]);
@@ -142,7 +143,8 @@ impl Meeting<'_> {
         let host = host.to_string();
         loop {
             let addresses = (host.as_str(), port).to_socket_addrs();
-            let mut sockets = addresses.into_iter().flatten().filter_map(|it| TcpStream::connect_timeout(&it, PATIENCE).ok());
+            let mut sockets =
+                addresses.into_iter().flatten().filter_map(|it| TcpStream::connect_timeout(&it, PATIENCE).ok());
             if let Some(socket) = sockets.next() {
                 let Launch { run, world, rank, .. } = self.launch;
                 say(&socket, &format!("{GREETING}\n{run}\n{world}\n{rank}\n{own_port}"))
@@ -173,7 +175,9 @@ fn say(mut socket: &TcpStream, text: &str) -> std::io::Result<()> {
 
 fn hear(mut socket: &TcpStream) -> std::io::Result<String> {
     match wire::read(&mut socket, GREETING_BYTES)? {
-        Frame::Message { bytes, .. } => String::from_utf8(bytes).map_err(|error| std::io::Error::other(error.to_string())),
+        Frame::Message { bytes, .. } => {
+            String::from_utf8(bytes).map_err(|error| std::io::Error::other(error.to_string()))
+        }
         _ => Err(ErrorKind::InvalidData.into()),
     }
 }

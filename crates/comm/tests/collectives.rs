@@ -21,7 +21,8 @@ fn launch(rank: usize, world: usize, port: u16) -> Launch {
 
 /// What each rank returns, over each way to connect them.
 fn on_ranks<T: Send + 'static>(world: usize, limit: Duration, work: fn(Rank) -> T) -> [Vec<T>; 2] {
-    let by_threads = threads(world, limit).into_iter().map(|comm| thread::spawn(move || work(comm))).collect::<Vec<_>>();
+    let by_threads =
+        threads(world, limit).into_iter().map(|comm| thread::spawn(move || work(comm))).collect::<Vec<_>>();
     let by_threads = by_threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     let port = free_port();
     let by_sockets = (0..world)

@@ -109,7 +109,9 @@ fn a_run_goes_on_with_another_number_of_ranks_to_the_same_bits() {
 #[test]
 fn a_step_that_the_ranks_cannot_share_is_refused_by_all() {
     let run = Run::new();
-    for (world, parts, key) in [(3, None, "accumulation"), (2, Some(1), "parallel.parts"), (4, Some(6), "parallel.parts")] {
+    for (world, parts, key) in
+        [(3, None, "accumulation"), (2, Some(1), "parallel.parts"), (4, Some(6), "parallel.parts")]
+    {
         let plan = run.plan("a", steps_of_eight(2, parts, StateOn::Shared));
         for rank in among(world, |_| plan.clone(), |_| MemoryRows::new(rows(24)).unwrap(), never) {
             match rank.unwrap() {
@@ -124,7 +126,10 @@ fn a_step_that_the_ranks_cannot_share_is_refused_by_all() {
 #[test]
 fn a_rank_with_another_configuration_or_other_rows_is_named() {
     let run = Run::new();
-    let plan = |lr| TrainPlan { options: TrainOptions { lr, ..steps_of_eight(2, None, StateOn::EveryRank) }, ..run.plan("a", options(2)) };
+    let plan = |lr| TrainPlan {
+        options: TrainOptions { lr, ..steps_of_eight(2, None, StateOn::EveryRank) },
+        ..run.plan("a", options(2))
+    };
     let other_lr = |rank| plan(if rank == 1 { 3e-3 } else { 1e-2 });
     for said in among(4, other_lr, |_| MemoryRows::new(rows(24)).unwrap(), never) {
         let said = said.unwrap().unwrap_err().to_string();
@@ -179,7 +184,9 @@ fn a_rank_that_fails_or_dies_is_named_and_the_checkpoint_is_what_it_was() {
     let unreadable = |rank: usize| Unreadable(MemoryRows::new(rows(24)).unwrap(), (rank == 1).then_some(26));
     let lost = among(2, |_| plan("dies", false), |_| MemoryRows::new(rows(24)).unwrap(), dies);
     let gave_up = among(2, |_| plan("fails", false), unreadable, |_| Quiet);
-    let said = |ranks: Vec<thread::Result<Result<TrainReport, Error>>>| ranks.into_iter().next().unwrap().unwrap().unwrap_err();
+    let said = |ranks: Vec<thread::Result<Result<TrainReport, Error>>>| {
+        ranks.into_iter().next().unwrap().unwrap().unwrap_err()
+    };
     assert_eq!(said(lost).to_string(), "rank 1 of 2 was lost");
     assert_eq!(said(gave_up).to_string(), "rank 1 of 2 gave up: failed to read the packed rows");
     for name in ["dies", "fails"] {
@@ -206,8 +213,11 @@ fn every_rank_sees_every_step_and_one_writes() {
     let told = Arc::new(AtomicUsize::new(0));
     let plan = run.plan("a", steps_of_eight(3, None, StateOn::EveryRank));
     let count = |_| Counts(Arc::clone(&told));
-    among(4, |_| plan.clone(), |_| MemoryRows::new(rows(24)).unwrap(), count).into_iter().for_each(|it| drop(it.unwrap().unwrap()));
+    among(4, |_| plan.clone(), |_| MemoryRows::new(rows(24)).unwrap(), count)
+        .into_iter()
+        .for_each(|it| drop(it.unwrap().unwrap()));
     assert_eq!((told.load(Ordering::Relaxed), metrics(&run.out("a")).len()), (12, 3));
-    let alone = run_on(&TrainPlan { out: run.out("b"), ..plan }, &MemoryRows::new(rows(24)).unwrap(), &mut Quiet).unwrap();
+    let alone =
+        run_on(&TrainPlan { out: run.out("b"), ..plan }, &MemoryRows::new(rows(24)).unwrap(), &mut Quiet).unwrap();
     assert_eq!(alone.step, 3);
 }

@@ -133,7 +133,11 @@ impl<'a> Ranks<'a> {
             if self.shared {
                 let ranges = self.ranges(values.len());
                 let own = self.comm.reduce_scatter_f32(&values, &ranges)?;
-                put(flat, &Tensor::from_vec(own, ranges[self.comm.rank()].len(), flat.device())?, self.own(values.len()))?;
+                put(
+                    flat,
+                    &Tensor::from_vec(own, ranges[self.comm.rank()].len(), flat.device())?,
+                    self.own(values.len()),
+                )?;
             } else {
                 self.comm.all_reduce_f32(&mut values)?;
                 let length = values.len();

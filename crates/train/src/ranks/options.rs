@@ -59,7 +59,8 @@ impl ParallelOptions {
             None => saved.filter(|saved| shareable(*saved, world)).unwrap_or(world),
         };
         if !shareable(parts, world) {
-            let problem = format!("is {parts}, which {world} ranks cannot share: expected {world}, or {world} times 2, 4, 8 …");
+            let problem =
+                format!("is {parts}, which {world} ranks cannot share: expected {world}, or {world} times 2, 4, 8 …");
             return Err(Error::Option { key: "parallel.parts", problem });
         }
         if !accumulation.is_multiple_of(parts) {
@@ -71,7 +72,11 @@ impl ParallelOptions {
             return Err(Error::Option { key: "accumulation", problem });
         }
         if let Some(saved) = saved.filter(|saved| *saved != parts) {
-            tracing::warn!(saved, parts, "gradients are summed in another order from here on: results differ by rounding");
+            tracing::warn!(
+                saved,
+                parts,
+                "gradients are summed in another order from here on: results differ by rounding"
+            );
         }
         Ok(parts)
     }

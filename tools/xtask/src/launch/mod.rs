@@ -44,7 +44,11 @@ const ALL: [(&str, Check); 5] = [
 pub(crate) fn run_all(root: &Path, only: Option<&str>) -> anyhow::Result<bool> {
     let chosen: Vec<_> = ALL.iter().filter(|(name, _)| only.is_none_or(|part| name.contains(part))).collect();
     ensure!(!chosen.is_empty(), "no check is named like that");
-    watch(cargo().args(["build", "--release", "--features", "mpi", "--bin", "recon", "--bin", "recon-train"]).current_dir(root))?;
+    watch(
+        cargo()
+            .args(["build", "--release", "--features", "mpi", "--bin", "recon", "--bin", "recon-train"])
+            .current_dir(root),
+    )?;
     let bench = Bench::new(root)?;
     let mut failed = 0;
     for (name, check) in &chosen {

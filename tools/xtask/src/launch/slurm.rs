@@ -40,15 +40,18 @@ impl Slurm {
         run(Command::new("sh").args(["-c", "umask 077; head -c 1024 /dev/urandom > \"$0\""]).arg(&key))?;
         let mut slurm = Self { folder: folder.into(), daemons: Vec::new() };
         let file = |name: &str| format!("{at}/{name}");
-        slurm.daemon("munged", &[
-            "--foreground".into(),
-            "--force".into(),
-            format!("--socket={}", file("munge.socket")),
-            format!("--key-file={}", key.display()),
-            format!("--pid-file={}", file("munged.pid")),
-            format!("--log-file={}", file("munged.log")),
-            format!("--seed-file={}", file("munge.seed")),
-        ])?;
+        slurm.daemon(
+            "munged",
+            &[
+                "--foreground".into(),
+                "--force".into(),
+                format!("--socket={}", file("munge.socket")),
+                format!("--key-file={}", key.display()),
+                format!("--pid-file={}", file("munged.pid")),
+                format!("--log-file={}", file("munged.log")),
+                format!("--seed-file={}", file("munge.seed")),
+            ],
+        )?;
         wait("munged", || Ok(folder.join("munge.socket").exists().then_some(())))?;
         slurm.daemon("slurmctld", &["-D".into(), "-c".into()])?;
         slurm.daemon("slurmd", &["-D".into()])?;
@@ -94,7 +97,9 @@ impl Slurm {
     fn finish(&self, job: &str) -> anyhow::Result<()> {
         wait("the job's end", || {
             let states = self.told(job, "JobState")?;
-            if let Some(state) = states.iter().find(|state| !["PENDING", "RUNNING", "COMPLETING", "COMPLETED"].contains(&state.as_str())) {
+            if let Some(state) =
+                states.iter().find(|state| !["PENDING", "RUNNING", "COMPLETING", "COMPLETED"].contains(&state.as_str()))
+            {
                 bail!("job {job} is {state}");
             }
             if states.iter().any(|state| state == "PENDING") {
