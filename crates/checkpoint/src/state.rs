@@ -101,37 +101,39 @@ pub fn path(directory: &Path, step: u64) -> PathBuf {
     directory.join(format!("step-{step}"))
 }
 
-/// Saves a state as `directory/step-N` and returns that path; then removes all but the `keep`
+/// Saves a state as `directory/step-N` and returns that path; a tensor is asked for when the one before is written. Then
+/// removes all but the `keep`
 /// newest complete checkpoints up to it, and every later one: a run that was at a later step once and saves this one
 /// went on from here because that was damaged.
 ///
 /// # Errors
 /// The file that could not be written is named; a half-written checkpoint has no manifest.
-pub fn save(
+pub fn save<E: From<Error>>(
     directory: &Path,
     step: u64,
     record: &serde_json::Value,
-    tensors: &[(String, Tensor)],
+    tensors: impl IntoIterator<Item = Result<(String, Tensor), E>>,
     keep: NonZeroUsize,
-) -> Result<PathBuf> {
+) -> Result<PathBuf, E> {
     let target = path(directory, step);
     remove(&target)?;
     let mut outputs = BTreeMap::new();
     let mut entries = Vec::new();
-    for (at, (name, tensor)) in tensors.iter().enumerate() {
+    for (at, named) in tensors.into_iter().enumerate() {
+        let (name, tensor) = named?;
         let file = format!("{at:05}.tensor");
         let dtype = Stored::of(tensor.dtype()).ok_or_else(|| Error::Unwritable {
             path: target.join(&file),
             problem: format!("tensor `{name}` is {:?}, which a training state does not hold", tensor.dtype()),
         })?;
-        outputs.insert(file.clone(), write_tensor(&target.join(&file), tensor, dtype)?);
-        entries.push(Entry { name: name.clone(), dtype, shape: tensor.dims().to_vec(), file });
+        outputs.insert(file.clone(), write_tensor(&target.join(&file), &tensor, dtype)?);
+        entries.push(Entry { name, dtype, shape: tensor.dims().to_vec(), file });
     }
     let record = Record { schema: SCHEMA.into(), step, record: record.clone(), tensors: entries };
-    outputs.insert(RECORD.into(), write_json(&target.join(RECORD), &record)?);
+    outputs.insert(RECORD.into(), write_json(&target.join(RECORD), &record).map_err(Error::from)?);
     let mut manifest = Manifest::new(STAGE, serde_json::json!({"step": step}), BTreeMap::new());
     manifest.outputs = outputs;
-    manifest.write(&target)?;
+    manifest.write(&target).map_err(Error::from)?;
     let mut past = complete(directory)?;
     let future = past.split_off(&(step.saturating_add(1)));
     for old in past.into_values().rev().skip(keep.get()).chain(future.into_values()) {

@@ -5,6 +5,7 @@
 pub mod commands;
 pub mod config;
 mod progress;
+mod ranks;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -12,9 +13,11 @@ use std::process::ExitCode;
 use recon_pipeline::{Fault, Outcome};
 use tracing_subscriber::EnvFilter;
 
-/// Sends logs to stderr; `RUST_LOG` chooses which. By default warnings, and what a training says of itself.
+/// Sends logs to stderr; `RUST_LOG` chooses which. By default warnings, and what a training says of itself: of several
+/// ranks, the first.
 pub fn start_logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,recon_train=info"));
+    let default = if ranks::is_first() { "warn,recon_train=info" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }

@@ -21,6 +21,11 @@ impl Progress {
         Self(bar)
     }
 
+    /// No bar: another rank of the run shows one.
+    pub(crate) fn hidden() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
     /// Takes the bar away.
     pub(crate) fn finish(&self) {
         self.0.finish_and_clear();

@@ -11,6 +11,11 @@ pub(crate) fn digest(crates: &[&str]) -> Sha256 {
     Sha256::of_fields(crates.iter().chain(&["pipeline"]).map(|name| of(name).as_bytes()))
 }
 
+/// Names the program that trains: two processes with one name compute the same.
+pub fn program() -> String {
+    format!("{} with code {}", env!("CARGO_PKG_VERSION"), digest(&["train"]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,6 +33,8 @@ const GPU_IS_FULL: &str = "other processes may hold the GPU's memory (`nvidia-sm
 const LONGER: &str = "cut longer documents, or set `model.max_position_embeddings` (and `model.rope_theta`) to \
     train the model on more positions";
 
+const RANKS: &str = "when all ranks can run, the same command with --resume goes on from the newest checkpoint";
+
 /// `Result` with [`Failure`].
 pub type Outcome<T = ()> = Result<T, Failure>;
 
@@ -132,7 +134,8 @@ impl From<recon_corpus::Error> for Failure {
 impl From<recon_train::Error> for Failure {
     fn from(error: recon_train::Error) -> Self {
         use recon_train::Error::{
-            Checkpoint, Data, Id, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Read, Shape,
+            Checkpoint, Data, Id, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Ranks, Read,
+            Shape,
         };
         match error {
             Checkpoint(error) => error.into(),
@@ -144,6 +147,8 @@ impl From<recon_train::Error> for Failure {
             | Incomplete { .. }
             | NothingTrained { .. } => Self::input(error),
             Longer { .. } => Self::input(error).hint(LONGER),
+            Ranks(error) if error.is_input() => Self::input(error),
+            Ranks(error) => Self::run(error).hint(RANKS),
             Data(_) | Model(_) | Read { .. } => Self::input(error),
             _ => Self::run(error),
         }

@@ -33,6 +33,7 @@ mod texts;
 mod until;
 mod workers;
 
+pub use code::program;
 pub use config::Config;
 pub use failure::{Failure, Fault, Outcome};
 pub use lock::Lock;

@@ -16,12 +16,13 @@ use serde_json::Value;
 
 use crate::bad_steps::Steadiness;
 use crate::optimizer::{Optimizer, PARAMETERS, Slots, computed};
+use crate::ranks::Ranks;
 use crate::{Drawn, Error, Result, TrainOptions};
 
 /// Options that may change between a run and its resumption: they do not change any number, or, as
 /// the device, only within the bound that docs/numerics.md states. What the sources hold, and their weights, is in
 /// [`Identity::data`]; where they lie is not.
-const FREE: [&str; 7] = ["activations", "save", "keep", "peak_tflops", "device", "sources", "validation"];
+const FREE: [&str; 8] = ["activations", "save", "keep", "peak_tflops", "device", "sources", "validation", "parallel"];
 
 /// What must be the same for a run to be the same run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,8 +57,8 @@ impl Identity {
     }
 }
 
-/// The first key, depth first, whose values differ.
-fn first_difference(key: &str, left: &Value, right: &Value) -> Option<(String, String, String)> {
+/// The first key, depth first, whose values differ, and both values.
+pub(crate) fn first_difference(key: &str, left: &Value, right: &Value) -> Option<(String, String, String)> {
     if let (Value::Object(one), Value::Object(other)) = (left, right) {
         let keys = one.keys().chain(other.keys().filter(|key| !one.contains_key(*key)));
         return keys.into_iter().find_map(|inner| {
@@ -78,12 +79,24 @@ pub(crate) struct Progress {
     pub(crate) tokens: u64,
     /// Trained tokens so far.
     pub(crate) trained_tokens: u64,
+    /// Parts of a step: the order in which gradients are added.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) parts: usize,
     /// Of each source, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) sources: Vec<Drawn>,
     /// Bad steps, and what they are told from.
     #[serde(default, skip_serializing_if = "Steadiness::is_new")]
     pub(crate) steadiness: Steadiness,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(parts: &usize) -> bool {
+    *parts == one()
 }
 
 fn unit_name(unit: Unit) -> String {
@@ -94,27 +107,46 @@ fn unit_name(unit: Unit) -> String {
     }
 }
 
-/// Writes `directory/step-N`.
+/// Refuses weights that are not finite.
 ///
 /// # Errors
-/// [`Error::Weights`] names the first unit whose parameters are not all finite; nothing is written then.
+/// [`Error::Weights`] names the first unit concerned.
+pub(crate) fn require_finite(params: &FlatParams, config: &Config, step: u64) -> Result<()> {
+    let units = config.units();
+    let flat: Vec<&Tensor> = units.iter().map(|unit| params.unit(*unit)).collect();
+    for (unit, squares) in units.into_iter().zip(norm::sums_of_squares(&flat)?) {
+        if !squares.is_finite() {
+            return Err(Error::Weights { step, unit });
+        }
+    }
+    Ok(())
+}
+
+/// Writes `directory/step-N` on the rank that leads, from what every rank keeps: a whole tensor at a time, so the files
+/// are the same for every number of ranks. Returns when it is written.
 pub(crate) fn save(
     directory: &Path,
     step: u64,
     progress: &Progress,
-    tensors: &[(Unit, &str, &Tensor)],
+    (slots, params, config): (&Slots, &FlatParams, &Config),
+    ranks: &Ranks<'_>,
     keep: NonZeroUsize,
 ) -> Result<PathBuf> {
-    let parameters: Vec<_> = tensors.iter().filter(|(_, kind, _)| *kind == PARAMETERS).collect();
-    let flat: Vec<&Tensor> = parameters.iter().map(|(_, _, tensor)| *tensor).collect();
-    for ((unit, _, _), squares) in parameters.iter().zip(norm::sums_of_squares(&flat)?) {
-        if !squares.is_finite() {
-            return Err(Error::Weights { step, unit: *unit });
+    let named = slots.saved(params).into_iter().map(|saved| -> Result<(String, Tensor)> {
+        let elements = config.layout(saved.unit).elements;
+        let whole = if saved.kept { ranks.whole(saved.flat, elements)? } else { saved.flat.clone() };
+        Ok((format!("{}.{}", saved.kind, unit_name(saved.unit)), whole))
+    });
+    if ranks.leads() {
+        let record = serde_json::to_value(progress).expect("progress is numbers and names");
+        state::save(directory, step, &record, named, keep)?;
+    } else {
+        for named in named {
+            named?;
         }
     }
-    let named = tensors.iter().map(|(unit, kind, tensor)| (format!("{kind}.{}", unit_name(*unit)), (*tensor).clone()));
-    let record = serde_json::to_value(progress).expect("progress is numbers and names");
-    Ok(state::save(directory, step, &record, &named.collect::<Vec<_>>(), keep)?)
+    ranks.meet()?;
+    Ok(state::path(directory, step))
 }
 
 /// A checkpoint's parameters, optimizer slots, step and progress.
@@ -125,27 +157,53 @@ pub(crate) struct Restored {
     pub(crate) slots: Slots,
 }
 
+/// The newest checkpoint below `directory` that is whole, as a state on the CPU.
+pub(crate) struct Found {
+    path: PathBuf,
+    state: State,
+    progress: Progress,
+}
+
+impl Found {
+    /// Step and digest, by which two ranks know that they found the same one.
+    pub(crate) fn name(&self) -> Result<String> {
+        let manifest = recon_schema::file::hash_file(&self.path.join(recon_schema::manifest::FILE_NAME))?;
+        Ok(format!("step {} with digest {}", self.state.step, manifest.sha256))
+    }
+
+    /// Parts of a step of the run that saved it.
+    pub(crate) fn parts(&self) -> usize {
+        self.progress.parts
+    }
+}
+
 /// The newest checkpoint below `directory` that is whole; `None` where there is none at all.
 ///
 /// # Errors
 /// [`Error::Mismatch`] where it belongs to another run, and where there are some and none is whole.
+pub(crate) fn find(directory: &Path, identity: &Identity) -> Result<Option<Found>> {
+    let Some((path, state)) = state::load_newest(directory)? else { return Ok(None) };
+    let progress = progress(&state, &path)?;
+    identity.must_equal(&progress.identity, &path)?;
+    Ok(Some(Found { path, state, progress }))
+}
+
+/// What `found` holds, of the slots what this rank keeps.
 pub(crate) fn restore(
-    directory: &Path,
+    found: Found,
     config: &Config,
     (device, dtype): (&Device, DType),
     optimizer: &dyn Optimizer,
-    identity: &Identity,
-) -> Result<Option<Restored>> {
-    let Some((path, mut state)) = state::load_newest(directory)? else { return Ok(None) };
-    let progress = progress(&state, &path)?;
-    identity.must_equal(&progress.identity, &path)?;
-    let kept = parameters(&mut state, &path, config, (device, optimizer.master().unwrap_or(dtype)))?;
-    let slots = Slots::new(optimizer, config, &kept, |unit, name, dtype| {
+    ranks: &Ranks<'_>,
+) -> Result<Restored> {
+    let Found { path, mut state, progress } = found;
+    let whole = parameters(&mut state, &path, config, (device, optimizer.master().unwrap_or(dtype)))?;
+    let slots = Slots::new(optimizer, config, &whole, ranks, |unit, name, dtype| {
         let moment = flat(&mut state, &path, name, unit, config.layout(unit).elements)?;
-        Ok(moment.to_device(device)?.to_dtype(dtype)?)
+        Ok(ranks.kept(&moment)?.to_device(device)?.to_dtype(dtype)?)
     })?;
-    let params = computed(optimizer, kept, dtype)?;
-    Ok(Some(Restored { step: state.step, progress, params, slots }))
+    let params = computed(optimizer, whole, dtype)?;
+    Ok(Restored { step: state.step, progress, params, slots })
 }
 
 pub(crate) fn progress(state: &State, path: &Path) -> Result<Progress> {

@@ -129,6 +129,9 @@ pub enum Error {
         /// The step, from 1.
         step: u64,
     },
+    /// The ranks of the run cannot go on together.
+    #[error(transparent)]
+    Ranks(#[from] recon_comm::Error),
     /// A file of the run could not be read.
     #[error("failed to read {}", path.display())]
     Read {

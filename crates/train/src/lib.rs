@@ -9,8 +9,9 @@
 //! Invariants: row `i` of step `s` is row `s · G + i` of an order that the seed fixes, so a resumed
 //! run sees what an uninterrupted one would have seen; the loss is averaged over the trained
 //! tokens of the whole step, however the step is cut into micro-batches; every unit's gradient
-//! norm and update is computed in the same order each time; a step that is not finite changes
-//! nothing, and ends the run or is left out and counted; on the CPU a resumed run continues bit for bit.
+//! norm and update is computed in the same order each time, on however many ranks (`ranks`); a step that is
+//! not finite changes nothing, and ends the run or is left out and counted; on the CPU a resumed run continues
+//! bit for bit, also on another number of ranks.
 //!
 //! Source: the ProLong recipe (Gao et al. 2024) for the defaults; Loshchilov and Hutter 2019 for
 //! the optimizer.
@@ -32,6 +33,7 @@ mod options;
 mod overrides;
 mod packs;
 mod plan;
+mod ranks;
 mod reached;
 mod run;
 mod saves;
@@ -58,7 +60,8 @@ pub use options::{Duration, Init, OptimizerState, TrainOptions, Warmup};
 pub use overrides::ModelOverrides;
 pub use packs::PackedRows;
 pub use plan::RunPlan;
-pub use run::{TrainPlan, TrainReport, run, run_on};
+pub use ranks::{ParallelOptions, StateOn};
+pub use run::{TrainPlan, TrainReport, run, run_among, run_on, run_on_among};
 pub use saves::SavePolicy;
 pub use schedule::Schedule;
 pub use signals::Signals;

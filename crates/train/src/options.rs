@@ -7,7 +7,7 @@ use recon_llama::{ActivationPolicy, Precision, place};
 use serde::{Deserialize, Serialize};
 
 use crate::sources::first_without_weight;
-use crate::{BadSteps, ClipNorm, Error, Result, SavePolicy, SourceOptions, ValidationOptions, Weight};
+use crate::{BadSteps, ClipNorm, Error, ParallelOptions, Result, SavePolicy, SourceOptions, ValidationOptions, Weight};
 
 /// How long to train.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -124,6 +124,9 @@ pub struct TrainOptions {
     pub keep: NonZeroUsize,
     /// Peak arithmetic of the device in TFLOP/s, for `mfu`; absent: `mfu` is null.
     pub peak_tflops: Option<f64>,
+    /// How several ranks share a step.
+    #[serde(skip_serializing_if = "ParallelOptions::is_default")]
+    pub parallel: ParallelOptions,
 }
 
 impl Default for TrainOptions {
@@ -155,6 +158,7 @@ impl Default for TrainOptions {
             save: SavePolicy::EveryMinutes(30.0),
             keep: NonZeroUsize::new(2).expect("2 is not 0"),
             peak_tflops: None,
+            parallel: ParallelOptions::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use candle_core::Tensor;
 use recon_kernels::norm;
 use recon_llama::{Config, FlatParams, TensorSpec, Unit};
 
+use crate::ranks::Ranks;
 use crate::{Error, Result};
 
 /// Steps in which every tensor must have had a gradient.
@@ -30,17 +31,21 @@ impl Unreached {
     ///
     /// # Errors
     /// [`Error::NoGradient`] names the first tensor that had none.
-    pub(crate) fn look(&mut self, params: &FlatParams, is_last: bool) -> Result<()> {
+    pub(crate) fn look(&mut self, params: &FlatParams, ranks: &Ranks<'_>, is_last: bool) -> Result<()> {
         if self.waiting.is_empty() {
             return Ok(());
         }
+        // Of a tensor, what lies in this rank's share of the gradient.
         let view = |(unit, spec): &(Unit, TensorSpec)| {
             let gradient = params.grad(*unit).expect("parameters in training have gradients");
-            gradient.narrow(0, spec.offset, spec.elements())
+            let (own, all) = (ranks.own(gradient.elem_count()), spec.range());
+            let (start, end) = (all.start.max(own.start), all.end.min(own.end));
+            (start < end).then(|| gradient.narrow(0, start, end - start)).transpose()
         };
-        let views = self.waiting.iter().map(view).collect::<Result<Vec<Tensor>, _>>()?;
-        let squares = norm::sums_of_squares(&views.iter().collect::<Vec<_>>())?;
-        let mut squares = squares.into_iter();
+        let views = self.waiting.iter().map(view).collect::<Result<Vec<Option<Tensor>>, _>>()?;
+        let mut squares = norm::sums_of_squares(&views.iter().flatten().collect::<Vec<_>>())?.into_iter();
+        let own = views.iter().map(|view| view.as_ref().map_or(0.0, |_| squares.next().unwrap_or_default()));
+        let mut squares = ranks.total(own.collect())?.into_iter();
         self.waiting.retain(|_| squares.next() == Some(0.0));
         self.looked += 1;
         match self.waiting.first() {
@@ -59,6 +64,7 @@ mod tests {
     use recon_llama::{ActivationPolicy, Llama, Packed};
 
     use super::*;
+    use crate::ParallelOptions;
 
     /// Gradients of a model whose first layer gives its attention no way out.
     fn unreached(silenced: &str) -> Result<()> {
@@ -77,9 +83,10 @@ mod tests {
         let model = Llama::new(config.clone(), &Device::Cpu, DType::F32).unwrap();
         let row = Packed { ids: (0..30).collect(), mask: vec![1; 30], spans: vec![0..12, 12..30] };
         let mut unreached = Unreached::new(&config);
+        let ranks = Ranks::new(&recon_comm::Solo, &ParallelOptions::default(), 1, None).unwrap();
         for _ in 0..STEPS {
             model.loss_and_grads(&params, &row, ActivationPolicy::KeepAll, 0.1).unwrap();
-            unreached.look(&params, false)?;
+            unreached.look(&params, &ranks, false)?;
         }
         Ok(())
     }

@@ -5,19 +5,22 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use recon_checkpoint::ModelFiles;
+use recon_comm::{Communicator, Solo};
 use recon_kernels::device;
 use recon_llama::{Config, FlatParams, Llama, place};
 
-use crate::checkpoint::{Identity, Restored, restore};
+use crate::checkpoint::{Found, Identity, find, first_difference, restore};
 use crate::export::keep_companions;
 use crate::metrics::MetricsFile;
 use crate::optimizer::{self, Optimizer};
+use crate::ranks::Ranks;
 use crate::saves::Saves;
 use crate::tensorboard::EventFile;
 use crate::trainer::Trainer;
 use crate::validation::Validation;
 use crate::{
-    Error, Init, MemoryPlan, ModelOverrides, Observer, PackedRows, Result, RowSource, StepMetrics, TrainOptions,
+    Error, Init, MemoryPlan, ModelOverrides, Observer, PackedRows, Result, RowSource, StateOn, StepMetrics,
+    TrainOptions,
 };
 
 /// What to train, on what, where to, and how.
@@ -69,9 +72,7 @@ impl TrainPlan {
 /// # Errors
 /// Everything of [`Error`]; the newest complete checkpoint is kept.
 pub fn run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainReport> {
-    plan.options.validate()?;
-    let rows = PackedRows::open_mix(plan.data.as_deref(), &plan.options)?;
-    run_on(plan, &rows, observer)
+    run_among(plan, &Solo, observer)
 }
 
 /// As [`run`], on the rows given; `plan.data` is not looked at.
@@ -79,39 +80,105 @@ pub fn run(plan: &TrainPlan, observer: &mut dyn Observer) -> Result<TrainReport>
 /// # Errors
 /// As [`run`].
 pub fn run_on(plan: &TrainPlan, rows: &dyn RowSource, observer: &mut dyn Observer) -> Result<TrainReport> {
+    run_on_among(plan, rows, &Solo, observer)
+}
+
+/// As [`run`], as one of the ranks of `comm`, all of which call it with the same plan and see the same files. The first
+/// writes, and all return the same report.
+///
+/// # Errors
+/// As [`run`]; [`Error::Ranks`] names a rank that has another plan, is lost, says nothing, or failed itself.
+pub fn run_among(plan: &TrainPlan, comm: &dyn Communicator, observer: &mut dyn Observer) -> Result<TrainReport> {
+    let opened = plan.options.validate().and_then(|()| PackedRows::open_mix(plan.data.as_deref(), &plan.options));
+    let rows = opened.inspect_err(|error| comm.give_up(&error.to_string()))?;
+    run_on_among(plan, &rows, comm, observer)
+}
+
+/// As [`run_among`], on the rows given.
+///
+/// # Errors
+/// As there.
+pub fn run_on_among(
+    plan: &TrainPlan,
+    rows: &dyn RowSource,
+    comm: &dyn Communicator,
+    observer: &mut dyn Observer,
+) -> Result<TrainReport> {
+    // Without a word from a rank that fails, the others could say only that it is lost.
+    prepare_and_go(plan, rows, comm, observer).inspect_err(|error| comm.give_up(&error.to_string()))
+}
+
+fn prepare_and_go(
+    plan: &TrainPlan,
+    rows: &dyn RowSource,
+    comm: &dyn Communicator,
+    observer: &mut dyn Observer,
+) -> Result<TrainReport> {
     plan.options.validate()?;
-    let (options, out) = (&plan.options.within(rows.rows()), plan.out.as_path());
+    let (options, out, leads) = (&plan.options.within(rows.rows()), plan.out.as_path(), comm.rank() == 0);
     let checkpoints = out.join("checkpoints");
-    if !plan.resume && (checkpoints.exists() || out.join("metrics.jsonl").exists()) {
+    if leads && !plan.resume && (checkpoints.exists() || out.join("metrics.jsonl").exists()) {
         return Err(Error::Occupied { path: out.into() });
     }
     let config = plan.config()?;
     rows.fit(config.max_position_embeddings)?;
     let steps = options.steps(rows.rows());
     let identity = Identity::new(&config, options, rows.identity(), steps);
-    require_memory(&config, options, rows)?;
+    same_plan(comm, &identity, plan)?;
+    require_memory(&config, options, rows, comm.world())?;
     let (device, precision) = place::open(&options.device, options.precision)?;
     let (dtype, optimizer) = (precision.dtype(), optimizer::of(options, precision));
     options.attention.check().map_err(recon_llama::Error::from)?;
     let model = Llama::new(config.clone(), &device, dtype)?.with_attention(options.attention);
-    recon_checkpoint::state::sweep(&checkpoints)?;
-    let restored =
-        if plan.resume { restore(&checkpoints, &config, (&device, dtype), &*optimizer, &identity)? } else { None };
+    if leads {
+        recon_checkpoint::state::sweep(&checkpoints)?;
+    }
+    comm.barrier()?;
+    let found = if plan.resume { find(&checkpoints, &identity)? } else { None };
+    comm.agree("checkpoint to go on from", &found.as_ref().map_or(Ok("none".into()), Found::name)?)?;
+    let parts = found.as_ref().map(Found::parts);
+    let ranks = Ranks::new(comm, &options.parallel, options.accumulation.get(), parts)?;
     let validation = Validation::open(options.validation.as_ref(), config.vocab_size)?;
-    let trainer = begin(plan, options, &model, (&device, dtype), optimizer, steps, restored)?;
-    keep_companions(&plan.model, &out.join("model"))?;
-    let log = Log::open(out, trainer.step)?;
+    let trainer = begin(plan, options, &model, (&device, dtype), optimizer, steps, found, ranks)?;
+    let log = if leads {
+        keep_companions(&plan.model, &out.join("model"))?;
+        Some(Log::open(out, trainer.step)?)
+    } else {
+        None
+    };
     tracing::info!(steps, done = trainer.step, rows = rows.rows(), "training; {}", options.clip_norm);
     observer.start(steps, trainer.step);
     Run { trainer, log, steps, checkpoints, identity, saves: Saves::new(options.save), validation }.go(rows, observer)
 }
 
+/// Makes sure that all ranks do the same, but for where they compute.
+///
+/// # Errors
+/// [`recon_comm::Error::Disagree`] with the first key that differs.
+fn same_plan(comm: &dyn Communicator, identity: &Identity, plan: &TrainPlan) -> Result<()> {
+    let mut options = serde_json::to_value(&plan.options).expect("options are numbers and names");
+    options.as_object_mut().expect("options are a structure").remove("device");
+    let whole = serde_json::json!({"model": identity.model, "train": options, "data": identity.data,
+        "steps": identity.steps, "resume": plan.resume});
+    comm.agree("configuration", &whole.to_string()).map_err(|error| {
+        let recon_comm::Error::Disagree { what, rank, world, found, expected } = error else { return error.into() };
+        let values = [&found, &expected].map(|text| serde_json::from_str(text).unwrap_or_default());
+        let (what, found, expected) = match first_difference("", &values[0], &values[1]) {
+            Some((key, found, expected)) => (format!("`{key}`"), found, expected),
+            None => (what, found, expected),
+        };
+        recon_comm::Error::Disagree { what, rank, world, found, expected }.into()
+    })
+}
+
 /// Stops before anything is allocated that the device has no room for.
-fn require_memory(config: &Config, options: &TrainOptions, rows: &dyn RowSource) -> Result<()> {
+fn require_memory(config: &Config, options: &TrainOptions, rows: &dyn RowSource, world: usize) -> Result<()> {
     let memory = MemoryPlan::new(config, options, rows.row_tokens());
+    let shared = if options.parallel.state == StateOn::Shared { memory.moments_bytes } else { 0 };
+    let bytes = memory.total_bytes - (shared - shared.div_ceil(world as u64));
     let change =
         "use `train.activations = \"block_inputs\"`, `train.optimizer_state = \"stochastic\"`, or shorter rows";
-    Ok(device::require(&options.device, "the run", memory.total_bytes, change).map_err(recon_llama::Error::from)?)
+    Ok(device::require(&options.device, "the run", bytes, change).map_err(recon_llama::Error::from)?)
 }
 
 /// The state that the first step of this invocation begins from.
@@ -122,19 +189,22 @@ fn begin<'a>(
     (device, dtype): (&Device, DType),
     optimizer: Box<dyn Optimizer>,
     steps: u64,
-    restored: Option<Restored>,
+    found: Option<Found>,
+    ranks: Ranks<'a>,
 ) -> Result<Trainer<'a>> {
-    if let Some(restored) = restored {
-        return Trainer::resumed(model, options, optimizer, steps, restored);
+    if let Some(found) = found {
+        let restored = restore(found, model.config(), (device, dtype), &*optimizer, &ranks)?;
+        return Trainer::resumed(model, options, optimizer, steps, restored, ranks);
     }
     let first = initial(plan, model.config(), device, optimizer.master().unwrap_or(dtype))?;
-    Trainer::fresh(model, options, optimizer, steps, first, dtype)
+    Trainer::fresh(model, options, optimizer, steps, first, dtype, ranks)
 }
 
 /// A run that is ready for its next step.
 struct Run<'a> {
     trainer: Trainer<'a>,
-    log: Log,
+    /// Of the rank that writes.
+    log: Option<Log>,
     steps: u64,
     checkpoints: PathBuf,
     identity: Identity,
@@ -151,10 +221,14 @@ impl Run<'_> {
             if self.validation.is_due(self.trainer.step, self.steps) {
                 metrics.validation = self.trainer.validate(&self.validation)?;
             }
-            self.log.append(&metrics)?;
-            let stop = observer.step(&metrics) == ControlFlow::Break(());
+            if let Some(log) = &mut self.log {
+                log.append(&metrics)?;
+            }
+            let (stop, due) = (observer.step(&metrics) == ControlFlow::Break(()), self.saves.due(self.trainer.step));
             last = Some(metrics);
-            if stop || self.trainer.step == self.steps || self.saves.due(self.trainer.step) {
+            // Clocks differ, and a signal may have come to one rank only.
+            let (stop, due) = self.trainer.ranks().any_and_first(stop, due)?;
+            if stop || due || self.trainer.step == self.steps {
                 let checkpoint = self.trainer.save(&self.checkpoints, self.identity.clone())?;
                 self.saves.saved();
                 observer.saved(&checkpoint);

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use candle_core::DType;
 use recon_kernels::device;
-use recon_llama::{FlatParams, Llama, Packed, Unit};
+use recon_llama::{FlatParams, Llama, Loss, Packed, Unit};
 
 use crate::bad_steps::Steadiness;
 use crate::checkpoint::{self, Identity, Progress, Restored};
-use crate::data::{balance, document_tokens, join, take};
+use crate::data::{Taken, balance, document_tokens, join, take};
 use crate::metrics::peak_bytes;
 use crate::optimizer::{self, Optimizer, Slots, StepAt};
+use crate::ranks::Ranks;
 use crate::reached::Unreached;
 use crate::shares::Shares;
 use crate::validation::Validation;
@@ -26,6 +27,7 @@ pub(crate) struct Trainer<'a> {
     options: &'a TrainOptions,
     schedule: Schedule,
     units: Vec<Unit>,
+    ranks: Ranks<'a>,
     /// Steps done.
     pub(crate) step: u64,
     /// Tokens inside documents so far.
@@ -50,10 +52,11 @@ impl<'a> Trainer<'a> {
         steps: u64,
         initial: FlatParams,
         dtype: DType,
+        ranks: Ranks<'a>,
     ) -> Result<Self> {
-        let slots = Slots::zeros(&*optimizer, model.config(), &initial)?;
+        let slots = Slots::zeros(&*optimizer, model.config(), &initial, &ranks)?;
         let params = optimizer::computed(&*optimizer, initial, dtype)?;
-        Self::new(model, options, optimizer, steps, params, slots)
+        Self::new(model, options, optimizer, steps, params, slots, ranks)
     }
 
     /// Training that goes on where `restored` was saved.
@@ -63,9 +66,10 @@ impl<'a> Trainer<'a> {
         optimizer: Box<dyn Optimizer>,
         steps: u64,
         restored: Restored,
+        ranks: Ranks<'a>,
     ) -> Result<Self> {
         let Restored { step, progress, params, slots } = restored;
-        let trainer = Self::new(model, options, optimizer, steps, params, slots)?;
+        let trainer = Self::new(model, options, optimizer, steps, params, slots, ranks)?;
         let Progress { tokens, trained_tokens, sources, steadiness, .. } = progress;
         Ok(Self { step, tokens, trained_tokens, sources, steadiness, ..trainer })
     }
@@ -77,6 +81,7 @@ impl<'a> Trainer<'a> {
         steps: u64,
         params: FlatParams,
         slots: Slots,
+        ranks: Ranks<'a>,
     ) -> Result<Self> {
         let schedule = Schedule::new(options, steps);
         let (params, units) = (params.with_grads()?, model.config().units());
@@ -88,6 +93,7 @@ impl<'a> Trainer<'a> {
             options,
             schedule,
             units,
+            ranks,
             step: 0,
             tokens: 0,
             trained_tokens: 0,
@@ -98,15 +104,23 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Writes a checkpoint below `directory`.
+    /// The ranks that train it.
+    pub(crate) fn ranks(&self) -> &Ranks<'a> {
+        &self.ranks
+    }
+
+    /// Writes a checkpoint below `directory`, with all ranks.
     ///
     /// # Errors
     /// [`Error::Weights`] where the weights are not finite: no checkpoint is written of such a run.
     pub(crate) fn save(&self, directory: &Path, identity: Identity) -> Result<PathBuf> {
         let (position, tokens, trained_tokens) = (self.position(), self.tokens, self.trained_tokens);
-        let (sources, steadiness) = (self.sources.clone(), self.steadiness.clone());
-        let progress = Progress { identity, position, tokens, trained_tokens, sources, steadiness };
-        checkpoint::save(directory, self.step, &progress, &self.slots.saved(&self.params), self.options.keep)
+        let (sources, steadiness, parts) = (self.sources.clone(), self.steadiness.clone(), self.ranks.parts());
+        let progress = Progress { identity, position, tokens, trained_tokens, parts, sources, steadiness };
+        let config = self.model.config();
+        checkpoint::require_finite(&self.params, config, self.step)?;
+        let state = (&self.slots, &self.params, config);
+        checkpoint::save(directory, self.step, &progress, state, &self.ranks, self.options.keep)
     }
 
     /// Rows consumed so far.
@@ -130,18 +144,12 @@ impl<'a> Trainer<'a> {
         if trained == 0 {
             return Err(Error::NothingTrained { step });
         }
-        self.params.zero_grads()?;
-        let mut nats = 0.0;
         let mut shares = Shares::new(rows.sources(), &self.sources);
-        for micro_batch in batch.chunks(self.options.micro_batch_rows.get()) {
-            let packed = join(micro_batch.iter().map(|taken| &taken.row));
-            let (params, policy, weight) = (&self.params, self.options.activations, 1.0 / trained as f32);
-            nats += if shares.is_empty() {
-                self.model.loss_and_grads(params, &packed, policy, weight)?.nats
-            } else {
-                shares.add(micro_batch, &self.model.losses_and_grads(params, &packed, policy, weight)?)
-            };
-        }
+        let micro_batches: Vec<&[Taken]> = batch.chunks(self.options.micro_batch_rows.get()).collect();
+        let losses = self.losses(&micro_batches, 1.0 / trained as f32, !shares.is_empty())?;
+        let nats = micro_batches.iter().zip(losses).fold(0.0, |nats, (micro_batch, losses)| {
+            nats + if shares.is_empty() { losses[0].nats } else { shares.add(micro_batch, &losses) }
+        });
         let loss_nats = nats / trained as f64;
         let (lr, config) = (self.schedule.lr(step), self.model.config());
         let found = self.gradient(step, loss_nats);
@@ -154,9 +162,10 @@ impl<'a> Trainer<'a> {
         };
         let clip = self.options.clip_norm.factor(grad_norm).filter(|_| skipped.is_none());
         if skipped.is_none() {
-            self.unreached.look(&self.params, step == self.steps)?;
+            self.unreached.look(&self.params, &self.ranks, step == self.steps)?;
             let at = StepAt { step, lr };
-            optimizer::update(&*self.optimizer, &self.params, &self.slots, config, clip, &at)?;
+            optimizer::update(&*self.optimizer, &self.params, &self.slots, config, &self.ranks, clip, &at)?;
+            self.ranks.share_parameters(&self.params, &self.units)?;
             self.steadiness.taken(grad_norm, &self.options.bad_steps);
         }
         self.step = step;
@@ -180,13 +189,31 @@ impl<'a> Trainer<'a> {
             sources,
             validation: Vec::new(),
             tokens_per_s: tokens as f64 / seconds,
-            mfu: self.options.peak_tflops.map(|peak| flops / seconds / (peak * 1e12)),
+            mfu: self.options.peak_tflops.map(|peak| flops / seconds / (peak * 1e12 * self.ranks.world() as f64)),
             peak_bytes: peak_bytes(),
             device_peak_bytes: device::peak_bytes(self.params.unit(Unit::Embed).device()),
         })
     }
 
-    /// The norm of the gradient, and that of each unit's.
+    /// The losses of each micro-batch, of every document or summed, with the gradients of this rank's parts.
+    fn losses(&self, micro_batches: &[&[Taken]], weight: f32, by_document: bool) -> Result<Vec<Vec<Loss>>> {
+        let (params, policy) = (&self.params, self.options.activations);
+        let figures = self.ranks.compute(params, &self.units, micro_batches.len(), |at| {
+            let packed = join(micro_batches[at].iter().map(|taken| &taken.row));
+            let losses = if by_document {
+                self.model.losses_and_grads(params, &packed, policy, weight)?
+            } else {
+                vec![self.model.loss_and_grads(params, &packed, policy, weight)?]
+            };
+            Ok(losses.into_iter().flat_map(|loss| [loss.nats, loss.tokens as f64]).collect())
+        })?;
+        let losses = |figures: Vec<f64>| {
+            figures.as_chunks().0.iter().map(|&[nats, tokens]| Loss { nats, tokens: tokens as u64 }).collect()
+        };
+        Ok(figures.into_iter().map(losses).collect())
+    }
+
+    /// The norm of the gradient over all ranks, and that of each unit's.
     ///
     /// # Errors
     /// [`Error::Loss`], [`Error::Gradient`] and [`Error::Spike`] where the step is bad.
@@ -194,7 +221,8 @@ impl<'a> Trainer<'a> {
         if !loss_nats.is_finite() {
             return Err(Error::Loss { step, loss_nats });
         }
-        let squares = optimizer::sums_of_squares(&self.params, &self.units, step)?;
+        self.ranks.reduce(&self.params, &self.units)?;
+        let squares = self.ranks.sums_of_squares(&self.params, &self.units, step)?;
         let grad_norm = squares.iter().fold(0.0, |sum, squares| sum + squares).sqrt();
         match self.steadiness.spike(grad_norm, &self.options.bad_steps) {
             Some(median) => Err(Error::Spike { step, grad_norm, median }),

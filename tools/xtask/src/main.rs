@@ -2,6 +2,7 @@
 
 mod bench;
 mod emulated;
+mod launch;
 mod parity;
 mod tidy;
 
@@ -36,6 +37,12 @@ enum Task {
         /// Only install the witnesses.
         #[arg(long)]
         install: bool,
+    },
+    /// Run the launch files on this machine (mpirun, torchrun, a Slurm of one node) and hold the manifests against schemas.
+    Launch {
+        /// Run only the checks whose name contains this.
+        #[arg(long)]
+        only: Option<String>,
     },
     /// Compare the graph's edges with each language's own tools; arguments go to `recon-oracles`.
     #[command(disable_help_flag = true)]
@@ -89,6 +96,7 @@ fn main() -> ExitCode {
         Task::Tidy { root } => tidy::run(&root),
         Task::Parity { install: true, .. } => parity::install(&workspace()),
         Task::Parity { only, .. } => parity::run_all(&workspace(), only.as_deref()),
+        Task::Launch { only } => launch::run_all(&workspace(), only.as_deref()),
         Task::GraphAccuracy { arguments } => oracles("graph-accuracy", &arguments),
         Task::GraphSpeed { arguments } => oracles("graph-speed", &arguments),
         Task::KernelsEmulated { planted: false } => emulated::run(&workspace()),

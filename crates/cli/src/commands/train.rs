@@ -10,6 +10,7 @@ use super::plan;
 use super::{Format, print_line};
 use crate::config::ConfigArgs;
 use crate::progress::Progress;
+use crate::ranks;
 use recon_pipeline::{Failure, Lock, Observe as _, Outcome, model};
 
 /// Continue pretraining a Llama on packed rows.
@@ -44,23 +45,29 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
         return Err(Failure::input_because("no rows to train on")
             .hint("name them: --set data=DIR, as `recon pack` made them, or several as [[train.sources]]"));
     }
+    let launch = ranks::launched()?;
+    let mut options = config.train.clone();
+    options.device = ranks::own_device(&options.device, launch.as_ref());
     let plan = TrainPlan {
         model: model::files(&config.model.name)?,
         overrides: config.model.overrides(),
         data: config.data.clone(),
         out: config.out.clone().unwrap_or_else(|| "out/training".into()),
-        options: config.train.clone(),
+        options,
         resume: arguments.resume,
     };
-    let _lock = Lock::take(&plan.out)?;
-    let mut bar = Bar { progress: Progress::new(), signals: Signals::listen() };
-    let report = recon_train::run(&plan, &mut bar)?;
+    let comm = ranks::meet(launch.as_ref(), &plan.options.parallel)?;
+    let leads = comm.rank() == 0;
+    let _lock = if leads { Some(ranks::or_give_up(&*comm, Lock::take(&plan.out))?) } else { None };
+    let progress = if leads { Progress::new() } else { Progress::hidden() };
+    let mut bar = Bar { progress, signals: Signals::listen() };
+    let report = recon_train::run_among(&plan, &*comm, &mut bar)?;
     bar.progress.finish();
     if report.last.is_none() {
         tracing::warn!("the run was finished before: all {} steps are done, and nothing was trained", report.steps);
     }
     if report.stopped() {
-        let signal = bar.signals.asked().unwrap_or("a signal");
+        let signal = bar.signals.asked().unwrap_or("a signal to another rank");
         return Err(Failure::stopped(format_args!(
             "{signal} after step {} of {}; saved {}",
             report.step,
@@ -69,7 +76,7 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
         ))
         .hint("the same command with --resume goes on"));
     }
-    print_line(format_args!("{}", report.checkpoint.display()))
+    if leads { print_line(format_args!("{}", report.checkpoint.display())) } else { Ok(()) }
 }
 
 struct Bar {

@@ -7,7 +7,7 @@
 //!
 //! Invariant: an optimizer sees a [`Part`], a range of a unit's flat buffers, and no model, unit or rank. So a rank that
 //! holds a shard calls it as one that holds everything does; what concerns all parameters at once, the norm of the
-//! gradient, is summed outside (`update`).
+//! gradient, is summed outside (`ranks`).
 
 mod adamw;
 mod slots;
@@ -19,7 +19,7 @@ use recon_llama::Precision;
 use crate::{Result, TrainOptions};
 use adamw::AdamW;
 pub(crate) use slots::{PARAMETERS, Slots, computed};
-pub(crate) use update::{sums_of_squares, update};
+pub(crate) use update::update;
 
 /// A flat buffer that an optimizer keeps beside the parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

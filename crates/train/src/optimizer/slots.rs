@@ -6,11 +6,21 @@ use recon_llama::{Config, FlatParams, Unit};
 
 use super::{Optimizer, Slot};
 use crate::Result;
+use crate::ranks::Ranks;
 
 /// The name of the parameters in checkpoints; of their masters, where there are any.
 pub(crate) const PARAMETERS: &str = "parameters";
 
-/// What an optimizer keeps for every unit, in the order of the forward pass.
+/// One tensor of a checkpoint.
+pub(crate) struct Saved<'a> {
+    pub(crate) unit: Unit,
+    pub(crate) kind: &'static str,
+    pub(crate) flat: &'a Tensor,
+    /// Whether it is what this rank keeps of the unit, not the whole.
+    pub(crate) kept: bool,
+}
+
+/// What an optimizer keeps for every unit, in the order of the forward pass; of each unit what the rank keeps.
 pub(crate) struct Slots {
     kinds: Vec<Slot>,
     units: Vec<(Unit, Vec<Tensor>)>,
@@ -18,24 +28,30 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// At the beginning of a run from `initial`, which are the masters where there are any.
-    pub(crate) fn zeros(optimizer: &dyn Optimizer, config: &Config, initial: &FlatParams) -> Result<Self> {
-        Self::new(optimizer, config, initial, |unit, _, dtype| {
+    pub(crate) fn zeros(
+        optimizer: &dyn Optimizer,
+        config: &Config,
+        initial: &FlatParams,
+        ranks: &Ranks<'_>,
+    ) -> Result<Self> {
+        Self::new(optimizer, config, initial, ranks, |unit, _, dtype| {
             let like = initial.unit(unit);
-            Ok(zeros("moments", like.shape(), dtype, like.device())?)
+            Ok(zeros("moments", ranks.own(like.elem_count()).len(), dtype, like.device())?)
         })
     }
 
-    /// With moments from `moment`, which is asked for a unit, a name and a type.
+    /// With moments from `moment`, which is asked for a unit, a name and a type, and gives what this rank keeps.
     pub(crate) fn new(
         optimizer: &dyn Optimizer,
         config: &Config,
         initial: &FlatParams,
+        ranks: &Ranks<'_>,
         mut moment: impl FnMut(Unit, &'static str, DType) -> Result<Tensor>,
     ) -> Result<Self> {
         let kinds = optimizer.slots().to_vec();
         let mut of_unit = |unit| -> Result<_> {
             let slot = |kind: &Slot| match *kind {
-                Slot::Master(_) => Ok(initial.unit(unit).clone()),
+                Slot::Master(_) => ranks.kept(initial.unit(unit)),
                 Slot::Moment { name, dtype } => moment(unit, name, dtype),
             };
             Ok((unit, kinds.iter().map(slot).collect::<Result<_>>()?))
@@ -49,15 +65,16 @@ impl Slots {
         &self.units
     }
 
-    /// All that a checkpoint holds of a model that trains `params`: the unit, what it is, its flat elements.
-    pub(crate) fn saved<'a>(&'a self, params: &'a FlatParams) -> Vec<(Unit, &'static str, &'a Tensor)> {
+    /// All that a checkpoint holds of a model that trains `params`.
+    pub(crate) fn saved<'a>(&'a self, params: &'a FlatParams) -> Vec<Saved<'a>> {
         let of_unit = |(unit, slots): &'a (Unit, Vec<Tensor>)| {
-            let mut saved = vec![(*unit, PARAMETERS, params.unit(*unit))];
-            for (kind, slot) in self.kinds.iter().zip(slots) {
+            let unit = *unit;
+            let mut saved = vec![Saved { unit, kind: PARAMETERS, flat: params.unit(unit), kept: false }];
+            for (kind, flat) in self.kinds.iter().zip(slots) {
                 match *kind {
                     // The parameters are its rounded copy.
-                    Slot::Master(_) => saved[0].2 = slot,
-                    Slot::Moment { name, .. } => saved.push((*unit, name, slot)),
+                    Slot::Master(_) => saved[0] = Saved { unit, kind: PARAMETERS, flat, kept: true },
+                    Slot::Moment { name: kind, .. } => saved.push(Saved { unit, kind, flat, kept: true }),
                 }
             }
             saved

@@ -57,6 +57,11 @@ pub(crate) fn install(root: &Path) -> anyhow::Result<bool> {
     witnesses(root).map(|_| true)
 }
 
+/// The interpreter of the environment that has PyTorch.
+pub(crate) fn python(root: &Path) -> anyhow::Result<PathBuf> {
+    witnesses(root).map(|[python, _]| python)
+}
+
 /// The interpreters of both environments.
 fn witnesses(root: &Path) -> anyhow::Result<[PathBuf; 2]> {
     let (work, scripts) = (root.join("target/parity"), root.join("scripts/parity"));
