@@ -226,3 +226,31 @@ fn a_run_that_is_asked_to_stop_in_its_training_goes_on_when_it_is_started_again(
     assert_eq!(steps, (1..=24).collect::<Vec<_>>());
     assert!(training.join("manifest.json").exists() && !training.join("unfinished").exists());
 }
+
+#[test]
+fn a_rehearsal_times_steps_without_model_or_rows_and_writes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let rehearse = |extra: &[&str]| -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_recon-train"));
+        command.current_dir(place.path()).args(["--rehearse", "3", "--format", "json"]);
+        let shape = "model.shape={ vocab_size = 96, hidden_size = 32, intermediate_size = 48, num_hidden_layers = 2, \
+                     num_attention_heads = 4 }";
+        for set in ["model.name=\"nobody/has-it\"", shape, "train.init=\"random\"", "pack.row_tokens=64"] {
+            command.args(["--set", set]);
+        }
+        command.args(["--set", "train.accumulation=2"]).args(extra).output().expect("the binary starts").into()
+    };
+    let ran = rehearse(&["--document-tokens", "24"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let steps = told["steps"].as_array().unwrap();
+    // Documents of 24, 24 and 16 tokens, of each of which the first is not predicted.
+    let counted =
+        |step: &serde_json::Value| (step["tokens"].as_u64().unwrap(), step["trained_tokens"].as_u64().unwrap());
+    assert_eq!(steps.iter().map(counted).collect::<Vec<_>>(), [(128, 122), (256, 244), (384, 366)]);
+    assert!(steps.iter().all(|step| (step["loss_nats"].as_f64().unwrap() - 96_f64.ln()).abs() < 0.5), "{told}");
+    assert!(told["median_tokens_per_s"].as_f64().unwrap() > 0.0 && told["planned"]["total_bytes"].as_u64() > Some(0));
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "nothing is written");
+    let refused = rehearse(&["--resume"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("--resume"), "{}", refused.stderr);
+}

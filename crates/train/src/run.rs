@@ -172,7 +172,12 @@ fn same_plan(comm: &dyn Communicator, identity: &Identity, plan: &TrainPlan) -> 
 }
 
 /// Stops before anything is allocated that the device has no room for.
-fn require_memory(config: &Config, options: &TrainOptions, rows: &dyn RowSource, world: usize) -> Result<()> {
+pub(crate) fn require_memory(
+    config: &Config,
+    options: &TrainOptions,
+    rows: &dyn RowSource,
+    world: usize,
+) -> Result<()> {
     let memory = MemoryPlan::new(config, options, rows.row_tokens());
     let shared = if options.parallel.state == StateOn::Shared { memory.moments_bytes } else { 0 };
     let bytes = memory.total_bytes - (shared - shared.div_ceil(world as u64));

@@ -4,6 +4,7 @@ mod bench;
 mod emulated;
 mod launch;
 mod parity;
+mod step;
 mod tidy;
 
 use std::ffi::OsString;
@@ -82,6 +83,33 @@ enum Task {
         #[arg(long, default_value = "python3")]
         python: PathBuf,
     },
+    /// Time a training step beside transformers on PyTorch, in turns; prints one table.
+    BenchStep {
+        /// The run's configuration.
+        #[arg(long)]
+        config: PathBuf,
+        /// Set one key, over the file; may be repeated.
+        #[arg(long)]
+        set: Vec<String>,
+        /// `cpu` or `cuda`.
+        #[arg(long, default_value = "cpu")]
+        device: String,
+        /// An interpreter that has PyTorch and transformers.
+        #[arg(long, default_value = "python3")]
+        python: PathBuf,
+        /// The compiled `recon-train`, for a machine without Rust.
+        #[arg(long)]
+        binary: Option<PathBuf>,
+        /// The root of the repository, where the scripts are.
+        #[arg(long, default_value_os_t = workspace())]
+        root: PathBuf,
+        /// Steps each time.
+        #[arg(long, default_value_t = 4)]
+        steps: u64,
+        /// How often each is started.
+        #[arg(long, default_value_t = 3)]
+        rounds: u64,
+    },
     /// Train the embedded model again from its recipe; arguments go to `recon-nano`.
     #[command(disable_help_flag = true)]
     Nano {
@@ -103,6 +131,10 @@ fn main() -> ExitCode {
         Task::KernelsEmulated { planted: true } => emulated::planted(&workspace()),
         Task::BenchGpu { binary, root, only } => bench::gpu(&root, binary.as_deref(), &only),
         Task::BenchCpu { python } => bench::cpu(&workspace(), &python),
+        Task::BenchStep { config, set, device, python, binary, root, steps, rounds } => {
+            let (config, set, device, python) = (&*config, &*set, &*device, &*python);
+            step::run(&root, &step::Step { config, set, device, python, binary: binary.as_deref(), steps, rounds })
+        }
         Task::Nano { arguments } => nano(&arguments),
     };
     match outcome {

@@ -8,6 +8,7 @@ pub mod graph;
 pub mod model;
 pub mod pack;
 mod plan;
+mod rehearse;
 pub mod score;
 pub mod stages;
 pub mod train;

@@ -30,7 +30,7 @@ fn of(config: &Config, machine: Option<Machine>) -> Outcome<RunPlan> {
 }
 
 /// The model's configuration: its own, or the shape alone.
-fn model(config: &Config) -> Outcome<recon_llama::Config> {
+pub(super) fn model(config: &Config) -> Outcome<recon_llama::Config> {
     let (name, overrides) = (&config.model.name, config.model.overrides());
     let found = resolve_at_hand(name);
     if let Ok(Some(files)) = &found {
@@ -48,7 +48,7 @@ fn model(config: &Config) -> Outcome<recon_llama::Config> {
 }
 
 /// Tokens of a row, and the number of rows where they are at hand.
-fn rows(config: &Config) -> Outcome<(usize, Option<u64>)> {
+pub(super) fn rows(config: &Config) -> Outcome<(usize, Option<u64>)> {
     let sources = config.train.sources.iter().map(|source| &source.directory);
     let folders: Vec<_> = config.data.iter().chain(sources).collect();
     if !folders.is_empty() && folders.iter().all(|folder| folder.join("index.json").exists()) {

@@ -1,17 +1,17 @@
 //! `recon-train`: continued pretraining on packed rows.
 
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use clap::Parser;
 use recon_train::{Machine, Observer, Signals, StepMetrics, TrainPlan};
 
-use super::plan;
-use super::{Format, print_line};
+use super::{Format, plan, print_line, rehearse};
 use crate::config::ConfigArgs;
 use crate::progress::Progress;
 use crate::ranks;
-use recon_pipeline::{Failure, Lock, Observe as _, Outcome, model};
+use recon_pipeline::{Config, Failure, Lock, Observe as _, Outcome, model};
 
 /// Continue pretraining a Llama on packed rows.
 #[derive(Debug, Parser)]
@@ -27,6 +27,12 @@ pub struct TrainArgs {
     /// allocated, downloaded or written.
     #[arg(long, value_name = "MACHINE", num_args = 0..=1)]
     plan: Option<Option<Machine>>,
+    /// Make so many steps from fresh weights over random ids, tell what they took, and stop; nothing is read or written.
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "4", conflicts_with_all = ["plan", "resume"])]
+    rehearse: Option<NonZeroU64>,
+    /// With --rehearse: tokens of a document; as long as a row if absent.
+    #[arg(long, value_name = "N", requires = "rehearse")]
+    document_tokens: Option<NonZeroUsize>,
     /// Go on from the newest checkpoint.
     #[arg(long)]
     resume: bool,
@@ -40,6 +46,9 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
     let config = arguments.config.load()?;
     if let Some(machine) = arguments.plan {
         return plan::print(&config, machine, arguments.format);
+    }
+    if let Some(steps) = arguments.rehearse {
+        return rehearsal(config, steps, arguments);
     }
     if config.data.is_none() && config.train.sources.is_empty() {
         return Err(Failure::input_because("no rows to train on")
@@ -77,6 +86,15 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
         .hint("the same command with --resume goes on"));
     }
     if leads { print_line(format_args!("{}", report.checkpoint.display())) } else { Ok(()) }
+}
+
+/// Rehearses as one of the ranks that the launcher started.
+fn rehearsal(mut config: Config, steps: NonZeroU64, arguments: &TrainArgs) -> Outcome {
+    let launch = ranks::launched()?;
+    config.train.device = ranks::own_device(&config.train.device, launch.as_ref());
+    let comm = ranks::meet(launch.as_ref(), &config.train.parallel)?;
+    let done = rehearse::print(&config, steps.get(), arguments.document_tokens, &*comm, arguments.format);
+    ranks::or_give_up(&*comm, done)
 }
 
 struct Bar {
