@@ -43,11 +43,45 @@ const USERS: &[&str] = &["user", "username", "usr", "user1", "user2", "u", "me",
 pub(super) fn is_example(user: &[u8], password: &[u8], host: &[u8]) -> bool {
     let nobody = USERS.iter().any(|name| user.eq_ignore_ascii_case(name.as_bytes()));
     let drawn = looks_random(password) || is_mixed(password);
-    user == password
+    // Oracle's first user, whose name and password every manual has.
+    let manual = user.eq_ignore_ascii_case(b"scott") && password.starts_with(b"tiger");
+    manual
+        || user == password
         || is_word_of_examples(password)
         || is_placeholder(password)
         || is_host_of_examples(host)
         || !drawn && (nobody || is_near(host))
+}
+
+/// Whether the credentials of a `Basic` header, in base64, are written to be read: nothing says which
+/// host they are for.
+pub(super) fn is_example_header(value: &[u8]) -> bool {
+    let Some(decoded) = decoded(value) else { return false };
+    let colon = decoded.iter().position(|byte| *byte == b':');
+    colon.is_some_and(|colon| is_example(&decoded[..colon], &decoded[colon + 1..], b"localhost"))
+}
+
+/// The bytes that base64 stands for (RFC 4648).
+fn decoded(value: &[u8]) -> Option<Vec<u8>> {
+    let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0_u32);
+    for byte in value.iter().take_while(|byte| **byte != b'=') {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(six);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+            bits &= (1 << held) - 1;
+        }
+    }
+    Some(bytes)
 }
 
 /// One of [`PASSWORDS`], with signs for letters and digits behind it, or nothing but a few digits.
@@ -109,6 +143,7 @@ mod tests {
             ("sysdba", "masterkey", "db.some-host.de"),
             ("me", "hunter2", "10.0.0.1"),
             ("a", "whatever", "api.example.com"),
+            ("scott", "tiger^5HHH", "db.some-host.de"),
         ] {
             assert!(is_example(user.as_bytes(), password.as_bytes(), host.as_bytes()), "{user}:{password}@{host}");
         }
@@ -120,6 +155,24 @@ mod tests {
             ("svc", "Winter2024", "127.0.0.1"),
         ] {
             assert!(!is_example(user.as_bytes(), password.as_bytes(), host.as_bytes()), "{user}:{password}@{host}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_examples_are_known_in_base64() {
+        for (header, said) in [
+            ("dXNlcm5hbWU6cGFzc3dvcmQ=", b"username:password".as_slice()),
+            ("OnNlY3JldA==", b":secret"),
+            ("am9objpzZWNyZXQ=", b"john:secret"),
+            ("czZCaGRSa3F0MzpnWDFmQmF0M2JW", b"s6BhdRkqt3:gX1fBat3bV"),
+            ("Zm9vOmJhcg==", b"foo:bar"),
+        ] {
+            assert_eq!(decoded(header.as_bytes()).as_deref(), Some(said));
+            assert!(is_example_header(header.as_bytes()), "{header}");
+        }
+        assert_eq!(decoded(b"ZGVwbG95OmtYOTJsc1FwMFo=").as_deref(), Some(b"deploy:kX92lsQp0Z".as_slice()));
+        for header in ["ZGVwbG95OmtYOTJsc1FwMFo=", "bm90IGNyZWRlbnRpYWxz", "a!b"] {
+            assert!(!is_example_header(header.as_bytes()), "{header}");
         }
     }
 }

@@ -18,6 +18,7 @@ const PUBLISHED: &[&str] = &[
     "2YotnFZFEjr1zCsicMWpAA",
     "tGzv3JOkF0XG5Qx2TlKWIA",
     "7Fjfp0ZBr1KtDRbnfVdmIw",
+    "gX1fBat3bV",
     "SplxlOBeZQQYbYS6WxSbIA",
     "mF_9.B5f-4.1JqM",
     "45ghiukldjahdnhzdauz",

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::examples::is_example;
+use super::examples::{is_example, is_example_header};
 use super::published::is_published_token;
 use super::random::{is_placeholder, looks_random};
 use super::{Span, assigned};
@@ -337,7 +337,8 @@ fn header(bytes: &[u8], mark: usize, after: usize) -> Option<(usize, usize)> {
     let holds = |byte: &u8| byte.is_ascii_graphic() && !b"\"'`\\<>,;".contains(byte);
     let length = bytes[after..].iter().take(MAX_HEADER).take_while(|byte| holds(byte)).count();
     let value = &bytes[after..after + length];
-    (named && looks_random(value)).then_some((after, after + length))
+    let example = is_published_token(value) || is_example_header(value);
+    (named && !example && looks_random(value)).then_some((after, after + length))
 }
 
 fn telegram(bytes: &[u8], mark: usize, after: usize) -> Option<(usize, usize)> {
