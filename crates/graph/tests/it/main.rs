@@ -1,6 +1,7 @@
 //! Whole repositories, small enough to know every edge by the language's rules.
 
 mod c;
+mod cmake_conditions;
 mod cpp_modules;
 mod csharp;
 mod expect;
