@@ -2,6 +2,7 @@
 
 mod c;
 mod cmake_conditions;
+mod computed;
 mod cpp_modules;
 mod csharp;
 mod expect;
