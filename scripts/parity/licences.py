@@ -3,9 +3,9 @@
 usage: licences.py PROGRAM [SDIST.tar.gz | NODE_MODULES]...
 
 PROGRAM is the example `cleaned` of recon-corpus. Compared are the crates of Cargo.lock (`cargo fetch`),
-packages of npm by the lock file in NODE_MODULES (`npm install --ignore-scripts express eslint webpack`),
-and source distributions of Python by their metadata (`pip download --no-deps --no-binary :all: requests
-paramiko redis django boto3 flask pyyaml click attrs jinja2`); first with the manifests, then by the texts
+packages of npm by the lock file in NODE_MODULES (`npm install --ignore-scripts express eslint webpack mocha jest gulp`),
+and source distributions of Python by their metadata (`pip download --no-deps --no-binary :all:` of those in
+tools/nano/packages.toml); first with the manifests, then by the texts
 of licence files alone, of the packages that have any. Two licences agree when they name the same ids; a
 text may also name some of those between which the registry leaves a choice.
 """

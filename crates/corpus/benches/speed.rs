@@ -3,12 +3,14 @@
 //! `cargo bench -p recon-corpus --bench speed -- FOLDER…`, each folder inside a FOLDER a repository.
 //! Prints one JSON object; figures are of processor time. Cleaning runs on one thread, texts in
 //! memory, over the files that no rule drops by their names or heads: the others are hardly read.
+//! Beside it, bare reading: the bytes of the same files from the disk, nothing looked at.
 //! Duplicates are found over n, 2n and 4n files, made by rewriting words of the real ones, so that
 //! they are as many and not the same. Memory: the program calls itself with `--memory N`, makes a
 //! corpus of N repositories as JSON Lines, runs over it, and tells its own peak.
 
 use std::collections::HashSet;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use recon_corpus::duplicates::{DuplicateOptions, Fingerprint, Index};
@@ -24,12 +26,13 @@ const DUPLICATE_FILES: usize = 4_000;
 /// Repositories of the smallest corpus whose memory is measured; each has about 40 KB.
 const MEMORY_REPOSITORIES: u64 = 1_000;
 
-fn repositories(folders: &[String]) -> Vec<Repository> {
+fn repositories(folders: &[String]) -> Vec<(PathBuf, Repository)> {
     let inside = |folder| std::fs::read_dir(folder).expect("the folder is read").map(|entry| entry.unwrap().path());
-    let mut folders: Vec<_> = folders.iter().flat_map(inside).collect();
+    let mut folders: Vec<PathBuf> = folders.iter().flat_map(inside).collect();
     folders.sort();
     let options = ReadOptions { max_files: usize::MAX, max_bytes: u64::MAX, ..ReadOptions::default() };
-    folders.iter().filter_map(|folder| read_directory(folder, &options).ok()).collect()
+    let read = |folder: PathBuf| Some((folder.clone(), read_directory(&folder, &options).ok()?));
+    folders.into_iter().filter_map(read).collect()
 }
 
 fn main() {
@@ -42,14 +45,16 @@ fn main() {
 }
 
 fn measure(folders: &[String]) {
-    let mut repositories = repositories(folders);
-    for repository in &mut repositories {
+    let mut read = repositories(folders);
+    for (_, repository) in &mut read {
         let report = clean(&mut repository.clone(), &CleanOptions::default());
         let unread = |rule: &str| matches!(rule, "vendored" | "generated_name" | "generated_marker");
         let dropped: HashSet<String> =
             report.dropped.into_iter().filter(|file| unread(&file.rule)).map(|file| file.path).collect();
         repository.files.retain(|path, _| !dropped.contains(path));
     }
+    let reading = (0..ROUNDS).map(|_| bare_reading(&read)).min().expect("at least one round");
+    let repositories: Vec<Repository> = read.into_iter().map(|(_, repository)| repository).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool of one thread");
     let bytes: usize = repositories.iter().flat_map(|it| it.files.values()).map(String::len).sum();
     let mut cleaning = Duration::MAX;
@@ -69,8 +74,9 @@ fn measure(folders: &[String]) {
     let duplicates: Vec<String> = [1, 2, 4].iter().map(|times| pool.install(|| duplicates(&texts, *times))).collect();
     let memory: Vec<String> = [1, 2, 4].iter().map(|times| peak_of(MEMORY_REPOSITORIES * times)).collect();
     let line = format!(
-        "{{\"cleaning_bytes\": {bytes}, \"cleaning_s\": {:.6}, \"cleaning_mb_per_s\": {:.1}, \"minhash_mb_per_s\": {:.1}, \
+        "{{\"cleaning_bytes\": {bytes}, \"reading_s\": {:.6}, \"cleaning_s\": {:.6}, \"cleaning_mb_per_s\": {:.1}, \"minhash_mb_per_s\": {:.1}, \
          \"duplicates\": [{}], \"memory\": [{}]}}\n",
+        reading.as_secs_f64(),
         cleaning.as_secs_f64(),
         bytes as f64 / cleaning.as_secs_f64() / 1e6,
         hashed as f64 / hashing.as_secs_f64() / 1e6,
@@ -78,6 +84,17 @@ fn measure(folders: &[String]) {
         memory.join(", "),
     );
     std::io::stdout().write_all(line.as_bytes()).expect("stdout takes the result");
+}
+
+/// The processor time of reading every file that takes part.
+fn bare_reading(read: &[(PathBuf, Repository)]) -> Duration {
+    let start = processor::time();
+    for (folder, repository) in read {
+        for path in repository.files.keys() {
+            std::hint::black_box(std::fs::read(folder.join(path)).expect("it was read before"));
+        }
+    }
+    processor::time() - start
 }
 
 /// Fingerprints and groups `times` as many files as there are texts.

@@ -28,6 +28,8 @@ const BYTES_PER_STEP: usize = 16;
 pub(crate) const SIGNATURE_CHARS: usize = 400;
 /// Bytes of a text looked at for a signature, white space included.
 const SIGNATURE_BYTES: usize = 8_192;
+/// Longest expression kept, in characters.
+const EXPRESSION_CHARS: usize = 120;
 /// Longest name kept, in characters.
 const NAME_CHARS: usize = 200;
 /// Longest documentation sentence kept, in characters.
@@ -232,6 +234,11 @@ pub(crate) fn signature(node: Node<'_>, body: Option<Node<'_>>, source: &str) ->
 /// A text on one line, as much of it as a signature may hold.
 pub(crate) fn one_line(text: &str) -> String {
     clip(&first_words(text), SIGNATURE_CHARS)
+}
+
+/// An expression that names what only a run can tell, on one line.
+pub(crate) fn expression(node: Node<'_>, source: &str) -> String {
+    clip(&first_words(text(node, source)), EXPRESSION_CHARS)
 }
 
 /// The beginning of a text, white space collapsed: a little more than a signature may hold, and

@@ -126,6 +126,11 @@ pub(crate) enum Resolution {
 }
 
 impl Resolution {
+    /// What only a run can tell, as it is written.
+    pub(super) fn computed(written: &str) -> Self {
+        Self::Unresolved { name: written.to_owned(), class: UnresolvedClass::Computed }
+    }
+
     /// The same, named on this line.
     pub(super) fn at(self, line: u32) -> Link {
         Link { line, resolution: self }

@@ -1,6 +1,8 @@
 //! Whole repositories, small enough to know every edge by the language's rules.
 
 mod c;
+mod cmake_conditions;
+mod computed;
 mod cpp_modules;
 mod csharp;
 mod expect;

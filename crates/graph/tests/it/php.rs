@@ -1,7 +1,7 @@
 //! PHP: composer's ways to load, names in full, includes; what holds where nothing is composed.
 
 use recon_schema::graph::Confidence;
-use recon_schema::graph::UnresolvedClass::{External, Missing, StandardLibrary};
+use recon_schema::graph::UnresolvedClass::{Computed, External, Missing, StandardLibrary};
 
 use crate::expect;
 
@@ -86,7 +86,14 @@ fn without_composer_includes_and_full_names_count() {
             ("index.php", "lib/single.php", "import", "one file alone defines the full name"),
         ],
     );
-    expect::unresolved(&graph, &[("index.php", "/gone.php", Missing), ("index.php", "/vendor/autoload.php", External)]);
+    expect::unresolved(
+        &graph,
+        &[
+            ("index.php", "/gone.php", Missing),
+            ("index.php", "$dynamic", Computed),
+            ("index.php", "/vendor/autoload.php", External),
+        ],
+    );
     let likely = |to: &str| graph.edges.iter().any(|edge| edge.to == to && edge.confidence == Confidence::Likely);
     assert!(likely("lib/single.php") && likely("inc/db.php") && !likely("inc/boot.php"));
 }

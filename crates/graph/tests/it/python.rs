@@ -1,7 +1,7 @@
 //! Python: a `src` layout, a namespace package, relative imports, stubs, a cycle, a monorepo.
 
 use recon_schema::graph::Confidence;
-use recon_schema::graph::UnresolvedClass::{External, Missing, StandardLibrary};
+use recon_schema::graph::UnresolvedClass::{Computed, External, Missing, StandardLibrary};
 
 use crate::expect;
 
@@ -174,5 +174,6 @@ fn stub_packages_and_imports_by_call() {
             ("kit-stubs/core.pyi", "kit-stubs/__init__.pyi", "stub", "and sees its stub"),
         ],
     );
-    expect::unresolved(&graph, &[("app.py", "importlib", StandardLibrary), ("app.py", "importlib", StandardLibrary)]);
+    let standard = ("app.py", "importlib", StandardLibrary);
+    expect::unresolved(&graph, &[standard, standard, ("app.py", "name", Computed)]);
 }

@@ -1,5 +1,9 @@
 //! The value that stands behind a name: after `=`, `:` or `=>`, in quotes or, outside of source
-//! code, without them.
+//! code, without them; between the tags of an element; after an option of a command; within a text,
+//! where it is a header or a part of a list (`"Host=db;Password=…"`); and where it stands in for a
+//! variable that is not set.
+
+use std::ops::Range;
 
 /// Longest stretch between the marked word and the value: the rest of the name, a type, blanks.
 const MAX_GAP: usize = 48;
@@ -72,9 +76,10 @@ pub(super) struct Value {
     pub(super) end: usize,
 }
 
-/// The value assigned to the name that goes on at `after_word`. Without quotes only where `bare`
-/// says so: in source code what is bare is an expression.
-pub(super) fn value(bytes: &[u8], after_word: usize, bare: bool) -> Option<Value> {
+/// The value assigned to the name that holds `word`. Without quotes only where `bare` says so: in
+/// source code what is bare is an expression.
+pub(super) fn value(bytes: &[u8], word: Range<usize>, bare: bool) -> Option<Value> {
+    let after_word = word.end;
     let rest = &bytes[after_word..bytes.len().min(after_word + MAX_GAP)];
     // The name may go on (`api_key_prod`), be quoted itself (`"password": `) or be typed (`: &str = `).
     let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -87,7 +92,14 @@ pub(super) fn value(bytes: &[u8], after_word: usize, bare: bool) -> Option<Value
     at += rest[at..].iter().take_while(|byte| matches!(byte, b'"' | b'\'' | b'\\' | b']' | b' ' | b'\t')).count();
     let operator = rest.get(at).copied().unwrap_or_default();
     if !matches!(operator, b'=' | b':') {
-        let separated = bare && blanks(name) > 0 && at == name + blanks(name) && is_docker(bytes, after_word);
+        if operator == b'>' && at == name {
+            return element(bytes, after_word + at + 1);
+        }
+        if let Some(quote) = fallback(rest, name, at) {
+            return quoted(bytes, after_word + quote + 1, rest[quote]);
+        }
+        let apart = bare && blanks(name) > 0 && at >= name + blanks(name);
+        let separated = apart && (is_docker(bytes, after_word) || is_option(bytes, word.start));
         return separated.then(|| unquoted(bytes, after_word + at)).flatten();
     }
     if operator == b':'
@@ -106,8 +118,31 @@ pub(super) fn value(bytes: &[u8], after_word: usize, bare: bool) -> Option<Value
     match rest.get(at + prefix) {
         Some(quote @ (b'"' | b'\'' | b'`')) => quoted(bytes, after_word + at + prefix + 1, *quote),
         Some(_) if bare => unquoted(bytes, after_word + at),
+        Some(_) if is_in_text(bytes, word.start) => {
+            unquoted(bytes, after_word + at).filter(|value| ends_in_text(bytes, value.end))
+        }
         _ => None,
     }
+}
+
+/// Where the text opens that stands in for a name without a value: `NAME || '…'`, `NAME ?? '…'`,
+/// `getenv('NAME', '…')`. The name ends at `name`, what closes it at `closed`.
+fn fallback(rest: &[u8], name: usize, closed: usize) -> Option<usize> {
+    let is_quoted = matches!(rest.get(name), Some(b'"' | b'\''));
+    let operator = match rest.get(closed..)? {
+        [b'|', b'|', ..] | [b'?', b'?', ..] => 2,
+        [b',', ..] if is_quoted => 1,
+        _ => return None,
+    };
+    let quote = closed + operator + rest[closed + operator..].iter().take_while(|byte| **byte == b' ').count();
+    matches!(rest.get(quote), Some(b'"' | b'\'' | b'`')).then_some(quote)
+}
+
+/// The text of an element, up to a closing tag.
+fn element(bytes: &[u8], start: usize) -> Option<Value> {
+    let line = &bytes[start..bytes.len().min(start + MAX_VALUE)];
+    let end = line.iter().position(|byte| matches!(byte, b'<' | b'\n'))?;
+    line[end..].starts_with(b"</").then_some(Value { start, end: start + end })
 }
 
 fn quoted(bytes: &[u8], start: usize, quote: u8) -> Option<Value> {
@@ -143,6 +178,27 @@ fn is_about(rest: &[u8]) -> bool {
         last.iter().rposition(u8::is_ascii_uppercase).filter(|at| *at > 0 && last[at - 1].is_ascii_lowercase());
     let last = capital.map_or(last, |at| &last[at..]);
     ABOUT.iter().any(|word| last.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Whether the name is that of a command's option: `--api-token`.
+fn is_option(bytes: &[u8], word_start: usize) -> bool {
+    let before = &bytes[word_start.saturating_sub(MAX_GAP)..word_start];
+    let name = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-').count();
+    let option = &before[before.len() - name..];
+    option.starts_with(b"--") && before[..before.len() - name].last().is_none_or(u8::is_ascii_whitespace)
+}
+
+/// Whether the name begins a text, or a part of one that other parts stand before.
+fn is_in_text(bytes: &[u8], word_start: usize) -> bool {
+    let before = &bytes[word_start.saturating_sub(MAX_GAP)..word_start];
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b' ');
+    let first = before.iter().rev().find(|byte| !in_name(byte));
+    first.is_some_and(|byte| matches!(byte, b'"' | b'\'' | b'`' | b';' | b'&' | b'?'))
+}
+
+/// Whether a value ends where its text or its part of the text does.
+fn ends_in_text(bytes: &[u8], end: usize) -> bool {
+    bytes.get(end).is_some_and(|byte| matches!(byte, b'"' | b'\'' | b'`' | b';' | b'&'))
 }
 
 /// Whether the word stands in an `ENV` or `ARG` line of a Dockerfile, whose old form has a blank

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use crate::Repository;
-use crate::read::is_licence_file;
+use crate::read::{is_licence_file, licence_file};
 use recon_schema::graph::Diagnostic;
 use serde::{Deserialize, Serialize};
 use spdx::detection::{Store, TextData};
@@ -69,11 +69,13 @@ pub(super) fn check(repository: &mut Repository, options: &LicenceOptions) -> Op
     (!fulfilled).then(|| "licence_not_allowed".into())
 }
 
-/// The licences whose texts stand at the root, joined by AND: which of several may be chosen is
-/// nothing a text says.
+/// The licence whose text the manifest names; else those whose texts stand at the root, joined by
+/// AND: which of several may be chosen is nothing a text says.
 fn from_texts(repository: &Repository) -> Option<String> {
+    let named = licence_file(&repository.files);
+    let is_meant = |path: &str| named.as_deref().map_or_else(|| is_licence_file(path), |named| path == named);
     let files = repository.files.iter().chain(&repository.undecoded_licences);
-    let files = files.filter(|(path, text)| is_licence_file(path) && text.len() <= MAX_TEXT_BYTES);
+    let files = files.filter(|(path, text)| is_meant(path) && text.len() <= MAX_TEXT_BYTES);
     let mut names: BTreeSet<&str> = files.take(MAX_FILES).filter_map(|(_, text)| recognise(text)).collect();
     // The Lesser licence of 2007 is the General one and permissions beside it: both texts are given.
     if names.iter().any(|name| name.starts_with("LGPL-3.0")) {
@@ -127,10 +129,11 @@ mod tests {
         assert_eq!(check(&mut repository, &LicenceOptions::default()), None, "without a list all are allowed");
     }
 
+    const MIT: &str = "MIT License\n\nCopyright (c) 2020 A Person\n\nPermission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the \"Software\"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the following conditions:\n\nThe above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.\n\nTHE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.\n";
+
     #[test]
     fn a_licence_is_known_by_its_text() {
-        let mit = "MIT License\n\nCopyright (c) 2020 A Person\n\nPermission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the \"Software\"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the following conditions:\n\nThe above copyright notice and this permission notice shall be included in all copies or substantial portions of the Software.\n\nTHE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.\n";
-        let mut repository = licensed(None, &[("LICENSE", mit), ("a.py", "x = 1\n")]);
+        let mut repository = licensed(None, &[("LICENSE", MIT), ("a.py", "x = 1\n")]);
         check(&mut repository, &LicenceOptions::default());
         assert_eq!(repository.reference.licence.as_deref(), Some("MIT"));
         let mut unlike =
@@ -140,5 +143,22 @@ mod tests {
         assert!(
             !is_licence_file("src/LICENSE") && is_licence_file("LICENSES/MIT.txt") && is_licence_file("COPYING.LESSER")
         );
+    }
+
+    #[test]
+    fn the_file_that_a_manifest_names_has_the_word() {
+        let of = |files: &[(&str, &str)]| {
+            let mut repository = Repository::from_files("r", files.iter().copied());
+            check(&mut repository, &LicenceOptions::default());
+            repository.reference.licence
+        };
+        let cargo = ("Cargo.toml", "[package]\nname = \"a\"\nlicense-file = \"legal/terms.md\"\n");
+        assert_eq!(of(&[cargo, ("legal/terms.md", MIT)]).as_deref(), Some("MIT"), "wherever it lies");
+        assert_eq!(of(&[("legal/terms.md", MIT)]), None, "no manifest names it");
+        let npm = ("package.json", "{\"license\": \"SEE LICENSE IN TERMS\"}");
+        assert_eq!(of(&[npm, ("TERMS", MIT), ("a.js", "")]).as_deref(), Some("MIT"));
+        let own = "You may look at this code on Tuesdays.\n";
+        assert_eq!(of(&[npm, ("TERMS", own), ("LICENSE", MIT)]), None, "another's text does not speak for it");
+        assert_eq!(of(&[npm, ("LICENSE", MIT)]).as_deref(), Some("MIT"), "a file that is not there says nothing");
     }
 }

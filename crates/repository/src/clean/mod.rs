@@ -15,9 +15,11 @@
 mod assigned;
 mod banner;
 mod encoded;
+mod examples;
 mod generated;
 mod licence;
 mod personal;
+mod published;
 mod random;
 mod secrets;
 mod shape;
@@ -339,5 +341,7 @@ fn without_overlap(text: &str, mut found: Vec<Span>) -> Vec<Redaction> {
 
 #[cfg(test)]
 mod planted;
+#[cfg(test)]
+mod planted_forms;
 #[cfg(test)]
 mod tests;

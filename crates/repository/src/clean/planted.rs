@@ -6,32 +6,32 @@
 use super::*;
 
 /// A generator of numbers (Steele, Lea and Flood: SplitMix64).
-struct Draw(u64);
+pub(super) struct Draw(pub(super) u64);
 
 impl Draw {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ mixed >> 31) % limit as u64) as usize
     }
 
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+    pub(super) fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
         choices[self.below(choices.len())]
     }
 
-    fn text(&mut self, alphabet: &str, least: usize, most: usize) -> String {
+    pub(super) fn text(&mut self, alphabet: &str, least: usize, most: usize) -> String {
         let length = least + self.below(most - least + 1);
         (0..length).map(|_| char::from(alphabet.as_bytes()[self.below(alphabet.len())])).collect()
     }
 }
 
-const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-const BASE62: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-const HEX: &str = "0123456789abcdef";
-const BASE64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const LOWER: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
+pub(super) const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+pub(super) const BASE62: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+pub(super) const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+pub(super) const HEX: &str = "0123456789abcdef";
+pub(super) const BASE64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(super) const LOWER: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
 const TYPED: &str = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789!*^+=_-";
 
 /// File, text before, text after: places where any file names a value.
@@ -96,7 +96,7 @@ fn drawn(draw: &mut Draw) -> String {
 }
 
 /// What is found in the frame, as texts.
-fn found_in((path, before, after): (&str, &str, &str), value: &str) -> Vec<String> {
+pub(super) fn found_in((path, before, after): (&str, &str, &str), value: &str) -> Vec<String> {
     let text = format!("{before}{value}{after}");
     let options = CleanOptions::default();
     let spans = find(path, &text, &options).into_iter();

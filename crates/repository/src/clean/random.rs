@@ -5,6 +5,8 @@
 //! digits stand beside letters seldom in names. Placeholders, addresses, paths and names of
 //! algorithms are known by their marks.
 
+use super::published::is_published;
+
 /// For each letter, those that often follow it in the words of code and English.
 const FOLLOWERS: [&str; 26] = [
     "abcdgiklmnprstuvy",
@@ -72,10 +74,17 @@ const PLACEHOLDERS: &[&str] = &[
     "secret",
     "notreal",
     "not_real",
+    "fake",
+    "foobar",
+    "deadbeef",
+    "...",
 ];
 
 /// Keys pressed in a row. An issuer's number may hold them, a password that is worth hiding does not.
-const ROWS: &[&str] = &["12345678", "abcdef", "fedcba", "0000000"];
+const ROWS: &[&str] = &["0000000", "qwerty", "asdfgh", "zxcvb"];
+/// So many neighbours in the order of the alphabet are a row too, and so many digits.
+const LETTERS_IN_ORDER: usize = 6;
+const DIGITS_IN_ORDER: usize = 8;
 
 /// How algorithms, hashes and protocols begin.
 const ALGORITHMS: &[&str] = &[
@@ -126,7 +135,7 @@ pub(super) fn looks_random(value: &[u8]) -> bool {
     let kinds = usize::from(digits > 0) + usize::from(upper > 0) + usize::from(lower > 0);
     let long = value.len() >= MIN_BYTES_OF_ANY_KIND || value.len() >= MIN_BYTES && kinds == 3;
     let holds = |word: &&str| value.windows(word.len()).any(|it| it.eq_ignore_ascii_case(word.as_bytes()));
-    let typed = is_placeholder(value) || ROWS.iter().any(holds);
+    let typed = is_placeholder(value) || ROWS.iter().any(holds) || is_in_order(value);
     if !long || letters < 3 || typed || !of_one_piece(value) || is_place(value) || is_algorithm(value) {
         return false;
     }
@@ -135,6 +144,19 @@ pub(super) fn looks_random(value: &[u8]) -> bool {
         return digits >= 3 && bits >= MIN_HEX_BITS;
     }
     bits >= MIN_BITS && likeness_to_words(value) < 0
+}
+
+/// Whether letters or digits follow each other in their order, up or down.
+fn is_in_order(value: &[u8]) -> bool {
+    let (mut up, mut down) = (1, 1);
+    value.windows(2).any(|two| {
+        let (first, second) = (two[0].to_ascii_lowercase(), two[1].to_ascii_lowercase());
+        let alike = first.is_ascii_digit() && second.is_ascii_digit()
+            || first.is_ascii_alphabetic() && second.is_ascii_alphabetic();
+        up = if alike && second == first + 1 { up + 1 } else { 1 };
+        down = if alike && first == second + 1 { down + 1 } else { 1 };
+        up.max(down) >= if second.is_ascii_digit() { DIGITS_IN_ORDER } else { LETTERS_IN_ORDER }
+    })
 }
 
 /// How much likelier the value is as words than as letters and digits drawn at random.
@@ -170,10 +192,11 @@ fn of_one_piece(value: &[u8]) -> bool {
     value.iter().all(|byte| byte.is_ascii_graphic() && !template(byte))
 }
 
-/// Whether the value says that it stands for another, or is a row of the same or of neighbours.
+/// Whether the value says that it stands for another, is one of a manual, or a row of the same.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
     let lower = value.to_ascii_lowercase();
     PLACEHOLDERS.iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some())
+        || is_published(value)
         || lower.windows(5).any(|five| five.iter().all(|byte| *byte == five[0]))
 }
 

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use super::examples::{is_example, is_example_header};
+use super::published::is_published_token;
 use super::random::{is_placeholder, looks_random};
 use super::{Span, assigned};
 
@@ -59,10 +61,12 @@ enum Form {
     UrlPassword,
     /// Digits before the mark, letters after it.
     Telegram,
+    /// What an `Authorization` header says after the name of its scheme.
+    Header,
 }
 
 use Alphabet::{Alphanumeric, Base64, Dotted, Hex, Path, UpperDigits, Url};
-use Form::{Assigned, AssignedRandom, PrivateKey, Telegram, Token, UrlPassword, WebToken};
+use Form::{Assigned, AssignedRandom, Header, PrivateKey, Telegram, Token, UrlPassword, WebToken};
 
 /// Mark, rule, form. Marks are matched without regard to case; a form that needs it says so by
 /// its alphabet, and [`exact`] holds marks that stand for tokens to theirs.
@@ -115,6 +119,29 @@ const MARKS: &[(&str, &str, Form)] = &[
     ("AccountKey=", "azure_storage_key", Token(Base64, 86, 88)),
     ("SharedAccessKey=", "azure_storage_key", Token(Base64, 40, 88)),
     ("eyJ", "json_web_token", WebToken),
+    ("AGE-SECRET-KEY-1", "age_key", Token(UpperDigits, 58, 58)),
+    ("ATATT3xFfGF0", "atlassian_token", Token(Dotted, 40, 255)),
+    ("dapi", "databricks_token", Token(Hex, 32, 32)),
+    ("dp.pt.", "doppler_token", Token(Alphanumeric, 40, 44)),
+    ("EAACEdEose0cBA", "facebook_token", Token(Alphanumeric, 20, 255)),
+    ("figd_", "figma_token", Token(Url, 36, 64)),
+    ("glsa_", "grafana_token", Token(Url, 40, 64)),
+    ("gsk_", "groq_key", Token(Alphanumeric, 48, 64)),
+    ("glptt-", "gitlab_token", Token(Hex, 40, 40)),
+    ("glrt-", "gitlab_token", Token(Url, 20, 64)),
+    ("key-", "mailgun_key", Token(Hex, 32, 32)),
+    ("NRAK-", "new_relic_key", Token(UpperDigits, 27, 27)),
+    ("nvapi-", "nvidia_key", Token(Url, 60, 80)),
+    ("sntrys_", "sentry_token", Token(Base64, 40, 512)),
+    ("shpca_", "shopify_token", Token(Hex, 32, 32)),
+    ("shppa_", "shopify_token", Token(Hex, 32, 32)),
+    ("sq0atp-", "square_token", Token(Url, 22, 22)),
+    ("sq0csp-", "square_token", Token(Url, 43, 43)),
+    ("rk_test_", "stripe_key", Token(Alphanumeric, 16, 255)),
+    ("xai-", "xai_key", Token(Alphanumeric, 70, 90)),
+    ("sk-or-v1-", "openrouter_key", Token(Hex, 64, 64)),
+    ("bearer ", "authorization", Header),
+    ("basic ", "authorization", Header),
     (":AA", "telegram_token", Telegram),
     ("://", "url_password", UrlPassword),
     ("password", "assigned_secret", AssignedRandom),
@@ -143,6 +170,10 @@ const MARKS: &[(&str, &str, Form)] = &[
 const MAX_URL_USER: usize = 256;
 /// Longest private key.
 const MAX_KEY_BYTES: usize = 32 << 10;
+/// Longest value of a header.
+const MAX_HEADER: usize = 2_048;
+/// Longest stretch from `Authorization` to the name of the scheme.
+const MAX_HEADER_NAME: usize = 32;
 static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let marks = MARKS.iter().map(|(mark, ..)| mark);
     let builder =
@@ -158,13 +189,13 @@ pub(super) fn find(path: &str, text: &str, found: &mut Vec<Span>) {
     for mark in SEARCH.find_iter(bytes) {
         let (word, rule, form) = MARKS[mark.pattern().as_usize()];
         let span = match form {
-            Token(..) | WebToken | PrivateKey | UrlPassword | Telegram => issued(bytes, &mark, word, form),
-            Assigned(alphabet, least, most) => assigned::value(bytes, mark.end(), true).and_then(|value| {
+            Token(..) | WebToken | PrivateKey | UrlPassword | Telegram | Header => issued(bytes, &mark, word, form),
+            Assigned(alphabet, least, most) => assigned::value(bytes, mark.range(), true).and_then(|value| {
                 let text = &bytes[value.start..value.end];
                 let of_form = (least..=most).contains(&text.len()) && text.iter().all(|byte| alphabet.holds(*byte));
                 (of_form && !is_placeholder(text)).then_some((value.start, value.end))
             }),
-            AssignedRandom => assigned::value(bytes, mark.end(), bare)
+            AssignedRandom => assigned::value(bytes, mark.range(), bare)
                 .filter(|value| looks_random(&bytes[value.start..value.end]))
                 .map(|value| (value.start, value.end)),
         };
@@ -200,6 +231,7 @@ fn issued(bytes: &[u8], mark: &aho_corasick::Match, word: &str, form: Form) -> O
         PrivateKey => private_key(bytes, mark.end()),
         UrlPassword => url_password(bytes, mark.end()),
         Telegram => telegram(bytes, mark.start(), mark.end()),
+        Header => header(bytes, mark.start(), mark.end()),
         _ => None,
     }
 }
@@ -231,7 +263,8 @@ fn web_token(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
     let payload = part(second);
     let third = (bytes.get(payload) == Some(&b'.')).then_some(payload + 1)?;
     let end = part(third);
-    (header - start >= 16 && payload - second >= 8 && end - third >= 16).then_some((start, end))
+    let whole = header - start >= 16 && payload - second >= 8 && end - third >= 16;
+    (whole && !is_published_token(&bytes[start..end])).then_some((start, end))
 }
 
 /// The body of a private key; its opening and closing lines stay, so that code that looks for
@@ -292,51 +325,20 @@ fn url_password(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
     let at = memchr::memrchr(b'@', authority)?;
     let colon = memchr::memchr(b':', &authority[..at])?;
     let (user, password) = (&authority[..colon], &authority[colon + 1..at]);
-    let example = is_example(password) || user == password || is_example_host(&authority[at + 1..]);
-    let host_follows = authority.len() > at + 1;
-    (password.len() >= 3 && host_follows && !example).then_some((start + colon + 1, start + at))
+    let host = &authority[at + 1..];
+    (password.len() >= 3 && !host.is_empty() && !is_example(user, password, host))
+        .then_some((start + colon + 1, start + at))
 }
 
-/// Words in use as the password of an example, with or without digits behind them.
-fn is_example(password: &[u8]) -> bool {
-    const EXAMPLES: [&str; 23] = [
-        "password",
-        "pass",
-        "passw",
-        "pwd",
-        "passwd",
-        "secret",
-        "token",
-        "xxx",
-        "postgres",
-        "guest",
-        "pw",
-        "user",
-        "test",
-        "foo",
-        "bar",
-        "baz",
-        "foobar",
-        "root",
-        "admin",
-        "mypassword",
-        "mypass",
-        "my-password",
-        "userpass",
-    ];
-    let lower = password.to_ascii_lowercase();
-    let word = lower.trim_ascii_end();
-    let word = &word[..word.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |at| at + 1)];
-    EXAMPLES.iter().any(|example| word == example.as_bytes()) || is_placeholder(password)
-}
-
-/// Hosts that belong to nobody (RFC 2606, RFC 6761) or are no name at all.
-fn is_example_host(host: &[u8]) -> bool {
-    let name = host.split(|byte| *byte == b':').next().unwrap_or(host).to_ascii_lowercase();
-    let labels: Vec<&[u8]> = name.split(|byte| *byte == b'.').collect();
-    let reserved = |label: &[u8]| [b"example".as_slice(), b"test", b"invalid"].contains(&label);
-    labels.iter().rev().take(2).any(|label| reserved(label))
-        || [b"host".as_slice(), b"hostname", b"server"].contains(&&name[..])
+/// The credentials after `Authorization: Bearer ` or `Basic `.
+fn header(bytes: &[u8], mark: usize, after: usize) -> Option<(usize, usize)> {
+    let before = bytes[mark.saturating_sub(MAX_HEADER_NAME)..mark].to_ascii_lowercase();
+    let named = memchr::memmem::rfind(&before, b"authorization").is_some_and(|at| !before[at..].contains(&b'\n'));
+    let holds = |byte: &u8| byte.is_ascii_graphic() && !b"\"'`\\<>,;".contains(byte);
+    let length = bytes[after..].iter().take(MAX_HEADER).take_while(|byte| holds(byte)).count();
+    let value = &bytes[after..after + length];
+    let example = is_published_token(value) || is_example_header(value);
+    (named && !example && looks_random(value)).then_some((after, after + length))
 }
 
 fn telegram(bytes: &[u8], mark: usize, after: usize) -> Option<(usize, usize)> {

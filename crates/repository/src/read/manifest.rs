@@ -2,7 +2,8 @@
 //!
 //! Files → the first SPDX expression declared at the root, asked of Cargo, Python, npm, Composer,
 //! RubyGems and Maven in this order. No manifest is run: of `setup.py` and gemspecs literals alone
-//! are read. A declaration that leaves open which licence is meant counts as none.
+//! are read. A declaration that leaves open which licence is meant counts as none; one that names
+//! a file instead ([`licence_file`]) leaves the word to that file's text.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,32 @@ const CLASSIFIER: &str = "License :: ";
 /// The declared SPDX expression.
 pub(crate) fn licence(files: &Files) -> Option<String> {
     [cargo, pyproject, setup_cfg, setup_py, npm, composer, gemspec, maven].iter().find_map(|read| read(files))
+}
+
+/// The file that a manifest at the root names instead of a licence: `license-file` of Cargo, `license = {file = …}` of
+/// Python, `SEE LICENSE IN …` of npm. It need not be named like a licence, nor lie at the root.
+pub(crate) fn licence_file(files: &Files) -> Option<String> {
+    let named = [cargo_file, pyproject_file, npm_file].iter().find_map(|read| read(files))?;
+    let named = named.trim().trim_start_matches("./");
+    files.contains_key(named).then(|| named.to_owned())
+}
+
+fn cargo_file(files: &Files) -> Option<String> {
+    let table = toml(files, "Cargo.toml")?;
+    let named = |section: &toml::Value| Some(section.get("license-file")?.as_str()?.to_owned());
+    table.get("package").and_then(named).or_else(|| table.get("workspace")?.get("package").and_then(named))
+}
+
+fn pyproject_file(files: &Files) -> Option<String> {
+    let table = toml(files, "pyproject.toml")?;
+    Some(table.get("project")?.get("license")?.get("file")?.as_str()?.to_owned())
+}
+
+fn npm_file(files: &Files) -> Option<String> {
+    const SEE: &str = "see license in ";
+    let package = npm_package(files)?;
+    let said = package.get("license")?.as_str()?.trim();
+    said.get(..SEE.len()).filter(|words| words.eq_ignore_ascii_case(SEE)).map(|_| said[SEE.len()..].to_owned())
 }
 
 fn toml(files: &Files, name: &str) -> Option<toml::Table> {
@@ -103,8 +130,12 @@ fn quoted(text: &str) -> Option<&str> {
 
 /// `license` as a text or, of old, as an object; `licenses` as a list of either, one to be chosen.
 fn npm(files: &Files) -> Option<String> {
-    let package: Value = serde_json::from_str(files.get("package.json")?.trim_start_matches('\u{feff}')).ok()?;
+    let package = npm_package(files)?;
     ["license", "licenses"].iter().find_map(|key| declared(package.get(key)?))
+}
+
+fn npm_package(files: &Files) -> Option<Value> {
+    serde_json::from_str(files.get("package.json")?.trim_start_matches('\u{feff}')).ok()
 }
 
 fn composer(files: &Files) -> Option<String> {
@@ -240,6 +271,36 @@ mod tests {
             ("pom.xml", "<project><licenses></licenses></project>"),
         ] {
             assert_eq!(of(name, text), None, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_may_name_the_file_of_its_licence() {
+        for (manifest, text, file) in [
+            ("Cargo.toml", "[package]\nlicense-file = \"docs/TERMS.md\"\n", "docs/TERMS.md"),
+            (
+                "Cargo.toml",
+                "[workspace.package]\nlicense-file = \"./OWN\"\n[package]\nlicense-file.workspace = true\n",
+                "OWN",
+            ),
+            ("pyproject.toml", "[project]\nlicense = {file = \"legal/mit.txt\"}\n", "legal/mit.txt"),
+            ("package.json", "{\"license\": \"SEE LICENSE IN LICENSE.md\"}", "LICENSE.md"),
+            ("package.json", "{\"license\": \"See license in ./legal/OWN.txt\"}", "legal/OWN.txt"),
+        ] {
+            let both = [(manifest, text), (file, "words\n")].map(|(path, text)| (path.to_owned(), text.to_owned()));
+            assert_eq!(licence_file(&BTreeMap::from(both)).as_deref(), Some(file), "{text}");
+        }
+        for (manifest, text) in [
+            ("Cargo.toml", "[package]\nlicense-file = \"../LICENSE\"\n"),
+            ("Cargo.toml", "[package]\nlicense = \"MIT\"\n"),
+            ("package.json", "{\"license\": \"SEE LICENSE IN \"}"),
+            ("package.json", "{\"license\": \"sée license in a\"}"),
+            ("package.json", "{\"license\": {\"type\": \"MIT\"}}"),
+            ("pyproject.toml", "[project]\nlicense = \"MIT\"\n"),
+        ] {
+            let files =
+                BTreeMap::from([(manifest.to_owned(), text.to_owned()), ("LICENSE".to_owned(), "a".to_owned())]);
+            assert_eq!(licence_file(&files), None, "{text}");
         }
     }
 

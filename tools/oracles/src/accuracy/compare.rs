@@ -1,6 +1,6 @@
 //! Counts how far two sets of edges agree, and sorts what is left into classes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::oracle::{Comparison, Difference, Oracle, Subject};
 
@@ -57,8 +57,12 @@ pub(super) type Classes = BTreeMap<(bool, String), Class>;
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) package: String,
-    pub(super) what: &'static str,
+    /// What kind of edge, and whether only files that cleaning keeps.
+    pub(super) what: String,
+    /// Whether the package was looked at by nobody who wrote a rule.
+    pub(super) held_out: bool,
     pub(super) counts: Counts,
+    /// What is not told of the same package already.
     pub(super) classes: Classes,
     /// Every difference, for the terminal.
     pub(super) differences: Vec<String>,
@@ -70,19 +74,31 @@ impl Measured {
         let Self { package, what, counts, .. } = self;
         let (precision, recall, f1) = (counts.precision(), counts.recall(), counts.f1());
         format!(
-            "{package:32} {what:8} both {:5} ours only {:4} theirs only {:4}  P {precision:.4} R {recall:.4} F1 {f1:.4}",
+            "{package:32} {what:16} both {:5} ours only {:4} theirs only {:4}  P {precision:.4} R {recall:.4} F1 {f1:.4}",
             counts.both, counts.ours_only, counts.theirs_only
         )
     }
 }
 
-/// Compares both sides.
-pub(super) fn measure(oracle: &dyn Oracle, subject: &Subject<'_>, comparison: &Comparison) -> Measured {
+/// Differences that were told: kind of edge, both files.
+pub(super) type Told = BTreeSet<(&'static str, String, String)>;
+
+/// Compares both sides; what is in `told` is counted and not told again.
+pub(super) fn measure(
+    oracle: &dyn Oracle,
+    subject: &Subject<'_>,
+    comparison: &Comparison,
+    held_out: bool,
+    told: &mut Told,
+) -> Measured {
     let Comparison { what, ours, theirs } = comparison;
     let mut counts = Counts::default();
     let mut classes = Classes::new();
     let mut differences = Vec::new();
     let mut differ = |pair: &(String, String), line: u32, ours: bool| {
+        if !told.insert((*what, pair.0.clone(), pair.1.clone())) {
+            return;
+        }
         let difference = Difference { from: &pair.0, to: &pair.1, line, ours };
         let class = oracle.class(subject, &difference);
         let package = subject.package;
@@ -104,7 +120,7 @@ pub(super) fn measure(oracle: &dyn Oracle, subject: &Subject<'_>, comparison: &C
         differ(pair, line, false);
     }
     let package = format!("{} {}", subject.package.name, subject.package.version);
-    Measured { package, what, counts, classes, differences }
+    Measured { package, what: (*what).to_owned(), held_out, counts, classes, differences }
 }
 
 #[cfg(test)]

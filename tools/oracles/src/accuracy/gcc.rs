@@ -18,6 +18,7 @@ use crate::tools::Tools;
 pub(super) struct Gcc {
     language: &'static str,
     packages: &'static [Package],
+    held_out: &'static [Package],
 }
 
 const fn source(name: &'static str, version: &'static str, sha256: &'static str) -> Package {
@@ -37,6 +38,13 @@ pub(super) const C: Gcc = Gcc {
         source("lz4", "1.9.4", "0b0e3aa07c8c063ddf40b082bdf7e37a1562bda40a0ff5272957f3e987e0e54b"),
         source("zlib", "1.2.13.dfsg", "71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1"),
     ],
+    held_out: &[
+        source("jq", "1.6", "3ba940b97571c866923f0409678033d33b5a98758dfc174fad8397ed908bc4d9"),
+        source("libevent", "2.1.12-stable", "92e6de1be9ec176428fd2367677e61ceffc2ee1cb119035037a27d346b0403bb"),
+        source("libgit2", "1.5.1+ds", "96369433500bb528f036c16be9921bd437c098b745f1aaeccb91290815518970"),
+        source("libyaml", "0.2.5", "fa240dbf262be053f3898006d502d514936c818e422afdcf33921c63bed9bf2e"),
+        source("libzstd", "1.5.4+dfsg2", "8cf4bbb65e77ec348d052c8d6230eba66d435bddf64c8b5be2fcb16880c19953"),
+    ],
 };
 
 pub(super) const CPP: Gcc = Gcc {
@@ -51,6 +59,13 @@ pub(super) const CPP: Gcc = Gcc {
         source("re2", "20220601+dfsg", "3bc61251da3b0b97be40a8a127818c517c62516e4eda11fc901d29496663df54"),
         source("spdlog", "1.10.0+ds", "620ca6842b5c21014470bd42eb4716024674214fb973b5ffa3aaea33310ad327"),
         source("tinyxml2", "9.0.0+dfsg", "96510f47a5db537f70dff3e83dd71fd2180cbba4aa76c589a549467e7f34bc9b"),
+    ],
+    held_out: &[
+        source("double-conversion", "3.2.1", "e40d236343cad807e83d192265f139481c51fc83a1c49e406ac6ce0a0ba7cd35"),
+        source("google-glog", "0.6.0", "8a83bf982f37bb70825df71a9709fa90ea9f4447fb3c099e1d720a439d88bad6"),
+        source("pugixml", "1.13", "5c5ad5d7caeb791420408042a7d88c2c6180781bf218feca259fd9d840a888e1"),
+        source("snappy", "1.1.9", "75c1fbb3d618dd3a0483bff0e26d0a92b495bbe5059c8b4f1c962b478b6e06e7"),
+        source("yaml-cpp", "0.7.0+dfsg", "dc63708605404e0b963e0ca3a9619d1c8270eda2839603e6fa0384e5e51e5312"),
     ],
 };
 
@@ -72,6 +87,23 @@ const FLAGS: &[(&str, &str, &[&str])] = &[
     ("re2", "", &["-I."]),
     ("spdlog", "", &["-Iinclude"]),
     ("tinyxml2", "", &["-I."]),
+    ("jq", "", &["-I.", "-Isrc"]),
+    ("libevent", "", &["-I.", "-Iinclude", "-Icompat"]),
+    ("libgit2", "", &["-Iinclude", "-Isrc/libgit2", "-Isrc/util"]),
+    (
+        "libgit2",
+        "tests",
+        &["-Itests/libgit2", "-Itests/util", "-Itests/clar", "-Iinclude", "-Isrc/libgit2", "-Isrc/util"],
+    ),
+    ("libyaml", "", &["-Iinclude", "-Isrc"]),
+    ("libzstd", "", &["-Ilib", "-Ilib/common", "-Iprograms"]),
+    ("libzstd", "contrib/linux-kernel/test", &["-Icontrib/linux-kernel/test/include", "-Icontrib/linux-kernel"]),
+    ("double-conversion", "", &["-I."]),
+    ("google-glog", "", &["-Isrc"]),
+    ("pugixml", "", &["-Isrc"]),
+    ("snappy", "", &["-I."]),
+    ("yaml-cpp", "", &["-Iinclude", "-Isrc"]),
+    ("yaml-cpp", "test", &["-Itest", "-Itest/integration", "-Iinclude", "-Isrc"]),
 ];
 
 impl Oracle for Gcc {
@@ -89,6 +121,10 @@ impl Oracle for Gcc {
 
     fn packages(&self) -> &'static [Package] {
         self.packages
+    }
+
+    fn held_out(&self) -> &'static [Package] {
+        self.held_out
     }
 
     fn install(&self, _tools: &Tools) -> anyhow::Result<()> {

@@ -38,6 +38,17 @@ const PACKAGES: &[Package] = &[
     source("golang-testify", "1.8.1", "6749fede6c26ae66b7e7500136dbe56913b4e0679099b6c1154d2210a9a1ec00"),
 ];
 
+const HELD_OUT: &[Package] = &[
+    source(
+        "golang-github-spf13-pflag",
+        "1.0.6~git20210604-d5e0c0615ace",
+        "9b21056481ebf33e78a80ae999a714abb29392a5995a515bc8fefd6d88b6b204",
+    ),
+    source("golang-github-spf13-viper", "1.10.1", "9d4276ff76799b7e5a4ad39542df3b27e3b24e70356e84ceaa338c782617c275"),
+    source("golang-github-urfave-cli-v2", "2.3.0", "b17376246f1477157daab86d4a1562d6b004f5be0d15dfc61ebd8bb129384e6b"),
+    source("golang-google-grpc", "1.33.3", "2255ad83a5b6bd2b285ea839afd315b2fb810e532569280760ebc91567d3b1e1"),
+];
+
 impl Oracle for Golang {
     fn language(&self) -> &'static str {
         "go"
@@ -53,6 +64,10 @@ impl Oracle for Golang {
 
     fn packages(&self) -> &'static [Package] {
         PACKAGES
+    }
+
+    fn held_out(&self) -> &'static [Package] {
+        HELD_OUT
     }
 
     fn install(&self, tools: &Tools) -> anyhow::Result<()> {

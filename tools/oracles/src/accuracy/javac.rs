@@ -36,6 +36,14 @@ const PACKAGES: &[Package] = &[
     source("libcommons-lang3-java", "3.12.0", "f7c22574707611b63bae19ff17f59e24cdd32e2b0e61a50ec9b1b525fbc909d1"),
 ];
 
+const HELD_OUT: &[Package] = &[
+    source("commons-csv", "1.9.0", "661252998cf2b9aac1aa12fe9e104dc23190761a8971384f83a6c1fc02536867"),
+    source("guava-libraries", "31.1", "3dbb56b34e5ebd1b97184f72d31fbf9da24cc26c28f1ad3714aeeefdeedaed2a"),
+    source("jackson-core", "2.14.1", "d9eb6aa1898c4d5a582c52e69da249efae25e4d2c809c57dc6b6ee01c4b0fb3b"),
+    source("junit4", "4.13.2", "8cb9e6cd3c1188e93ce6ed56df12f8dab9db379256386973dbc61690ad184c60"),
+    source("libjoda-time-java", "2.10.14", "600ab9a000b7c8ab4cb24e0fbd5c5ee6c4be46b97c55f90004df3cd1c56bd0b5"),
+];
+
 impl Oracle for Javac {
     fn language(&self) -> &'static str {
         "java"
@@ -51,6 +59,10 @@ impl Oracle for Javac {
 
     fn packages(&self) -> &'static [Package] {
         PACKAGES
+    }
+
+    fn held_out(&self) -> &'static [Package] {
+        HELD_OUT
     }
 
     fn install(&self, tools: &Tools) -> anyhow::Result<()> {

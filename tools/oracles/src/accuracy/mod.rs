@@ -1,8 +1,8 @@
 //! How well the graph's edges agree with what each language's own tools say.
 //!
 //! For every language: packages fetched by name, version and checksum into `target/graph-accuracy`,
-//! `recon graph --format json` on each, the same question put to an [`Oracle`], both sets of
-//! file-to-file edges compared, and the section of `docs/graph-accuracy.md` written anew. The
+//! `recon graph --format json` on each, with cleaning and without, the same question put to an
+//! [`Oracle`], both sets of file-to-file edges compared, and the section of `docs/graph-accuracy.md` written anew. The
 //! order of a well-known project is checked by the way; a broken order fails the task.
 //!
 //! A new language is one file with its [`Oracle`] and one line in [`ORACLES`].
@@ -32,9 +32,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::tools::Tools;
-use compare::Measured;
+use compare::{Measured, Told};
 use oracle::{Oracle, Subject};
-use record::Record;
+use record::{Cleaning, Record};
 
 /// Every oracle, in the order of the page.
 const ORACLES: &[&dyn Oracle] = &[
@@ -90,6 +90,7 @@ pub(crate) fn run(
 
 /// The packages that each language is measured on, fetched.
 pub(crate) fn sources(tools: &Tools) -> anyhow::Result<Vec<(&'static str, Vec<PathBuf>)>> {
+    // Held-out packages are for the comparison alone.
     let of = |oracle: &&dyn Oracle| -> anyhow::Result<(&'static str, Vec<PathBuf>)> {
         let directories = oracle.packages().iter().map(|package| fetch::package(tools, package));
         Ok((oracle.language(), directories.collect::<anyhow::Result<_>>()?))
@@ -100,16 +101,29 @@ pub(crate) fn sources(tools: &Tools) -> anyhow::Result<Vec<(&'static str, Vec<Pa
 fn measure(oracle: &dyn Oracle, tools: &Tools) -> anyhow::Result<Outcome> {
     oracle.install(tools)?;
     let mut outcome = Outcome { rows: Vec::new(), orders: Vec::new() };
-    for package in oracle.packages() {
+    let packages = oracle.packages().iter().map(|package| (package, false));
+    for (package, held_out) in packages.chain(oracle.held_out().iter().map(|package| (package, true))) {
         eprintln!("graph-accuracy: {} {} {}", oracle.language(), package.name, package.version);
         let directory = fetch::package(tools, package)?;
-        let record = Record::of(tools, &directory)?;
-        let subject = Subject { package, directory: &directory, record: &record };
-        for comparison in oracle.compare(tools, &subject)? {
-            outcome.rows.push(compare::measure(oracle, &subject, &comparison));
-        }
-        if let Some(landmark) = &package.landmark {
-            outcome.orders.push(order::check(&subject, landmark));
+        let mut told = Told::new();
+        for cleaning in [Cleaning::Off, Cleaning::On] {
+            let record = Record::of(tools, &directory, cleaning)?;
+            let subject = Subject { package, directory: &directory, record: &record };
+            for mut comparison in oracle.compare(tools, &subject)? {
+                let kept = |(from, to): &(String, String)| record.is_read(from) && record.is_read(to);
+                if cleaning == Cleaning::On {
+                    comparison.ours.retain(|pair, _| kept(pair));
+                    comparison.theirs.retain(|pair, _| kept(pair));
+                }
+                let mut row = compare::measure(oracle, &subject, &comparison, held_out, &mut told);
+                if cleaning == Cleaning::On {
+                    row.what.push_str(", cleaned");
+                }
+                outcome.rows.push(row);
+            }
+            if let Some(landmark) = package.landmark.as_ref().filter(|_| cleaning == Cleaning::Off) {
+                outcome.orders.push(order::check(&subject, landmark));
+            }
         }
     }
     Ok(outcome)

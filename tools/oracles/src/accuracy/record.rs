@@ -20,6 +20,13 @@ secrets = false
 shape = { max_lines = 1_000_000_000, max_bytes = 1_000_000_000, max_line_chars = 1_000_000_000, measured_from_bytes = 1_000_000_000, xml_start = false }
 ";
 
+/// Whether the graph is that of a user, who trains on what cleaning keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cleaning {
+    Off,
+    On,
+}
+
 /// A repository's graph.
 #[derive(Debug, Deserialize)]
 pub(super) struct Record {
@@ -29,7 +36,7 @@ pub(super) struct Record {
     pub(super) cycles: Vec<Vec<String>>,
     #[serde(skip)]
     languages: BTreeMap<String, Option<String>>,
-    /// Files whose content is not text, or too much.
+    /// Files whose content is not text, too much, or dropped by cleaning.
     #[serde(skip)]
     unread: BTreeSet<String>,
 }
@@ -56,9 +63,9 @@ pub(super) struct Edge {
 
 impl Record {
     /// What `recon graph` says about a directory.
-    pub(super) fn of(tools: &Tools, directory: &Path) -> anyhow::Result<Self> {
+    pub(super) fn of(tools: &Tools, directory: &Path, cleaning: Cleaning) -> anyhow::Result<Self> {
         let settings = tools.work.join("recon.toml");
-        std::fs::write(&settings, UNCLEANED)?;
+        std::fs::write(&settings, if cleaning == Cleaning::On { "" } else { UNCLEANED })?;
         let mut command = Command::new(&tools.recon);
         command.args(["graph", "--format", "json", "--config"]).arg(settings).arg(directory);
         command.current_dir(&tools.work);

@@ -46,6 +46,14 @@ const PACKAGES: &[Package] = &[
     sdist("rich", "14.2.0", "73ff50c7c0c1c77c8243079283f4edb376f0f6442433aecb8ce7e6d0b92d1fe4"),
 ];
 
+const HELD_OUT: &[Package] = &[
+    sdist("celery", "5.7.0", "6a5dfcf6662287204f009a02002b9e66c83d4105e47ebabdc7079108772fc6f0"),
+    sdist("fastapi", "0.165.0", "dd94d4128319c1e1d50535ab023ab698f850a4d2822f0e181747b46f4ff3c0ab"),
+    sdist("scrapy", "2.19.0", "34130726582b64c91531162ab277c4053e558876d49ba219cb43679e71d80a87"),
+    sdist("sphinx", "9.0.4", "594ef59d042972abbc581d8baa577404abe4e6c3b04ef61bd7fc2acbd51f3fa3"),
+    sdist("sqlalchemy", "2.1.9", "d700a8b2edfb26282a470333d6bc4a454c4acda4d201a3bea7b72fa76c217d28"),
+];
+
 impl Oracle for Ruff {
     fn language(&self) -> &'static str {
         "python"
@@ -61,6 +69,10 @@ impl Oracle for Ruff {
 
     fn packages(&self) -> &'static [Package] {
         PACKAGES
+    }
+
+    fn held_out(&self) -> &'static [Package] {
+        HELD_OUT
     }
 
     fn install(&self, tools: &Tools) -> anyhow::Result<()> {

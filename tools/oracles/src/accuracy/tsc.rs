@@ -32,6 +32,19 @@ const PACKAGES: &[Package] = &[
     tarball("zod", "3.25.76", "src", "9e1f1a05f0dd0c1dab64ee91ceb9bf55cd44d35368c70edda80a2fdc70a88377"),
 ];
 
+const HELD_OUT: &[Package] = &[
+    tarball(
+        "@tanstack/react-query",
+        "5.108.4",
+        "src",
+        "73928ec1c55576aa838adaca5f055d3c3ea03bfd86af48e4ce934697b3a8de83",
+    ),
+    tarball("@trpc/server", "11.25.2", "src", "43d5562bf3d3ca2ba55bb37a91020c19d90ddaa3359a1eb55e5fefc62c6cb29a"),
+    tarball("ajv", "8.20.0", "lib", "b2f0b3a893bbb8cc5efb6814f08b1499e19e31d5dd73683f5893382f48f6e7b3"),
+    tarball("effect", "4.1.0", "src", "41705a35c964192dfc742863f0e099727ccda7ff2bd67a06d09b093a336f2b0e"),
+    tarball("mobx", "7.1.3", "src", "bbd07665d8851ee01df2fd4e12db106c60fd878839610dd8b899548969625616"),
+];
+
 impl Oracle for Tsc {
     fn language(&self) -> &'static str {
         "typescript"
@@ -47,6 +60,10 @@ impl Oracle for Tsc {
 
     fn packages(&self) -> &'static [Package] {
         PACKAGES
+    }
+
+    fn held_out(&self) -> &'static [Package] {
+        HELD_OUT
     }
 
     fn install(&self, tools: &Tools) -> anyhow::Result<()> {

@@ -35,6 +35,7 @@ struct Graphs {
 #[derive(Debug, Deserialize)]
 struct Cleaning {
     cleaning_bytes: u64,
+    reading_s: f64,
     cleaning_s: f64,
     minhash_mb_per_s: f64,
     duplicates: Vec<Duplicates>,

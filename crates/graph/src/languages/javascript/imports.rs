@@ -42,9 +42,6 @@ pub(super) fn of(node: Node<'_>, source: &str) -> Option<Import> {
     Some(Import { line: syntax::first_line(node), text, computed: false, require, reexport, names })
 }
 
-/// Longest expression kept, in characters.
-const EXPRESSION_CHARS: usize = 120;
-
 type Parts = (String, bool, bool, Vec<String>);
 
 fn import_statement(node: Node<'_>, source: &str) -> Option<Parts> {
@@ -88,8 +85,7 @@ fn call(node: Node<'_>, source: &str) -> Option<Import> {
     let argument = arguments.into_iter().find(|argument| argument.kind() != "comment")?;
     let literal = literal(argument, source);
     let computed = literal.is_none();
-    let written = || syntax::clip(&syntax::one_line(syntax::text(argument, source)), EXPRESSION_CHARS);
-    let text = literal.unwrap_or_else(written);
+    let text = literal.unwrap_or_else(|| syntax::expression(argument, source));
     Some(Import { line: syntax::first_line(node), text, computed, require, reexport: false, names: Vec::new() })
 }
 

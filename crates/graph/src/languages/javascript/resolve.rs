@@ -213,7 +213,7 @@ impl Modules<'_> {
     pub(super) fn import(&self, from: &str, import: &Import) -> Resolution {
         let Import { text, computed, require, reexport, names, .. } = import;
         if *computed {
-            return Resolution::Unresolved { name: text.clone(), class: UnresolvedClass::Computed };
+            return Resolution::computed(text);
         }
         let kind = if *reexport { "reexport" } else { "import" };
         match self.find(from, text, *require) {

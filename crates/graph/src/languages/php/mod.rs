@@ -47,6 +47,8 @@ pub(crate) struct Facts {
     names: BTreeMap<(Kind, String), u32>,
     /// Literal paths of `include` and `require`; whether `__DIR__` stands before them.
     includes: Vec<(u32, String, bool)>,
+    /// Paths of such that only a run can tell, as written.
+    computed: Vec<(u32, String)>,
 }
 
 impl Family for Php {
@@ -284,9 +286,15 @@ impl Reader<'_> {
 
     /// A path that is a literal, or put together from literals and the file's own place.
     fn include(&mut self, node: Node<'_>) {
-        let place = node.named_child(0).and_then(|argument| self.place(argument, 0));
-        if let Some((path, here)) = place.filter(|(path, _)| !path.is_empty()) {
-            self.outline.file.facts.includes.push((syntax::first_line(node), path, here));
+        let Some(argument) = node.named_child(0) else { return };
+        let line = syntax::first_line(node);
+        match self.place(argument, 0) {
+            Some((path, here)) if !path.is_empty() => self.outline.file.facts.includes.push((line, path, here)),
+            Some(_) => {}
+            None => {
+                let written = syntax::expression(argument, self.outline.source);
+                self.outline.file.facts.computed.push((line, written));
+            }
         }
     }
 

@@ -153,6 +153,7 @@ impl Resolve<Facts> for Names<'_> {
             }
             links.push(resolution.at(*line));
         }
+        links.extend(facts.computed.iter().map(|(line, written)| Resolution::computed(written).at(*line)));
         // What no `use` brought: names of the own namespace, and names written out.
         let mut others: BTreeMap<String, (u32, Confidence, Vec<String>)> = BTreeMap::new();
         for ((kind, name), line) in &facts.names {

@@ -2,7 +2,7 @@
 //! literals, and directories put on `sys.path`.
 //!
 //! Syntax tree → [`Import`]s as if they were written as statements, and the places searched.
-//! Invariant: a call whose argument only a run can tell is left out.
+//! Invariant: a call whose argument only a run can tell is kept as it is written.
 //!
 //! Source: the documentation of `importlib.import_module`, `__import__`, `sys.path` and `site`.
 
@@ -108,7 +108,7 @@ impl Calls<'_, '_> {
     }
 
     fn import_module(&mut self, call: Node<'_>, module: Node<'_>, package: Option<Node<'_>>) {
-        let Some(text) = literal(module, self.source) else { return };
+        let Some(text) = literal(module, self.source) else { return self.computed(module) };
         let dotted = text.trim_start_matches('.');
         let level = text.len() - dotted.len();
         let Some(mut module) = segments(dotted) else { return };
@@ -125,8 +125,8 @@ impl Calls<'_, '_> {
             Some((package, None)) if matches!(self.text(package), "__package__" | "__spec__.parent" | "__name__") => {
                 self.push(call, level, module, None);
             }
-            // A relative name without a package is an error, one with a computed package unknown.
-            _ => {}
+            // With a computed package, or with none, which is an error.
+            _ => self.computed(call),
         }
     }
 
@@ -137,16 +137,21 @@ impl Calls<'_, '_> {
             None => 0,
             Some(level) => match self.text(level).parse::<usize>() {
                 Ok(level) => level,
-                Err(_) => return,
+                Err(_) => return self.computed(call),
             },
         };
         let names = named(3, "fromlist").map(syntax::named_children).unwrap_or_default();
         let names: Vec<String> = names.into_iter().filter_map(|name| literal(name, self.source)).collect();
-        let Some(text) = literal(module, self.source) else { return };
+        let Some(text) = literal(module, self.source) else { return self.computed(module) };
         let module = if text.is_empty() && level > 0 { Some(Vec::new()) } else { segments(&text) };
         if let Some(module) = module {
             self.push(call, level, module, Some(names).filter(|names| !names.is_empty()));
         }
+    }
+
+    fn computed(&mut self, expression: Node<'_>) {
+        let written = syntax::expression(expression, self.source);
+        self.facts.computed.push((syntax::first_line(expression), written));
     }
 
     fn push(&mut self, call: Node<'_>, level: usize, module: Vec<String>, names: Option<Vec<String>>) {
@@ -244,6 +249,9 @@ other.import_module('lost')
             row(12, 0, "k", "l"),
         ];
         assert_eq!(found, expected);
+        let computed: Vec<(u32, &str)> =
+            file.facts.computed.iter().map(|(line, written)| (*line, written.as_str())).collect();
+        assert_eq!(computed, [(7, "load('.lost')"), (8, "load('.lost', package)"), (9, "f'{x}.lost'")]);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use super::places::Place;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(super) imports: Vec<Import>,
+    /// Calls that import what only a run can tell: line, and the argument as written.
+    pub(super) computed: Vec<(u32, String)>,
     /// Directories it puts on the path that modules are searched on.
     pub(super) searched: Vec<Searched>,
 }

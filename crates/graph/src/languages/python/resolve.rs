@@ -193,7 +193,8 @@ impl Resolve<Facts> for Modules<'_> {
         let view = self.search.view(from, facts);
         let all =
             |import: &Import| self.import(&view, import).into_iter().map(|it| it.at(import.line)).collect::<Vec<_>>();
-        facts.imports.iter().flat_map(all).collect()
+        let computed = facts.computed.iter().map(|(line, written)| Resolution::computed(written).at(*line));
+        facts.imports.iter().flat_map(all).chain(computed).collect()
     }
 }
 

@@ -8,6 +8,8 @@ use super::places::Place;
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Facts {
     pub(super) requires: Vec<Require>,
+    /// What is asked for by a path that only a run can tell: line, and the path as written.
+    pub(super) computed: Vec<(u32, String)>,
     /// Constants used, with the modules around them, each with its first line.
     pub(super) constants: BTreeMap<Constant, u32>,
     /// Full names of the modules, classes and constants defined.

@@ -211,8 +211,10 @@ impl Reader<'_> {
             if place.base == Base::LoadPath {
                 place.base = base;
             }
-            self.asks(call, place, constant);
+            return self.asks(call, place, constant);
         }
+        let written = syntax::expression(path, self.outline.source);
+        self.outline.file.facts.computed.push((syntax::first_line(call), written));
     }
 
     fn asks(&mut self, call: Node<'_>, place: Place, constant: Option<String>) {
@@ -333,6 +335,7 @@ end
                 (6, "z", Base::Here),
             ]
         );
+        assert_eq!(file.facts.computed, [(7, "name".to_owned())]);
         assert_eq!(file.facts.defines, ["A::B", "A::B::C", "A::B::C::LIMIT"]);
         let constants: Vec<_> =
             file.facts.constants.iter().map(|(c, line)| (*line, c.nesting.join("/"), c.path.join("::"))).collect();

@@ -164,6 +164,7 @@ impl Resolve<Facts> for LoadPaths<'_> {
     fn resolve(&self, from: &str, facts: &Facts) -> Vec<Link> {
         let mut links: Vec<Link> =
             facts.requires.iter().map(|require| self.require(from, require).at(require.line)).collect();
+        links.extend(facts.computed.iter().map(|(line, written)| Resolution::computed(written).at(*line)));
         let projects = self.layout.projects_of(from);
         if projects.is_empty() {
             return links;

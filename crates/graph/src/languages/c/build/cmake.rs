@@ -1,9 +1,11 @@
 //! CMake: variables, functions, targets and the directories they are compiled with.
 //!
-//! `CMakeLists.txt` files → lists of [`SearchPaths`]. The commands are run as CMake would run them, but
-//! for conditions: every branch is run. A directory inherits what its parent had said before
-//! `add_subdirectory`; a target adds its own directories and what the targets it links export.
-//! What only a machine knows (packages looked for, build folders, the environment) stays unknown.
+//! `CMakeLists.txt` files → lists of [`SearchPaths`]. The commands are run as CMake would run them. A
+//! condition that [`conditions`] cannot decide runs all of its branches; the branches that one
+//! decides against are run after everything else of their file, so that what they say stands behind
+//! what is built. A directory inherits what its parent had said before `add_subdirectory`; a target
+//! adds its own directories and what the targets it links export. What only a machine knows
+//! (packages looked for, build folders, the environment) stays unknown.
 //!
 //! Invariant: the text that is expanded, over all files, has a limit.
 //! Source: cmake-language(7), cmake-commands(7).
@@ -12,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::commands::{self, Argument, Command};
+use super::conditions;
 use super::globs;
 use super::search::SearchPaths;
 use super::targets::{Folder, Targets};
@@ -45,6 +48,9 @@ struct Reading<'r> {
     /// Variables, the innermost scope last.
     scopes: Vec<HashMap<String, String>>,
     functions: HashMap<String, Function>,
+    /// Branches of the open file that are not built, and whether one of them is being run.
+    aside: Vec<Vec<Command>>,
+    is_aside: bool,
 }
 
 pub(super) fn read(repository: &Repository, paths: &mut SearchPaths) {
@@ -69,8 +75,12 @@ pub(super) fn read(repository: &Repository, paths: &mut SearchPaths) {
             listed: String::new(),
             scopes: Vec::new(),
             functions: HashMap::new(),
+            aside: Vec::new(),
+            is_aside: false,
         };
-        reading.scopes.push(HashMap::from([("CMAKE_SOURCE_DIR".to_owned(), absolute(root))]));
+        let platform = conditions::PLATFORM.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        reading.scopes.push(platform.collect());
+        reading.set("CMAKE_SOURCE_DIR", absolute(root));
         reading.set("PROJECT_SOURCE_DIR", absolute(root));
         reading.enter(root);
         reading.targets.tell(paths);
@@ -99,9 +109,12 @@ impl Reading<'_> {
         } else {
             self.scopes[0].extend(own);
         }
+        let aside = std::mem::take(&mut self.aside);
         self.nesting += 1;
         self.run(&commands::read(text, MAX_COMMANDS));
+        self.run_aside();
         self.nesting -= 1;
+        self.aside = aside;
         if nested {
             self.scopes.pop();
         }
@@ -115,12 +128,13 @@ impl Reading<'_> {
                 return;
             }
             let end = match command.name.as_str() {
-                "foreach" | "function" | "macro" => end_of(commands, at, &command.name),
+                "foreach" | "function" | "macro" | "if" => end_of(commands, at, &command.name),
                 _ => at,
             };
             let body = &commands[(at + 1).min(end)..end];
             match command.name.as_str() {
                 "foreach" => self.each(command, body),
+                "if" => self.choose(command, body),
                 "function" | "macro" => {
                     let mut words = self.values(&command.arguments).into_iter();
                     if let Some(name) = words.next() {
@@ -133,6 +147,54 @@ impl Reading<'_> {
             }
             at = end + 1;
         }
+    }
+
+    /// Runs the branches of an `if` whose conditions may hold, up to the one whose condition does.
+    fn choose(&mut self, command: &Command, body: &[Command]) {
+        if self.nesting >= MAX_NESTING {
+            return;
+        }
+        self.nesting += 1;
+        let (mut rest, mut condition, mut decided) = (body, Some(command), false);
+        loop {
+            let end = branch_end(rest);
+            match condition.map_or(Some(true), |command| self.holds(&command.arguments)) {
+                _ if decided => self.aside.push(rest[..end].to_vec()),
+                Some(false) => self.aside.push(rest[..end].to_vec()),
+                found => {
+                    self.run(&rest[..end]);
+                    decided = found == Some(true);
+                }
+            }
+            let Some(next) = rest.get(end) else { break };
+            condition = Some(next).filter(|next| next.name == "elseif");
+            rest = &rest[end + 1..];
+        }
+        self.nesting -= 1;
+    }
+
+    fn holds(&mut self, arguments: &[Argument]) -> Option<bool> {
+        let expanded: Vec<Argument> = arguments
+            .iter()
+            .map(|argument| {
+                let text = if argument.bracket { argument.text.clone() } else { self.expand(&argument.text) };
+                Argument { text, ..*argument }
+            })
+            .collect();
+        self.budget = self.budget.saturating_sub(expanded.iter().map(|it| it.text.len() + 16).sum());
+        conditions::holds(&expanded, &|name| self.scopes.iter().rev().find_map(|scope| scope.get(name)).cloned())
+    }
+
+    /// Runs what the conditions of the file decided against, and what stands aside in there.
+    fn run_aside(&mut self) {
+        let outer = std::mem::replace(&mut self.is_aside, true);
+        while let Some(branch) = Some(&mut self.aside).filter(|it| !it.is_empty()).map(|it| it.remove(0)) {
+            if self.budget == 0 {
+                break;
+            }
+            self.run(&branch);
+        }
+        self.is_aside = outer;
     }
 
     fn each(&mut self, command: &Command, body: &[Command]) {
@@ -152,6 +214,7 @@ impl Reading<'_> {
             return;
         }
         self.nesting += 1;
+        let aside = self.aside.len();
         for value in values {
             if self.budget == 0 {
                 break;
@@ -159,6 +222,8 @@ impl Reading<'_> {
             self.set(name, value);
             self.run(body);
         }
+        // What stands aside in a loop or a function is nothing without its variables.
+        self.aside.truncate(aside);
         self.nesting -= 1;
     }
 
@@ -169,10 +234,21 @@ impl Reading<'_> {
         match command.name.as_str() {
             "set" => {
                 let outer = rest.iter().any(|word| word == "PARENT_SCOPE");
+                let cached = rest.iter().any(|word| word == "CACHE") && !rest.iter().any(|word| word == "FORCE");
+                // A cache keeps what it has; a branch that is not built tells others nothing.
+                if cached && self.is_set(first) || outer && self.is_aside {
+                    return;
+                }
                 let value = rest.iter().take_while(|word| *word != "PARENT_SCOPE" && *word != "CACHE");
                 let value = value.map(String::as_str).collect::<Vec<_>>().join(";");
                 let depth = self.scopes.len().saturating_sub(1 + usize::from(outer));
                 self.scopes[depth].insert(first.to_owned(), value);
+            }
+            "option" if !self.is_set(first) => {
+                // The second argument is prose, and may be empty.
+                let value = command.arguments.get(2).map(|value| self.expand(&value.text));
+                // Options are the cache's: every scope sees them.
+                self.scopes[0].insert(first.to_owned(), value.unwrap_or_else(|| "OFF".to_owned()));
             }
             "list" => self.change_list(first, rest),
             "project" => {
@@ -231,11 +307,13 @@ impl Reading<'_> {
             function.parameters.iter().cloned().zip(words.iter().cloned()).collect();
         scope.insert("ARGN".into(), words.get(function.parameters.len()..).unwrap_or_default().join(";"));
         scope.insert("ARGV".into(), words.join(";"));
+        let aside = self.aside.len();
         self.scopes.push(scope);
         self.nesting += 1;
         self.run(&function.body);
         self.nesting -= 1;
         self.scopes.pop();
+        self.aside.truncate(aside);
     }
 
     /// `cmake_parse_arguments(prefix options one_value several_values words…)`.
@@ -318,6 +396,10 @@ impl Reading<'_> {
         self.set(name, value);
     }
 
+    fn is_set(&self, name: &str) -> bool {
+        self.scopes.iter().any(|scope| scope.contains_key(name))
+    }
+
     fn set(&mut self, name: &str, value: String) {
         if let Some(scope) = self.scopes.last_mut() {
             scope.insert(name.to_owned(), value);
@@ -376,6 +458,24 @@ fn end_of(commands: &[Command], at: usize, name: &str) -> usize {
         }
     }
     commands.len()
+}
+
+/// Where the branch ends that `commands` begin with: at an `elseif` or `else` of its own, or with them.
+fn branch_end(commands: &[Command]) -> usize {
+    let mut open = 0_usize;
+    let ends = commands.iter().position(|command| match command.name.as_str() {
+        "if" => {
+            open += 1;
+            false
+        }
+        "endif" => {
+            open = open.saturating_sub(1);
+            false
+        }
+        "else" | "elseif" => open == 0,
+        _ => false,
+    });
+    ends.unwrap_or(commands.len())
 }
 
 fn component(path: &str, part: &str) -> String {

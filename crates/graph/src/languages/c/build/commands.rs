@@ -34,7 +34,8 @@ pub(super) fn read(text: &str, most: usize) -> Vec<Command> {
         let name = rest[..end].to_ascii_lowercase();
         rest = rest[end..].trim_start_matches([' ', '\t']);
         if let Some(inside) = rest.strip_prefix('(') {
-            let (arguments, after) = arguments(inside);
+            // Parentheses inside of others mean something in a condition alone.
+            let (arguments, after) = arguments(inside, matches!(name.as_str(), "if" | "elseif"));
             commands.push(Command { name, arguments });
             rest = after;
         }
@@ -56,8 +57,9 @@ fn after_blank(text: &str) -> &str {
 }
 
 /// The arguments up to the closing parenthesis, and what follows it.
-fn arguments(text: &str) -> (Vec<Argument>, &str) {
+fn arguments(text: &str, grouped: bool) -> (Vec<Argument>, &str) {
     let mut found = Vec::new();
+    let group = |mark: char| grouped.then(|| Argument { text: mark.to_string(), quoted: false, bracket: false });
     let mut nested = 0_usize;
     let mut rest = text;
     loop {
@@ -66,11 +68,13 @@ fn arguments(text: &str) -> (Vec<Argument>, &str) {
         match first {
             '(' => {
                 nested += 1;
+                found.extend(group(first));
                 rest = &rest[1..];
             }
             ')' if nested == 0 => return (found, &rest[1..]),
             ')' => {
                 nested -= 1;
+                found.extend(group(first));
                 rest = &rest[1..];
             }
             '"' => {
@@ -134,8 +138,11 @@ mod tests {
         let row = |name: &str, arguments: &[&str]| {
             (name.to_owned(), arguments.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
         };
-        let expected =
-            [row("set", &["A", "b c", "d;e", " ${f} "]), row("if", &["x", "AND", "y"]), row("add", &["a\"b)", "c"])];
+        let expected = [
+            row("set", &["A", "b c", "d;e", " ${f} "]),
+            row("if", &["(", "x", ")", "AND", "y"]),
+            row("add", &["a\"b)", "c"]),
+        ];
         assert_eq!(read, expected);
     }
 

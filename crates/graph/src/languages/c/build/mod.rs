@@ -2,13 +2,15 @@
 //!
 //! CMake, make (automake too) and Meson files → [`SearchPaths`]: for each source file the directories of the targets it is
 //! listed in, then those of each build file above it, the nearest first. What cannot be read off a
-//! build file (a condition, a package that is looked for) is passed over: every branch counts.
+//! build file (a package that is looked for, what a caller sets) is passed over, and both branches of
+//! what depends on it count.
 //!
 //! Invariants: reading never fails and takes bounded work, whatever the files say; only folders
 //! inside the repository count.
 
 mod cmake;
 mod commands;
+mod conditions;
 mod globs;
 mod make;
 mod meson;
