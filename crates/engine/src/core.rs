@@ -5,11 +5,12 @@
 use candle_core::Tensor;
 use recon_kernels::sampling::{self, Draw, Mask, Masks};
 use recon_llama::{AttentionCtx, Llama, PagedKv, PagedRun, Params};
-use recon_lm::{Branch, Error, Result};
+use recon_lm::{Error, Result};
 
+use crate::branch::Places;
 use crate::options::Stats;
 use crate::pool::PagePool;
-use crate::prefix::{EngineBranch, PageCopy, Prefix};
+use crate::prefix::{PageCopy, Prefix};
 
 /// The model with its cache.
 pub(crate) struct Core {
@@ -19,14 +20,12 @@ pub(crate) struct Core {
     pub(crate) params: Box<dyn Params + Send + Sync>,
     pub(crate) cache: PagedKv,
     pub(crate) pool: PagePool,
-    pub(crate) context_tokens: usize,
-    pub(crate) vocabulary: usize,
+    pub(crate) places: Places,
     /// The ids that stand for text.
     pub(crate) text_ids: Mask,
     /// The ids that end any text, by the model's own account.
     pub(crate) ends: Vec<u32>,
     pub(crate) prefill_tokens: usize,
-    pub(crate) refusal_tokens: usize,
     pub(crate) stats: Stats,
 }
 
@@ -48,32 +47,6 @@ pub(crate) fn failed(error: impl std::error::Error) -> Error {
 }
 
 impl Core {
-    /// The place of a branch made by this engine.
-    pub(crate) fn place(&self, branch: &Branch) -> Result<Prefix> {
-        let ours = branch.state::<EngineBranch>().filter(|state| state.engine == self.id);
-        ours.map(|state| state.prefix.clone()).ok_or(Error::ForeignBranch)
-    }
-
-    /// A branch at `prefix`.
-    pub(crate) fn branch(&self, prefix: Prefix) -> Branch {
-        Branch::new(EngineBranch { engine: self.id, prefix })
-    }
-
-    /// Refuses ids outside the vocabulary, documents without a token and documents too long.
-    pub(crate) fn check_ids(&self, start: &Prefix, ids: &[u32]) -> Result<()> {
-        let (asked, limit) = (start.tokens() + ids.len(), self.context_tokens);
-        if asked == 0 {
-            return Err(Error::EmptyContext);
-        }
-        if asked > limit {
-            return Err(Error::ContextTooLong { asked, limit });
-        }
-        match ids.iter().find(|&&id| id as usize >= self.vocabulary) {
-            Some(&id) => Err(Error::UnknownToken { id, vocabulary: self.vocabulary }),
-            None => Ok(()),
-        }
-    }
-
     /// One forward over a ragged batch: hidden states `[N, D]` after the final norm, rows in the
     /// order of `work`.
     pub(crate) fn forward(&mut self, work: &[Work<'_>]) -> Result<Tensor> {

@@ -1,8 +1,6 @@
-//! The engine: serves `lm` from one model, call by call, and keeps count.
+//! The engine: one model that any number of callers ask at once.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use candle_core::Tensor;
 use recon_kernels::sampling::Mask;
@@ -11,21 +9,28 @@ use recon_lm::{Branch, GenJob, Generation, Generator, Limits, ScoreJob, Scored, 
 use recon_schema::trajectory::ModelRef;
 use recon_text::Tokenizer;
 
+use crate::branch::Places;
+use crate::caller::Caller;
+use crate::callers::Desk;
 use crate::core::Core;
 use crate::options::{EngineOptions, Stats};
 use crate::pool::PagePool;
-use crate::prefix::Prefix;
-use crate::sequences::{Sequence, Sequences};
-use crate::{Error, Result, generate, score};
+use crate::{Error, Result};
 
 static ENGINES: AtomicU64 = AtomicU64::new(0);
 
-/// A Llama that scores and writes. Calls take turns; each serves all its jobs together.
+/// A Llama that scores and writes. What is asked at the same time, by whomever, is computed together; an answer does
+/// not depend on who else asks.
 pub struct Engine {
     model: ModelRef,
     tokenizer: Option<Tokenizer>,
-    limits: Limits,
-    core: Mutex<Core>,
+    pub(crate) limits: Limits,
+    /// Names the engine in its branches.
+    pub(crate) id: u64,
+    pub(crate) prefill_tokens: usize,
+    pub(crate) refusal_tokens: usize,
+    pool: PagePool,
+    pub(crate) desk: Desk,
 }
 
 impl std::fmt::Debug for Engine {
@@ -76,28 +81,30 @@ impl Engine {
         let cache = PagedKv::new(config, pages as usize, page_tokens, &device, dtype)?;
         tracing::info!(model = model.name, context_tokens, pages, page_tokens, "engine opened");
         let is_text = |id| tokenizer.as_ref().is_none_or(|tokenizer| tokenizer.token_bytes(id).is_some());
+        let (id, pool) = (ENGINES.fetch_add(1, Ordering::Relaxed), PagePool::new(pages, page_tokens));
+        let (prefill_tokens, refusal_tokens) =
+            (options.prefill_tokens.get() as usize, options.refusal_tokens.get() as usize);
         let core = Core {
-            id: ENGINES.fetch_add(1, Ordering::Relaxed),
+            id,
             llama,
             params: Box::new(params),
             cache,
-            pool: PagePool::new(pages, page_tokens),
-            context_tokens,
-            vocabulary: limits.vocabulary,
+            pool: pool.clone(),
+            places: Places::default(),
             text_ids: Mask::new(limits.vocabulary, is_text),
             ends: Vec::new(),
-            prefill_tokens: options.prefill_tokens.get() as usize,
-            refusal_tokens: options.refusal_tokens.get() as usize,
+            prefill_tokens,
             stats: Stats::default(),
         };
-        Ok(Self { model, tokenizer, limits, core: Mutex::new(core) }.ending_with(&ends))
+        let desk = Desk::new(core);
+        Ok(Self { model, tokenizer, limits, id, prefill_tokens, refusal_tokens, pool, desk }.ending_with(&ends))
     }
 
     /// The same engine, whose texts end at these ids beside those a job names. Ids without an
     /// embedding are never drawn and left out.
     pub(crate) fn ending_with(self, ids: &[u32]) -> Self {
         let known = ids.iter().copied().filter(|id| (*id as usize) < self.limits.vocabulary);
-        self.with_core(|core| core.ends = known.collect());
+        self.desk.with_core(|core| core.ends = known.collect());
         self
     }
 
@@ -120,9 +127,15 @@ impl Engine {
         &self.model
     }
 
+    /// Somebody who asks on behalf of one repository, and whose costs are counted alone. Forwards are divided fairly
+    /// among callers.
+    pub fn caller(&self) -> Caller<'_> {
+        Caller::new(self)
+    }
+
     /// What was done since the engine was opened.
     pub fn stats(&self) -> Stats {
-        self.with_core(|core| core.stats)
+        self.desk.stats()
     }
 
     /// Logits `[T, V]` (f32) after each of `ids` `[T]`, as one document; the cache is not touched.
@@ -141,7 +154,7 @@ impl Engine {
         let positions: Vec<u32> = (0..ids.len() as u32).collect();
         let document = [0..ids.len()];
         let failed = |error: recon_llama::Error| recon_lm::Error::Engine(error.to_string());
-        self.with_core(|core| {
+        self.desk.with_core(|core| {
             let context = AttentionCtx::Packed { spans: &document };
             let hidden = core.llama.hidden(core.params.as_ref(), ids, &positions, &context).map_err(failed)?;
             core.llama.logits(core.params.as_ref(), &hidden).map_err(failed)
@@ -150,27 +163,8 @@ impl Engine {
 
     /// How much of the cache is held by branches.
     pub fn cache_pages(&self) -> CachePages {
-        self.with_core(|core| CachePages {
-            free: core.pool.free(),
-            total: core.pool.total(),
-            page_tokens: core.pool.page_tokens(),
-        })
-    }
-
-    fn with_core<T>(&self, call: impl FnOnce(&mut Core) -> T) -> T {
-        // A call that panicked has dropped its sequences and with them its pages; nothing half-done is
-        // readable, since branches are made only after their forward.
-        let mut core = self.core.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        call(&mut core)
-    }
-
-    fn timed<T>(&self, call: impl FnOnce(&mut Core) -> T) -> T {
-        self.with_core(|core| {
-            let begin = Instant::now();
-            let result = call(core);
-            core.stats.seconds += begin.elapsed().as_secs_f64();
-            result
-        })
+        let pool = &self.pool;
+        CachePages { free: pool.free(), total: pool.total(), page_tokens: pool.page_tokens() }
     }
 }
 
@@ -204,35 +198,22 @@ fn context_tokens(positions: usize, options: &EngineOptions) -> Result<usize> {
     }
 }
 
-fn extend(core: &mut Core, at: Option<&Branch>, ids: &[u32]) -> recon_lm::Result<Branch> {
-    let start = match at {
-        Some(branch) => core.place(branch)?,
-        None => Prefix::default(),
-    };
-    core.check_ids(&start, ids)?;
-    core.stats.reused_tokens += start.tokens() as u64;
-    let mut sequences = Sequences::new(vec![Sequence::new(start, ids.to_vec(), Vec::new(), 0, core.prefill_tokens)]);
-    while sequences.next_batch(core).is_some() {}
-    let sequence = sequences.into_all().pop().expect("one sequence was given");
-    sequence.finish().map(|(_, end)| core.branch(end))
-}
-
 impl Scorer for Engine {
     fn limits(&self) -> Limits {
         self.limits
     }
 
     fn extend(&self, at: Option<&Branch>, ids: &[u32]) -> recon_lm::Result<Branch> {
-        self.timed(|core| extend(core, at, ids))
+        self.caller().extend(at, ids)
     }
 
     fn score(&self, jobs: &[ScoreJob<'_>]) -> Vec<recon_lm::Result<Scored>> {
-        self.timed(|core| score::score(core, jobs))
+        self.caller().score(jobs)
     }
 }
 
 impl Generator for Engine {
     fn generate(&self, jobs: &[GenJob<'_>]) -> Vec<recon_lm::Result<Generation>> {
-        self.timed(|core| generate::generate(core, self.tokenizer(), jobs))
+        self.caller().generate(jobs)
     }
 }

@@ -10,66 +10,33 @@
 //! only if it is one of the job's stop ids or of the model's own end ids, and then it ends the text.
 
 use recon_kernels::sampling::{Draw, Mask, Masks};
-use recon_lm::{Error, Finish, GenJob, Generation, Prompt, RandomStream, Result, Sampling};
-use recon_text::Tokenizer;
+use recon_lm::{Error, Finish, RandomStream, Result, Sampling};
 
-use crate::conversation::conversation;
 use crate::core::{Core, failed};
-use crate::prefix::Prefix;
-use crate::sequences::{Sequence, Sequences};
+use crate::sequence::{Sequence, State};
 
 /// One job's text so far.
 #[derive(Debug)]
-struct Draft {
+pub(crate) struct Draft {
+    sampling: Sampling,
     stream: RandomStream,
-    ids: Vec<u32>,
+    stop_ids: Vec<u32>,
     /// Most ids that may be drawn: the job's own bound or what the context leaves.
     room: usize,
-    finish: Option<Finish>,
+    pub(crate) ids: Vec<u32>,
+    pub(crate) finish: Option<Finish>,
 }
 
-/// Generates every job; one result each, in order.
-pub(crate) fn generate(core: &mut Core, tokenizer: &Tokenizer, jobs: &[GenJob<'_>]) -> Vec<Result<Generation>> {
-    let (sequences, mut drafts): (Vec<Sequence>, Vec<Draft>) = jobs
-        .iter()
-        .map(|job| {
-            let draft = Draft { stream: job.key.stream(), ids: Vec::new(), room: 0, finish: None };
-            match prepare(core, tokenizer, job) {
-                Ok((sequence, room)) => (sequence, Draft { room, ..draft }),
-                Err(error) => (Sequence::failed(error), draft),
-            }
-        })
-        .unzip();
-    let mut sequences = Sequences::new(sequences);
-    let allowed = match Allowed::new(core, jobs) {
-        Ok(allowed) => allowed,
-        Err(error) => return jobs.iter().map(|_| Err(error.clone())).collect(),
-    };
-    loop {
-        let ready: Vec<usize> = (0..jobs.len()).filter(|&job| sequences.all()[job].ready().is_some()).collect();
-        if let Err(error) = draw(core, &mut sequences, &ready, jobs, &allowed, &mut drafts) {
-            for &job in ready.iter().filter(|&&job| drafts[job].finish.is_none()) {
-                sequences.job(job).fail(error.clone());
-            }
-        }
-        if sequences.next_batch(core).is_none() {
-            break;
-        }
+impl Draft {
+    /// Nothing drawn yet.
+    pub(crate) fn new(sampling: Sampling, stream: RandomStream, stop_ids: &[u32], room: usize) -> Self {
+        Self { sampling, stream, stop_ids: stop_ids.to_vec(), room, ids: Vec::new(), finish: None }
     }
-    sequences.into_all().into_iter().zip(drafts).map(|(sequence, draft)| report(tokenizer, sequence, draft)).collect()
-}
 
-fn prepare(core: &mut Core, tokenizer: &Tokenizer, job: &GenJob<'_>) -> Result<(Sequence, usize)> {
-    check(&job.sampling)?;
-    let (start, prompt) = match job.prompt {
-        Prompt::Branch { at, hint } => (core.place(at)?, hint.to_vec()),
-        Prompt::Messages(messages) => (Prefix::default(), conversation(tokenizer, messages)?),
-    };
-    core.check_ids(&start, &prompt)?;
-    let left = core.context_tokens - start.tokens() - prompt.len();
-    core.stats.reused_tokens += start.tokens() as u64;
-    let borders = vec![prompt.len()];
-    Ok((Sequence::new(start, prompt, borders, 1, core.prefill_tokens), left.min(job.sampling.max_new_tokens)))
+    fn draw(&self, mask: usize) -> Draw {
+        let uniform = self.stream.uniform(self.ids.len() as u64);
+        Draw { uniform, mask: Some(mask), ..distribution(&self.sampling) }
+    }
 }
 
 fn distribution(sampling: &Sampling) -> Draw {
@@ -77,7 +44,7 @@ fn distribution(sampling: &Sampling) -> Draw {
 }
 
 /// Refuses parameters that name no distribution.
-fn check(sampling: &Sampling) -> Result<()> {
+pub(crate) fn check(sampling: &Sampling) -> Result<()> {
     let Sampling { temperature, top_p, .. } = *sampling;
     if distribution(sampling).names_a_distribution() {
         return Ok(());
@@ -87,89 +54,80 @@ fn check(sampling: &Sampling) -> Result<()> {
     Err(Error::Engine(message))
 }
 
-/// What each job may draw: text, and what ends it.
-struct Allowed {
-    masks: Masks,
-    /// The mask of each job.
-    of: Vec<usize>,
+/// What jobs may draw, by their stop ids: text, and what ends it.
+#[derive(Default)]
+pub(crate) struct Allowed {
+    kinds: Vec<Vec<u32>>,
+    masks: Option<Masks>,
 }
 
 impl Allowed {
-    /// One mask for all jobs with the same stop ids.
-    fn new<'a>(core: &Core, jobs: &[GenJob<'a>]) -> Result<Self> {
-        // Never empty: devices refuse allocations of nothing.
-        let mut kinds: Vec<&'a [u32]> = vec![&[]];
-        let mut of = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let known = kinds.iter().position(|kind| *kind == job.stop_ids);
-            of.push(known.unwrap_or(kinds.len()));
-            if known.is_none() {
-                kinds.push(job.stop_ids);
-            }
+    /// One mask for all jobs with the same stop ids; the masks stay on the device until others are asked for.
+    fn of<'a>(&mut self, core: &Core, stop_ids: impl Iterator<Item = &'a [u32]>) -> Result<(&Masks, Vec<usize>)> {
+        let asked: Vec<&[u32]> = stop_ids.collect();
+        if self.masks.is_none() || asked.iter().any(|ids| !self.kinds.iter().any(|kind| kind == ids)) {
+            let mut kinds: Vec<Vec<u32>> = asked.iter().map(|ids| ids.to_vec()).collect();
+            kinds.sort_unstable();
+            kinds.dedup();
+            let mask = |stop_ids: &Vec<u32>| {
+                let mut mask = core.text_ids.clone();
+                stop_ids.iter().chain(&core.ends).for_each(|&id| mask.allow(id));
+                mask
+            };
+            let masks: Vec<Mask> = kinds.iter().map(mask).collect();
+            self.masks = Some(Masks::new(&masks, core.cache.device()).map_err(failed)?);
+            self.kinds = kinds;
         }
-        let mask = |stop_ids: &&[u32]| {
-            let mut mask = core.text_ids.clone();
-            stop_ids.iter().chain(&core.ends).for_each(|&id| mask.allow(id));
-            mask
-        };
-        let masks: Vec<Mask> = kinds.iter().map(mask).collect();
-        Ok(Self { masks: Masks::new(&masks, core.cache.device()).map_err(failed)?, of })
+        let place =
+            |ids: &&[u32]| self.kinds.iter().position(|kind| kind == ids).expect("every kind asked for is there");
+        let of = asked.iter().map(place).collect();
+        Ok((self.masks.as_ref().expect("made just now, or before"), of))
     }
 }
 
-/// Draws one token for each sequence in `ready`.
-fn draw(
-    core: &mut Core,
-    sequences: &mut Sequences,
-    ready: &[usize],
-    jobs: &[GenJob<'_>],
-    allowed: &Allowed,
-    drafts: &mut [Draft],
-) -> Result<()> {
-    let full = |job: &usize| drafts[*job].ids.len() >= drafts[*job].room;
-    let (full, drawing): (Vec<usize>, Vec<usize>) = ready.iter().copied().partition(full);
-    for job in full {
-        drafts[job].finish = Some(Finish::Length);
-        sequences.job(job).close();
+/// Draws one token for each text whose tokens are all computed.
+pub(crate) fn draw(core: &mut Core, allowed: &mut Allowed, texts: Vec<(&mut Sequence, &mut Draft)>) {
+    let is_full = |(_, draft): &(&mut Sequence, &mut Draft)| draft.ids.len() >= draft.room;
+    let (full, mut drawing): (Vec<_>, Vec<_>) = texts.into_iter().partition(is_full);
+    for (sequence, draft) in full {
+        draft.finish = Some(Finish::Length);
+        sequence.state = State::Closed;
     }
-    let choice = |&job: &usize| Draw {
-        uniform: drafts[job].stream.uniform(drafts[job].ids.len() as u64),
-        mask: Some(allowed.of[job]),
-        ..distribution(&jobs[job].sampling)
-    };
-    let draws: Vec<Draw> = drawing.iter().map(choice).collect();
-    let places = drawing.iter().filter_map(|&job| sequences.all()[job].ready());
-    let ids = core.draw(places, &allowed.masks, &draws)?;
-    for (job, id) in drawing.into_iter().zip(ids) {
-        let draft = &mut drafts[job];
-        match id {
-            Some(id) if jobs[job].stop_ids.contains(&id) || core.ends.contains(&id) => {
-                draft.finish = Some(Finish::Stop);
-            }
-            Some(id) => {
-                core.stats.generated_tokens += 1;
-                draft.ids.push(id);
-                if draft.ids.len() == draft.room {
-                    draft.finish = Some(Finish::Length);
-                } else {
-                    sequences.job(job).push(id);
-                }
-            }
-            None => {
-                let message = "no token can be drawn: the logits are not finite, or allow no token";
-                sequences.job(job).fail(Error::Engine(message.into()));
+    if drawing.is_empty() {
+        return;
+    }
+    let drawn = allowed.of(core, drawing.iter().map(|(_, draft)| draft.stop_ids.as_slice())).and_then(|(masks, of)| {
+        let draws: Vec<Draw> = drawing.iter().zip(of).map(|((_, draft), mask)| draft.draw(mask)).collect();
+        core.draw(drawing.iter().map(|(sequence, _)| sequence.prefix()), masks, &draws)
+    });
+    match drawn {
+        Ok(ids) => {
+            for ((sequence, draft), id) in drawing.into_iter().zip(ids) {
+                go_on(core, sequence, draft, id);
             }
         }
-        if draft.finish.is_some() {
-            sequences.job(job).close();
-        }
+        Err(error) => drawing.iter_mut().for_each(|(sequence, _)| sequence.state = State::Failed(error.clone())),
     }
-    Ok(())
 }
 
-fn report(tokenizer: &Tokenizer, sequence: Sequence, draft: Draft) -> Result<Generation> {
-    sequence.finish()?;
-    let Draft { ids, finish, .. } = draft;
-    let finish = finish.expect("a sequence that has not failed ran until its text was finished");
-    Ok(Generation { text: tokenizer.decode(&ids), ids, finish })
+fn go_on(core: &mut Core, sequence: &mut Sequence, draft: &mut Draft, id: Option<u32>) {
+    match id {
+        Some(id) if draft.stop_ids.contains(&id) || core.ends.contains(&id) => draft.finish = Some(Finish::Stop),
+        Some(id) => {
+            core.stats.generated_tokens += 1;
+            draft.ids.push(id);
+            if draft.ids.len() == draft.room {
+                draft.finish = Some(Finish::Length);
+            } else {
+                sequence.push(id);
+            }
+        }
+        None => {
+            let message = "no token can be drawn: the logits are not finite, or allow no token";
+            sequence.state = State::Failed(Error::Engine(message.into()));
+        }
+    }
+    if draft.finish.is_some() {
+        sequence.state = State::Closed;
+    }
 }

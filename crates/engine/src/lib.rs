@@ -1,27 +1,38 @@
 //! Serves `lm` from `llama`: ragged batches over paged keys and values, scoring, generation.
 //!
-//! A call brings jobs; each becomes a *sequence* (`sequences`), and every forward is a *batch* of
-//! chunks of many sequences (`core`). Keys and values lie in pages (`pool`) that branches share
-//! (`prefix`), so a context is computed once, however many candidates are scored and written after
-//! it. The head runs only where a likelihood is asked (`score`) or a token is drawn (`generate`),
-//! and tokens are drawn where the logits are.
+//! Any number of callers bring jobs (`caller`, `callers`); each becomes a *sequence* (`sequence`),
+//! and every forward is a *batch* of chunks of many sequences, chosen by the schedule
+//! (`schedule`). Keys and values lie in pages (`pool`) that branches share (`prefix`), so a
+//! context is computed once, however many candidates are scored and written after it; what
+//! documents of a request begin with in common is found (`radix`) and computed once too. The head
+//! runs only where a likelihood is asked (`score`) or a token is drawn (`generate`), and tokens
+//! are drawn where the logits are.
 //!
 //! Invariants: the likelihood of a token given what stands before it is the same to the bit
-//! whether it is computed in one job or many, in whatever chunks, or after a branch (on the CPU);
-//! a text depends on prompt, sampling and key alone; a job's failure leaves the others and every
-//! branch as they were.
+//! whether it is computed in one job or many, in whatever chunks and company, after a branch, or
+//! again after its pages were given up (on the CPU); a text depends on prompt, sampling and key
+//! alone; a job's failure leaves the others and every branch as they were; a document that the
+//! context takes finds room.
 
+mod branch;
+mod caller;
+mod callers;
 mod conversation;
 mod core;
 mod engine;
 mod generate;
+mod job;
 mod open;
 mod options;
 mod pool;
 mod prefix;
+mod radix;
+mod schedule;
 mod score;
-mod sequences;
+mod sequence;
+mod share;
 
+pub use caller::{Caller, Document};
 pub use engine::{CachePages, Engine};
 pub use options::{EngineOptions, Stats};
 

@@ -26,6 +26,9 @@ pub struct EngineOptions {
     pub prefill_tokens: NonZeroU32,
     /// Most tokens of a job that can be refused that are computed before it is judged again.
     pub refusal_tokens: NonZeroU32,
+    /// Most repositories of a shard that ask at the same time; no more do than the cache holds documents. The result
+    /// is the same, whatever their number.
+    pub callers: NonZeroU32,
     /// Longest document; none takes what both the model's positions and the cache can hold.
     pub context_tokens: Option<NonZeroU32>,
 }
@@ -40,6 +43,7 @@ impl Default for EngineOptions {
             page_tokens: count(64),
             prefill_tokens: count(512),
             refusal_tokens: count(128),
+            callers: count(8),
             context_tokens: None,
         }
     }
@@ -58,14 +62,32 @@ pub struct Stats {
     pub generated_tokens: u64,
     /// Jobs dropped because they could no longer win.
     pub refused_jobs: u64,
-    /// Jobs set back to their start for want of pages, to run again alone.
+    /// Jobs set back to their start for want of pages, to run again later.
     pub rewound_jobs: u64,
+    /// Branches that gave up their pages; what goes on from one computes them again.
+    pub evicted_branches: u64,
     /// Forwards made.
     pub forwards: u64,
     /// Time spent inside calls.
     pub seconds: f64,
     /// Most cache pages held at once.
     pub peak_pages: u64,
+}
+
+impl Stats {
+    /// Adds what other jobs cost.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.fresh_tokens += other.fresh_tokens;
+        self.reused_tokens += other.reused_tokens;
+        self.scored_tokens += other.scored_tokens;
+        self.generated_tokens += other.generated_tokens;
+        self.refused_jobs += other.refused_jobs;
+        self.rewound_jobs += other.rewound_jobs;
+        self.evicted_branches += other.evicted_branches;
+        self.forwards += other.forwards;
+        self.seconds += other.seconds;
+        self.peak_pages = self.peak_pages.max(other.peak_pages);
+    }
 }
 
 #[cfg(test)]

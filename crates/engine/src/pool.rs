@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The free pages, shared with every page in use.
 type FreeList = Mutex<Vec<u32>>;
 
-/// Hands out pages.
-#[derive(Debug)]
+/// Hands out pages. A clone counts the same pages.
+#[derive(Debug, Clone)]
 pub(crate) struct PagePool {
     free: Arc<FreeList>,
     pages: usize,

@@ -9,12 +9,10 @@
 //!
 //! Legend: `D` model width.
 
-use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use recon_lm::BranchState;
 
 use crate::pool::{OutOfPages, Page, PagePool};
 
@@ -49,16 +47,21 @@ impl Prefix {
         self.pages.iter().map(|page| page.index()).collect()
     }
 
-    /// Whether both are one place of one document: the same tokens in the same pages.
-    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
-        let mut pages = self.pages.iter().zip(&other.pages);
-        self.tokens == other.tokens && self.tokens > 0 && pages.all(|(a, b)| Arc::ptr_eq(a, b))
+    /// Whether some page of it goes back to the pool when it is dropped.
+    pub(crate) fn is_last_holder_of_a_page(&self) -> bool {
+        self.pages.iter().any(|page| Arc::strong_count(page) == 1)
     }
 
     /// Pages that [`Prefix::reserve`] would take for `fresh` more tokens.
     pub(crate) fn pages_needed(&self, pool: &PagePool, fresh: usize) -> usize {
         let covering = (self.tokens + fresh).div_ceil(pool.page_tokens());
         covering.saturating_sub(self.pages.len()) + usize::from(fresh > 0 && self.closed_page(pool).is_some())
+    }
+
+    /// Pages that `fresh` more tokens take at most, whoever else goes on from the same place.
+    pub(crate) fn pages_at_most(&self, pool: &PagePool, fresh: usize) -> usize {
+        let covering = (self.tokens + fresh).div_ceil(pool.page_tokens()).saturating_sub(self.pages.len());
+        covering + usize::from(fresh > 0 && !self.tokens.is_multiple_of(pool.page_tokens()))
     }
 
     /// The last page, if it is filled in part and another prefix has written behind our tokens.
@@ -109,24 +112,6 @@ impl Prefix {
     /// Positions of the next `fresh` tokens.
     pub(crate) fn next_positions(&self, fresh: usize) -> Range<usize> {
         self.tokens..self.tokens + fresh
-    }
-}
-
-/// A branch of one engine.
-#[derive(Debug)]
-pub(crate) struct EngineBranch {
-    /// Which engine made it.
-    pub(crate) engine: u64,
-    pub(crate) prefix: Prefix,
-}
-
-impl BranchState for EngineBranch {
-    fn tokens(&self) -> usize {
-        self.prefix.tokens
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

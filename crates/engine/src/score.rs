@@ -1,4 +1,4 @@
-//! Likelihood of fixed token runs after branches.
+//! Likelihood of fixed token runs: which rows the head is asked for, and the sums.
 //!
 //! The head is applied only to rows whose next token is scored. Sums are taken in f64 in token
 //! order, so a sum is a function of the tokens and not of how they were batched. A job that may
@@ -9,131 +9,148 @@
 
 use std::ops::Range;
 
-use recon_lm::{Branch, Error, Result, ScoreJob, Scored};
+use candle_core::Tensor;
+use recon_lm::{Branch, Error, Result, Scored};
 
 use crate::core::Core;
-use crate::sequences::{Batch, Chunk, Sequence, Sequences};
+use crate::sequence::Sequence;
 
-/// What one job has scored so far.
-#[derive(Debug, Default)]
-struct Tally {
+/// What one job asks for and has scored so far.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// The scored ids, by position in the document, ascending.
+    scored: Vec<Range<usize>>,
+    /// These, and those that jobs score which take this one's beginning over.
+    wanted: Vec<Range<usize>>,
+    refuse_above_nats: Option<f64>,
     nats: f64,
-    logprobs: Vec<f32>,
-    /// Ids of the sequence already judged.
-    judged: usize,
-    refused: bool,
+    /// Of the wanted ids seen, by position; those behind a refusal included.
+    known: Vec<(usize, f32)>,
+    /// The sum and the scored tokens at the border where it exceeded the bound.
+    refused: Option<(f64, usize)>,
 }
 
-/// Scores every job; one result each, in order.
-pub(crate) fn score(core: &mut Core, jobs: &[ScoreJob<'_>]) -> Vec<Result<Scored>> {
-    let mut sequences =
-        Sequences::new(jobs.iter().map(|job| sequence(core, job).unwrap_or_else(Sequence::failed)).collect());
-    let scored: Vec<Vec<Range<usize>>> = jobs.iter().map(scored_ranges).collect();
-    let mut tallies: Vec<Tally> = jobs.iter().map(|_| Tally::default()).collect();
-    while let Some(batch) = sequences.next_batch(core) {
-        if let Err(error) = judge(core, &mut sequences, &batch, jobs, &scored, &mut tallies) {
-            for chunk in &batch.chunks {
-                sequences.job(chunk.job).fail(error.clone());
+impl Tally {
+    /// Scores the ids at these positions.
+    pub(crate) fn new(scored: Vec<Range<usize>>, refuse_above_nats: Option<f64>) -> Self {
+        let wanted = scored.clone();
+        Self { scored, wanted, refuse_above_nats, nats: 0.0, known: Vec::new(), refused: None }
+    }
+
+    /// Whether the bound is exceeded.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// Scored tokens whose likelihood is known.
+    pub(crate) fn seen(&self) -> usize {
+        self.logprobs().count()
+    }
+
+    /// The likelihoods of the scored ids, in order.
+    fn logprobs(&self) -> impl Iterator<Item = f32> {
+        self.known.iter().filter(|(id, _)| self.scores(*id)).map(|(_, logprob)| *logprob)
+    }
+
+    fn scores(&self, id: usize) -> bool {
+        self.scored.iter().any(|range| range.contains(&id))
+    }
+
+    /// The wanted positions among `ids`, in order.
+    fn within(&self, ids: Range<usize>) -> impl Iterator<Item = usize> {
+        self.wanted.iter().flat_map(move |range| range.start.max(ids.start)..range.end.min(ids.end))
+    }
+
+    fn add(&mut self, id: usize, logprob: f32) {
+        self.known.push((id, logprob));
+        if self.refused.is_none() && self.scores(id) {
+            self.nats -= f64::from(logprob);
+            if self.refuse_above_nats.is_some_and(|bound| self.nats > bound) {
+                self.refused = Some((self.nats, self.seen()));
             }
         }
     }
-    sequences.into_all().into_iter().zip(tallies).map(|(sequence, tally)| report(core, sequence, tally)).collect()
-}
 
-fn sequence(core: &mut Core, job: &ScoreJob<'_>) -> Result<Sequence> {
-    let start = core.place(job.at)?;
-    let ids = job.runs.iter().flat_map(|run| run.ids).copied().collect::<Vec<_>>();
-    core.check_ids(&start, &ids)?;
-    let mut end = 0;
-    let borders = job.runs.iter().map(|run| {
-        end += run.ids.len();
-        end
-    });
-    let unscored = job.runs.iter().take_while(|run| !run.scored).count();
-    let chunk_tokens = match job.refuse_above_nats {
-        Some(_) => core.refusal_tokens.min(core.prefill_tokens),
-        None => core.prefill_tokens,
-    };
-    core.stats.reused_tokens += start.tokens() as u64;
-    Ok(Sequence::new(start, ids, borders.collect(), unscored, chunk_tokens))
-}
-
-/// Which of a job's ids are scored.
-fn scored_ranges(job: &ScoreJob<'_>) -> Vec<Range<usize>> {
-    let mut end = 0;
-    let ranges = job.runs.iter().map(|run| {
-        end += run.ids.len();
-        (end - run.ids.len()..end, run.scored)
-    });
-    ranges.filter_map(|(range, scored)| scored.then_some(range)).collect()
-}
-
-/// The scored ids of `chunk`, in order.
-fn scored_ids<'a>(chunk: &'a Chunk, scored: &'a [Range<usize>]) -> impl Iterator<Item = usize> + 'a {
-    scored.iter().flat_map(|range| range.start.max(chunk.ids.start)..range.end.min(chunk.ids.end))
-}
-
-/// Adds the batch's log-probabilities to the tallies and closes the sequences that are refused.
-fn judge(
-    core: &mut Core,
-    sequences: &mut Sequences,
-    batch: &Batch,
-    jobs: &[ScoreJob<'_>],
-    scored: &[Vec<Range<usize>>],
-    tallies: &mut [Tally],
-) -> Result<()> {
-    let logprobs = log_probs(core, sequences, batch, scored)?;
-    let mut logprobs = logprobs.into_iter();
-    for chunk in &batch.chunks {
-        let tally = &mut tallies[chunk.job];
-        if chunk.ids.start < tally.judged {
-            // The sequence was set back: nothing before its start is scored.
-            *tally = Tally::default();
-        }
-        tally.judged = chunk.ids.end;
-        let count = scored_ids(chunk, &scored[chunk.job]).count();
-        for logprob in logprobs.by_ref().take(count) {
-            if tally.refused {
-                continue;
+    /// Scores for `follower` too what that wants of the first `tokens` ids.
+    pub(crate) fn score_for(&mut self, follower: &Self, tokens: usize) {
+        self.wanted.extend(follower.wanted.iter().map(|range| range.start..range.end.min(tokens)));
+        self.wanted.sort_by_key(|range| (range.start, range.end));
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        for range in self.wanted.drain(..).filter(|range| !range.is_empty()) {
+            match merged.last_mut().filter(|last| range.start <= last.end) {
+                Some(last) => last.end = last.end.max(range.end),
+                None => merged.push(range),
             }
-            tally.nats -= f64::from(logprob);
-            tally.logprobs.push(logprob);
-            tally.refused = jobs[chunk.job].refuse_above_nats.is_some_and(|bound| tally.nats > bound);
         }
-        if tally.refused {
-            sequences.job(chunk.job).close();
-            core.stats.refused_jobs += 1;
+        self.wanted = merged;
+    }
+
+    /// What `leader` knows of that which is wanted of the first `tokens` ids, if it knows all of it.
+    fn found(&self, leader: &Self, tokens: usize) -> Option<Vec<(usize, f32)>> {
+        let known = |id| leader.known.binary_search_by_key(&id, |(id, _)| *id).ok().map(|at| leader.known[at]);
+        self.within(0..tokens).map(known).collect()
+    }
+
+    /// Whether `leader` knows all that is wanted of the first `tokens` ids.
+    pub(crate) fn finds_all(&self, leader: &Self, tokens: usize) -> bool {
+        self.found(leader, tokens).is_some()
+    }
+
+    /// Takes over what `leader` has scored of the first `tokens` ids.
+    pub(crate) fn take_over(&mut self, leader: &Self, tokens: usize) {
+        let found = self.found(leader, tokens).expect("a job takes over from a leader that knows all");
+        found.into_iter().for_each(|(id, logprob)| self.add(id, logprob));
+    }
+
+    /// Forgets what was scored: the job begins again.
+    pub(crate) fn reset(&mut self) {
+        self.nats = 0.0;
+        self.known.clear();
+        self.refused = None;
+    }
+
+    /// What was found, with the branches of a job that was scored in full.
+    pub(crate) fn report(self, ends: impl FnOnce() -> Vec<Branch>) -> Scored {
+        match self.refused {
+            Some((nats_at_least, tokens_seen)) => Scored::Refused { nats_at_least, tokens_seen },
+            None => Scored::Full { nats: self.nats, logprobs: self.logprobs().collect(), ends: ends() },
         }
     }
-    Ok(())
 }
 
-/// Log-probability of every scored token of the batch, in the order of its chunks.
-fn log_probs(core: &mut Core, sequences: &Sequences, batch: &Batch, scored: &[Vec<Range<usize>>]) -> Result<Vec<f32>> {
-    let (mut rows, mut targets, mut parts) = (Vec::new(), Vec::new(), vec![batch.hidden.clone()]);
-    let mut extra_row = batch.hidden.dims()[0];
-    for chunk in &batch.chunks {
-        for id in scored_ids(chunk, &scored[chunk.job]) {
-            targets.push(sequences.all()[chunk.job].ids()[id]);
-            if id > chunk.ids.start {
-                rows.push((chunk.first_row + id - chunk.ids.start - 1) as u32);
+/// The rows of one forward that belong to one job.
+pub(crate) struct Rows<'a> {
+    pub(crate) sequence: &'a Sequence,
+    pub(crate) tally: &'a mut Tally,
+    /// Positions in the document.
+    pub(crate) ids: Range<usize>,
+    /// The first one's row.
+    pub(crate) first_row: usize,
+    /// Hidden state `[1, D]` of the token before them.
+    pub(crate) before: Option<&'a Tensor>,
+}
+
+/// Adds the log-probabilities of a forward's rows, `hidden` `[N, D]`, to the tallies.
+pub(crate) fn judge(core: &mut Core, hidden: &Tensor, all: &mut [Rows<'_>]) -> Result<()> {
+    let (mut rows, mut targets, mut parts) = (Vec::new(), Vec::new(), vec![hidden.clone()]);
+    let mut extra_row = hidden.dims()[0];
+    for Rows { sequence, tally, ids, first_row, before } in all.iter() {
+        for id in tally.within(ids.clone()) {
+            targets.push(sequence.ids()[id]);
+            if id > ids.start {
+                rows.push((first_row + id - ids.start - 1) as u32);
                 continue;
             }
-            // The chunk's first token is predicted by the token before the chunk.
-            parts.push(chunk.before.clone().ok_or(Error::EmptyContext)?);
+            // The first token is predicted by the token before it.
+            parts.push(before.cloned().ok_or(Error::EmptyContext)?);
             rows.push(extra_row as u32);
             extra_row += 1;
         }
     }
-    core.log_probs(&parts, rows, &targets)
-}
-
-fn report(core: &Core, sequence: Sequence, tally: Tally) -> Result<Scored> {
-    let (ends, _) = sequence.finish()?;
-    let Tally { nats, logprobs, refused, .. } = tally;
-    if refused {
-        return Ok(Scored::Refused { nats_at_least: nats, tokens_seen: logprobs.len() });
+    let mut logprobs = core.log_probs(&parts, rows, &targets)?.into_iter();
+    for Rows { tally, ids, .. } in all {
+        let wanted: Vec<usize> = tally.within(ids.clone()).collect();
+        wanted.into_iter().zip(logprobs.by_ref()).for_each(|(id, logprob)| tally.add(id, logprob));
     }
-    let ends: Vec<Branch> = ends.into_iter().map(|end| core.branch(end)).collect();
-    Ok(Scored::Full { nats, logprobs, ends })
+    Ok(())
 }

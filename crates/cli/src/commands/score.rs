@@ -1,17 +1,16 @@
 //! `recon score`: log-likelihood of given targets after given contexts.
 //!
-//! Items are scored in waves, each as many as the cache holds at once, those with the same context
-//! together. The cache is as large as the longest item at least, so any number of items is scored
-//! of which each fits the model. A likelihood depends on its own item only.
+//! What items begin with in common is computed once. The cache is as large as the longest item at
+//! least, so any number of items is scored of which each fits the model: they wait for room. A
+//! likelihood depends on its own item only.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use recon_engine::{CachePages, Engine};
-use recon_lm::{Branch, Limits, Run, ScoreJob, Scored, Scorer as _};
+use recon_engine::{Document, Engine};
+use recon_lm::{Limits, Scored, Scorer as _};
 use serde::{Deserialize, Serialize};
 
 use super::model::{ModelArgs, model_fault};
@@ -47,6 +46,14 @@ impl Item {
     fn tokens(&self) -> usize {
         self.context.len() + self.target.len()
     }
+
+    fn scored(&self) -> std::ops::Range<usize> {
+        self.context.len()..self.tokens()
+    }
+
+    fn ids(&self) -> Vec<u32> {
+        self.context.iter().chain(&self.target).copied().collect()
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -80,6 +87,12 @@ pub fn run(arguments: &ScoreArgs) -> Outcome {
     let start = Instant::now();
     let (results, scored) = score(&engine, &items);
     let stats = engine.stats();
+    tracing::info!(
+        items = items.len(),
+        tokens = items.iter().map(Item::tokens).sum::<usize>(),
+        fresh_tokens = stats.fresh_tokens,
+        "scored; what items begin with in common was computed once"
+    );
     let stats = Stats {
         fresh_tokens: stats.fresh_tokens,
         reused_tokens: stats.reused_tokens,
@@ -119,7 +132,7 @@ fn read_items(path: &Path) -> Outcome<Vec<Item>> {
     Ok(items)
 }
 
-/// Refuses what no wave could hold, before anything is computed.
+/// Refuses what cannot be scored, before anything is computed.
 fn check(items: &[Item], path: &Path, Limits { context_tokens: limit, vocabulary }: Limits) -> Outcome {
     for (at, item) in items.iter().enumerate() {
         let asked = item.tokens();
@@ -134,81 +147,29 @@ fn check(items: &[Item], path: &Path, Limits { context_tokens: limit, vocabulary
     Ok(())
 }
 
-/// The score of every item, and what stopped the scoring, if anything did.
+/// The score of every item, and the first failure, if there was one.
 fn score(engine: &Engine, items: &[Item]) -> (Vec<Option<ItemScore>>, Outcome) {
-    let mut results: Vec<Option<ItemScore>> = items.iter().map(|_| None).collect();
-    for wave in waves(items, engine.cache_pages()) {
-        if let Err(failure) = score_wave(engine, items, &wave, &mut results) {
-            return (results, Err(failure));
-        }
-    }
-    (results, Ok(()))
-}
-
-/// Indices of items that are scored together: in the order of the file, but that those with the
-/// same context follow one another.
-fn waves(items: &[Item], CachePages { total, page_tokens, .. }: CachePages) -> Vec<Vec<usize>> {
-    let mut contexts: Vec<(&[u32], Vec<usize>)> = Vec::new();
-    let mut known: HashMap<&[u32], usize> = HashMap::new();
-    for (at, item) in items.iter().enumerate() {
-        let place = *known.entry(item.context.as_slice()).or_insert_with(|| {
-            contexts.push((item.context.as_slice(), Vec::new()));
-            contexts.len() - 1
-        });
-        contexts[place].1.push(at);
-    }
-    let (mut waves, mut wave, mut free) = (Vec::new(), Vec::new(), total);
-    for (context, indices) in contexts {
-        let mut is_held = false;
-        for at in indices {
-            let shared = context.len().div_ceil(page_tokens);
-            // A target goes on in a copy of the context's last page, where that is not full.
-            let own = (context.len() % page_tokens + items[at].target.len()).div_ceil(page_tokens);
-            let needed = if is_held { own } else { shared + own };
-            if needed > free && !wave.is_empty() {
-                waves.push(std::mem::take(&mut wave));
-                free = total.saturating_sub(shared + own);
-            } else {
-                free = free.saturating_sub(needed);
-            }
-            is_held = true;
-            wave.push(at);
-        }
-    }
-    waves.push(wave);
-    waves
-}
-
-fn score_wave(engine: &Engine, items: &[Item], wave: &[usize], results: &mut [Option<ItemScore>]) -> Outcome {
-    let mut branches: HashMap<&[u32], Branch> = HashMap::new();
-    for &at in wave {
-        let context = items[at].context.as_slice();
-        if !branches.contains_key(context) {
-            branches.insert(context, engine.extend(None, context).map_err(model_fault)?);
-        }
-    }
-    let runs: Vec<[Run<'_>; 1]> = wave.iter().map(|&at| [Run { ids: &items[at].target, scored: true }]).collect();
-    let jobs: Vec<ScoreJob<'_>> = wave
-        .iter()
-        .zip(&runs)
-        .map(|(&at, runs)| ScoreJob { at: &branches[items[at].context.as_slice()], runs, refuse_above_nats: None })
-        .collect();
+    let ids: Vec<Vec<u32>> = items.iter().map(Item::ids).collect();
+    let document = |(item, ids)| Document { ids, scored: Item::scored(item) };
+    let documents: Vec<Document<'_>> = items.iter().zip(ids.iter().map(Vec::as_slice)).map(document).collect();
     let mut first_failure = Ok(());
-    for (&at, result) in wave.iter().zip(engine.score(&jobs)) {
-        match result {
-            Ok(Scored::Full { nats, logprobs, .. }) => {
-                results[at] = Some(ItemScore { nats, tokens: logprobs.len(), logprobs });
+    let mut score = |result| match result {
+        Ok(Scored::Full { nats, logprobs, .. }) => Some(ItemScore { nats, tokens: logprobs.len(), logprobs }),
+        Ok(Scored::Refused { .. }) => unreachable!("no bound was set"),
+        Err(error) => {
+            if first_failure.is_ok() {
+                first_failure = Err(model_fault(error));
             }
-            Ok(Scored::Refused { .. }) => unreachable!("no bound was set"),
-            Err(error) => first_failure = first_failure.and(Err(model_fault(error))),
+            None
         }
-    }
-    first_failure
+    };
+    let results = engine.caller().score_documents(&documents).into_iter().map(&mut score).collect();
+    (results, first_failure)
 }
 
 /// `ids` [T] as i64 and `logits` [T, V] as f32: what an outside program compares with.
 fn write_logits(engine: &Engine, item: &Item, path: &Path) -> Outcome {
-    let ids: Vec<u32> = item.context.iter().chain(&item.target).copied().collect();
+    let ids = item.ids();
     let logits = engine.logits(&ids).map_err(model_fault)?;
     let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
     let bytes = recon_checkpoint::tensors_to_bytes(&[
@@ -218,25 +179,4 @@ fn write_logits(engine: &Engine, item: &Item, path: &Path) -> Outcome {
     .map_err(Failure::run)?;
     recon_schema::file::write_bytes(path, &bytes)?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn item(context: &[u32], target_tokens: usize) -> Item {
-        Item { context: context.into(), target: vec![0; target_tokens] }
-    }
-
-    #[test]
-    fn waves_fill_the_cache_and_never_more() {
-        let pages = |total| CachePages { free: total, total, page_tokens: 4 };
-        // A page for each context and one for each target.
-        let items = [item(&[1, 2, 3, 4], 2), item(&[5, 6, 7, 8], 1), item(&[1, 2, 3, 4], 3), item(&[9], 3)];
-        assert_eq!(waves(&items, pages(7)), [vec![0, 2, 1, 3]]);
-        assert_eq!(waves(&items, pages(6)), [vec![0, 2, 1], vec![3]]);
-        assert_eq!(waves(&items, pages(3)), [vec![0, 2], vec![1], vec![3]]);
-        assert_eq!(waves(&items, pages(2)), [[0], [2], [1], [3]], "a context is computed again in the next wave");
-        assert_eq!(waves(&items, pages(1)), [[0], [2], [1], [3]], "what does not fit alone still has its turn");
-    }
 }

@@ -82,7 +82,7 @@ proptest! {
                     let document = [&before[..], &probe].concat();
                     prop_assert_eq!(bits(&scored), score_from_scratch(&document, before.len()));
                 }
-                Err(error) => prop_assert!(matches!(error, Error::OutOfPages { .. }), "{error}"),
+                Err(error) => prop_assert!(matches!(error, Error::ContextTooLong { .. }), "{error}"),
             }
         }
         prop_assert!(all_free(&engine));
@@ -90,20 +90,22 @@ proptest! {
 }
 
 #[test]
-fn running_out_of_pages_loses_nothing() {
+fn what_callers_hold_gives_way_and_is_computed_again() {
     let engine = engine(&EngineOptions { cache_tokens: count(48), page_tokens: count(4), ..small() });
     let document = ids(70, 48);
     let at = engine.extend(None, &document[..30]).unwrap();
     let other = engine.extend(None, &document[..8]).unwrap();
-    let before = score(&engine, &at, &document[30..34]);
-    assert_eq!(engine.cache_pages().free, 2);
-    let error = engine.extend(Some(&at), &document[30..]).unwrap_err();
-    assert!(matches!(error, Error::OutOfPages { free: 2, total: 12, .. }), "{error}");
-    assert_eq!(engine.cache_pages().free, 2);
-    assert_eq!(score(&engine, &at, &document[30..34]), before);
-    drop((at, other));
+    let before = [score(&engine, &at, &document[30..34]), score(&engine, &other, &document[8..14])];
+    assert_eq!((engine.cache_pages().free, engine.stats().evicted_branches), (2, 0));
+    // The whole cache: nothing of what is held can stay.
+    let whole = engine.extend(Some(&at), &document[30..]).unwrap();
+    assert_eq!((whole.tokens(), engine.cache_pages().free), (48, 0));
+    assert!(engine.stats().evicted_branches >= 1);
+    let fresh = engine.stats().fresh_tokens;
+    assert_eq!([score(&engine, &at, &document[30..34]), score(&engine, &other, &document[8..14])], before);
+    assert!(engine.stats().fresh_tokens - fresh > 4 + 6, "what was given up is computed again");
+    drop((at, other, whole));
     assert!(all_free(&engine));
-    assert!(engine.extend(None, &document).is_ok(), "all pages serve again");
 }
 
 #[test]
@@ -148,16 +150,17 @@ fn texts_that_do_not_fit_together_are_written_one_after_another() {
     };
     let roomy = engine(&small());
     let expected = write(&roomy);
-    assert_eq!(roomy.stats().rewound_jobs, 0);
     // Eight tokens of context and thirty of one text take ten pages; four texts would take 34.
     let narrow = engine(&EngineOptions { cache_tokens: count(60), page_tokens: count(4), ..small() });
     assert_eq!(write(&narrow), expected);
-    assert!(narrow.stats().rewound_jobs > 0, "the narrow cache must have been too narrow");
+    let forwards = [&roomy, &narrow].map(|engine| engine.stats().forwards);
+    assert!(forwards[1] > 2 * forwards[0], "the narrow cache must have been too narrow: {forwards:?}");
+    assert_eq!(narrow.stats().rewound_jobs, 0, "nobody began who could not end");
     assert!(all_free(&narrow));
 }
 
 #[test]
-fn a_job_set_back_while_scoring_is_scored_the_same() {
+fn a_job_that_waits_for_room_is_scored_the_same() {
     let (context, target) = (ids(90, 8), ids(91, 48));
     let thoughts = [ids(92, 4), ids(93, 4)];
     let narrow =
@@ -166,17 +169,17 @@ fn a_job_set_back_while_scoring_is_scored_the_same() {
     let runs: Vec<_> = thoughts.iter().map(|thought| [run(thought, false), run(&target, true)]).collect();
     let document = [&context[..], &thoughts[0], &target].concat();
     let (nats, _) = score_from_scratch(&document, 12);
-    // The first job fits alone and is refused near its end, when the second has long been set back.
+    // The first job fits alone and is refused near its end.
     let bound = Some(f64::from_bits(nats) - 0.01);
     let jobs = [
         ScoreJob { at: &at, runs: &runs[0], refuse_above_nats: bound },
         ScoreJob { at: &at, runs: &runs[1], refuse_above_nats: None },
     ];
     let scored = narrow.score(&jobs);
-    assert!(narrow.stats().rewound_jobs > 0, "the narrow cache must have been too narrow");
     assert!(matches!(scored[0], Ok(Scored::Refused { .. })));
     let document = [&context[..], &thoughts[1], &target].concat();
     assert_eq!(bits(scored[1].as_ref().unwrap()), score_from_scratch(&document, 12));
+    assert_eq!(narrow.stats().fresh_tokens, 8 + 2 * (4 + 48), "neither was begun in vain");
 }
 
 #[test]
