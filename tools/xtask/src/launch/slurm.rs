@@ -79,6 +79,8 @@ impl Slurm {
     fn submit(&self, bench: &Bench, options: &[&str], file: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = self.command("sbatch");
         command.args(["--parsable", "--gpus-per-node=0", "--time=10"]).args(options).env("PATH", bench.path(&[])?);
+        // The search takes a model and minutes, and is launched like what comes before it.
+        command.env("UNTIL", "synth");
         command.arg(bench.root.join("scripts/launch").join(file)).args(arguments).current_dir(&bench.work);
         Ok(output(&mut command)?.trim().into())
     }
@@ -146,7 +148,7 @@ pub(super) fn training(bench: &Bench) -> anyhow::Result<()> {
     bench.must_equal("slurm-train")
 }
 
-/// An array of two workers, of which one is asked to stop, leaves what one worker leaves.
+/// An array of two workers leaves what one worker leaves.
 pub(super) fn synthesis(bench: &Bench) -> anyhow::Result<()> {
     let slurm = Slurm::start(&bench.work.join("slurm"))?;
     let corpus = bench.work.join("corpus");
@@ -160,7 +162,7 @@ pub(super) fn synthesis(bench: &Bench) -> anyhow::Result<()> {
     let settings = ["--set", "agents.arm=agent", "--set", "corpus.shards=8"];
     let alone = bench.work.join("alone-synthesis");
     run(Command::new(bench.binaries.join("recon"))
-        .args(["run", "--corpus", &corpus, "--config", &config, "--until", "refine", "--out"])
+        .args(["run", "--corpus", &corpus, "--config", &config, "--until", "synth", "--out"])
         .arg(&alone)
         .args(settings))?;
     let arguments = [&[corpus.as_str(), &config, "slurm-synthesis"][..], &settings].concat();
