@@ -58,7 +58,7 @@ struct Outcome {
     orders: Vec<order::Checked>,
 }
 
-/// Measures every language whose name contains `language`; true when no order is broken.
+/// Measures the language of that name, else every one whose name contains `language`; true when no order is broken.
 pub(crate) fn run(
     root: &Path,
     language: Option<&str>,
@@ -66,8 +66,10 @@ pub(crate) fn run(
     differences: bool,
 ) -> anyhow::Result<bool> {
     let tools = Tools::new(root, recon)?;
-    let chosen: Vec<_> =
-        ORACLES.iter().filter(|oracle| language.is_none_or(|part| oracle.language().contains(part))).collect();
+    // A whole name means itself alone: `c` is no part of `csharp`.
+    let whole = language.filter(|part| ORACLES.iter().any(|oracle| oracle.language() == *part));
+    let is_meant = |name: &str| whole.map_or_else(|| language.is_none_or(|part| name.contains(part)), |it| name == it);
+    let chosen: Vec<_> = ORACLES.iter().filter(|oracle| is_meant(oracle.language())).collect();
     let names: Vec<_> = ORACLES.iter().map(|oracle| oracle.language()).collect();
     anyhow::ensure!(!chosen.is_empty(), "no language is named like that; there are: {}", names.join(", "));
     let mut sound = true;
@@ -110,7 +112,9 @@ fn measure(oracle: &dyn Oracle, tools: &Tools) -> anyhow::Result<Outcome> {
             let record = Record::of(tools, &directory, cleaning)?;
             let subject = Subject { package, directory: &directory, record: &record };
             for mut comparison in oracle.compare(tools, &subject)? {
-                let kept = |(from, to): &(String, String)| record.is_read(from) && record.is_read(to);
+                // What is no file, as a folder, is not dropped.
+                let stays = |path: &str| record.is_read(path) || !record.has(path);
+                let kept = |(from, to): &(String, String)| stays(from) && stays(to);
                 if cleaning == Cleaning::On {
                     comparison.ours.retain(|pair, _| kept(pair));
                     comparison.theirs.retain(|pair, _| kept(pair));

@@ -43,6 +43,12 @@ const PACKAGES: &[Package] = &[
     source("phpunit", "9.6.7", "2e94011459b6cae0bafe6ab667d8111083a927fec138cc397044cc7a03e568b7"),
 ];
 
+const HELD_OUT: &[Package] = &[
+    source("php-league-commonmark", "2.3.9", "c47403767a27c7d14f036a0a8e758eab213958d2489160412043174dc453f9d3"),
+    source("php-nesbot-carbon", "2.65.0", "92469cd4ac9ba25bdbfa35fe98fa3df5a9f975dcaf02a8f25a81219dc888f3a3"),
+    source("php-ramsey-uuid", "4.6.0", "0722e5adf056f104efa1e0cba1fe0eb5819d3e5024c20d08813b7bb723ede3c9"),
+];
+
 impl Oracle for Php {
     fn language(&self) -> &'static str {
         "php"
@@ -58,6 +64,10 @@ impl Oracle for Php {
 
     fn packages(&self) -> &'static [Package] {
         PACKAGES
+    }
+
+    fn held_out(&self) -> &'static [Package] {
+        HELD_OUT
     }
 
     fn install(&self, _tools: &Tools) -> anyhow::Result<()> {

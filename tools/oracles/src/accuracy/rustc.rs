@@ -215,10 +215,10 @@ fn local_path(line: &str) -> Option<String> {
     Some(path.split_once("]::").map_or("", |(_, inner)| inner).to_owned())
 }
 
-/// File and line of `src/a.rs:3:5: 3:20 (#0)`.
+/// File and line of `src/a.rs:3:5: 3:20 (#0)`; none in another crate, whose files rustc names from the root on.
 fn position(span: &str) -> Option<(String, u32)> {
     let mut parts = span.split(':');
-    let file = parts.next().filter(|file| file.ends_with(".rs"))?;
+    let file = parts.next().filter(|file| file.ends_with(".rs") && !file.starts_with('/'))?;
     Some((file.to_owned(), parts.next()?.parse().ok()?))
 }
 
