@@ -1,12 +1,14 @@
 //! One file per command, and what all of them need: output forms and printing.
 
 pub mod check;
+pub mod convert;
 pub mod eval;
 pub mod export;
 pub mod generate;
 pub mod graph;
 pub mod model;
 pub mod pack;
+pub mod report;
 pub mod score;
 pub mod stages;
 pub mod train;
