@@ -113,7 +113,8 @@ fn workers_that_are_killed_on_the_way_give_the_bytes_of_one_run() {
     let shard = work.path().join("shops.jsonl");
     corpus(&shard, 12);
     let one = work.path().join("one");
-    let summary = ran(run(&shard, &one, &[])).expect(0).json();
+    // One repository after another; the workers below take several of theirs at once.
+    let summary = ran(run(&shard, &one, &["--set", "engine.callers=1"])).expect(0).json();
     assert_eq!((summary["repository"].is_null(), summary["repositories"].as_u64()), (true, Some(12)));
     let held_out = summary["held_out"]["repositories"].as_u64().unwrap();
     assert!((1..=8).contains(&held_out), "{summary}");
@@ -149,6 +150,41 @@ fn workers_that_are_killed_on_the_way_give_the_bytes_of_one_run() {
     for (path, bytes) in &one {
         assert!(bytes == &many[path], "{} differs", path.display());
     }
+}
+
+#[test]
+fn a_run_is_converted_and_shown() {
+    let work = tempfile::tempdir().unwrap();
+    let (shard, out) = (work.path().join("shops.jsonl"), work.path().join("out"));
+    corpus(&shard, 4);
+    ran(run(&shard, &out, &["--until", "refine", "--set", "holdout.repositories=0"])).expect(0);
+    let lines = |format: &str| -> Vec<Value> {
+        let to = work.path().join(format);
+        recon(&["convert", text(&out), "--to", format, "--out", text(&to)]).expect(0);
+        fs::read_to_string(to).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (documents, conversations) = (lines("axolotl"), lines("messages"));
+    assert_eq!(documents.len(), 4);
+    // Of each repository the main agent, and one for each of its files; one file is held out.
+    assert_eq!(conversations.len(), 4 * (1 + 3));
+    let inside = |it: &Value| it["subagent_trajectories"].as_array().unwrap().len();
+    assert_eq!(lines("atif").iter().map(inside).collect::<Vec<_>>(), [3; 4]);
+    for it in lines("provenance") {
+        assert!(it["trained"].as_array().unwrap().iter().any(|run| run["author"] == "repository"), "{it}");
+        assert_eq!(it["licence"], "MIT");
+    }
+    for pair in lines("preferences") {
+        assert!(pair["delta_nats"].as_f64().unwrap() > 0.0, "{pair}");
+    }
+    recon(&["report", text(&out)]).expect(0);
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("owner/shop3") && page.contains("class Cart3") && page.contains("There was no training"));
+    assert!(recon(&["report", text(work.path())]).expect(2).error().contains("holds no trajectories"));
+    let nothing = work.path().join("nothing.jsonl");
+    fs::write(&nothing, "").unwrap();
+    let to = work.path().join("to");
+    let refused = recon(&["convert", text(&nothing), "--to", "messages", "--out", text(&to)]).expect(2);
+    assert!(refused.error().contains("holds no trajectory") && !to.exists(), "{}", refused.error());
 }
 
 #[test]

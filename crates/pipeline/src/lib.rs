@@ -25,6 +25,7 @@ mod place;
 mod run;
 mod share;
 mod shared;
+mod side_by_side;
 mod single;
 mod stage;
 mod stages;

@@ -81,6 +81,7 @@ impl Shards<'_, '_> {
             renderer: &renderer,
             rendering: config.rendering,
             model_sha256,
+            callers: run.callers(),
             observe: run.observe,
         };
         let synth = synth.run(&root, (shard, run.read), || run.engine())?;
@@ -97,6 +98,7 @@ impl Shards<'_, '_> {
             renderer: &renderer,
             rendering: config.rendering,
             model_sha256,
+            callers: run.callers(),
             observe: run.observe,
         };
         let refine = refine.run(&root, || run.engine())?;

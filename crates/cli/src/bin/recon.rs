@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use recon_cli::commands::{check, eval, export, generate, graph, pack, score, stages};
+use recon_cli::commands::{check, convert, eval, export, generate, graph, pack, report, score, stages};
 use recon_pipeline::Until;
 
 #[derive(Parser)]
@@ -27,12 +27,14 @@ enum Command {
     #[command(after_help = "Example:\n  recon refine --config configs/quickstart.toml --set repository=PATH --out out")]
     Refine(stages::StageArgs),
     Check(check::CheckArgs),
+    Convert(convert::ConvertArgs),
     Pack(pack::PackArgs),
     Export(export::ExportArgs),
     Eval(eval::EvalArgs),
     Score(score::ScoreArgs),
     Generate(generate::GenerateArgs),
     Run(stages::RunArgs),
+    Report(report::ReportArgs),
 }
 
 fn main() -> ExitCode {
@@ -42,12 +44,14 @@ fn main() -> ExitCode {
         Command::Synth(arguments) => stages::run_until(&arguments, Until::Synth),
         Command::Refine(arguments) => stages::run_until(&arguments, Until::Refine),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Pack(arguments) => pack::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Run(arguments) => stages::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
     };
     recon_cli::exit(outcome)
 }

@@ -87,7 +87,7 @@ fn of(repository: Repository) -> Originals {
 }
 
 /// The files of trajectories that a path names.
-fn files(named: &Path) -> Outcome<Vec<PathBuf>> {
+pub(super) fn files(named: &Path) -> Outcome<Vec<PathBuf>> {
     if !named.is_dir() {
         return Ok(vec![named.into()]);
     }

@@ -1,6 +1,7 @@
 //! One file per command, and what all of them need: output forms and printing.
 
 pub mod check;
+pub mod convert;
 pub mod eval;
 pub mod export;
 pub mod generate;
@@ -9,6 +10,7 @@ pub mod model;
 pub mod pack;
 mod plan;
 mod rehearse;
+pub mod report;
 pub mod score;
 pub mod stages;
 pub mod train;

@@ -1,13 +1,17 @@
 //! Many callers at once: each gets what it would get alone, to the bit, and none waits for ever.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
 use recon_engine::{Engine, EngineOptions};
+use recon_llama::{FlatParams, GradLease, Lease, Params, Unit};
 use recon_lm::{Branch, GenJob, Generator, Prompt, Sampling, ScoreJob, Scored, Scorer};
+use recon_schema::Sha256;
+use recon_schema::trajectory::ModelRef;
 
-use crate::support::{count, engine, ids, key, run, small};
+use crate::support::{count, engine, ids, key, model, run, small, tokenizer};
 
 /// What one repository asks, as one after another as a search does, and every answer to the bit.
 fn search(model: &(impl Scorer + Generator), repository: u64) -> Vec<String> {
@@ -148,4 +152,39 @@ fn costs_are_counted_by_caller() {
     assert_eq!(one.generated_tokens + other.generated_tokens, all.generated_tokens);
     assert_eq!(one.scored_tokens + other.scored_tokens, all.scored_tokens);
     assert!(one.seconds + other.seconds <= all.seconds * (1.0 + 1e-9));
+}
+
+/// Parameters that can be told to panic.
+struct Faulty {
+    params: FlatParams,
+    throws: Arc<AtomicBool>,
+}
+
+impl Params for Faulty {
+    fn lease(&self, unit: Unit) -> recon_llama::Result<Lease> {
+        assert!(!self.throws.load(Ordering::Relaxed), "on purpose");
+        self.params.lease(unit)
+    }
+
+    fn grads(&self, unit: Unit) -> recon_llama::Result<GradLease> {
+        self.params.grads(unit)
+    }
+}
+
+#[test]
+fn a_panic_under_one_caller_answers_all_and_ends_nothing() {
+    let ((llama, params), throws) = (model(), Arc::new(AtomicBool::new(false)));
+    let model = ModelRef { name: "faulty".into(), sha256: Sha256::of(b"faulty") };
+    let faulty = Faulty { params, throws: Arc::clone(&throws) };
+    let engine = Engine::from_parts(llama, faulty, tokenizer(), model, &small()).unwrap();
+    throws.store(true, Ordering::Relaxed);
+    // Each either makes the forward that panics or is answered with an error; none waits for ever.
+    let failed = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| engine.extend(None, &ids(1, 30)).is_err())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or(true)).collect::<Vec<_>>()
+    });
+    assert_eq!(failed, [true; 4]);
+    throws.store(false, Ordering::Relaxed);
+    assert_as_alone(&together(&engine, &[2, 4]));
+    assert_eq!(engine.cache_pages().free, engine.cache_pages().total);
 }

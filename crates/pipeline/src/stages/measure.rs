@@ -70,7 +70,8 @@ impl Measure<'_> {
                 let renderer = Renderer::new(engine.tokenizer(), self.rendering);
                 let mut lines = JsonLines::create(&directory.join(FILES))?;
                 let mut facts = MeasureFacts::default();
-                let (measured, cost) = Cost::of(Some(engine), || -> Outcome {
+                let caller = engine.caller();
+                let (measured, cost) = Cost::of(Some(&caller), || -> Outcome {
                     for (graph, _) in shards {
                         let mut files = each_json_line::<HeldOutRecord>(&graph.join(HELD_OUT), "held-out")?;
                         loop {
@@ -79,7 +80,7 @@ impl Measure<'_> {
                             if batch.is_empty() {
                                 break;
                             }
-                            let report = held_out(engine, &renderer, &batch).map_err(Failure::run)?;
+                            let report = held_out(&caller, &renderer, &batch).map_err(Failure::run)?;
                             facts.files += report.files.len() as u64;
                             facts.nats += report.nats;
                             facts.tokens += report.tokens;

@@ -16,7 +16,7 @@ pub(crate) mod train;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use recon_engine::Engine;
+use recon_engine::Caller;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Outcome;
@@ -47,14 +47,16 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Does `work` and says what it cost.
-    pub(crate) fn of<T>(engine: Option<&Engine>, work: impl FnOnce() -> T) -> (T, Self) {
-        let stats = || engine.map(Engine::stats).unwrap_or_default();
-        let (start, before) = (Instant::now(), stats());
+    /// Does `work`, which asks the model through `caller` alone, and says what it cost: of the time in the engine its
+    /// share, since others ride in the same forwards.
+    pub(crate) fn of<T>(caller: Option<&Caller<'_>>, work: impl FnOnce() -> T) -> (T, Self) {
+        let spent = || caller.map(|caller| (caller.stats(), caller.waited())).unwrap_or_default();
+        let (start, (before, waited_before)) = (Instant::now(), spent());
         let done = work();
-        let after = stats();
+        let (after, waited) = spent();
+        let own = start.elapsed().saturating_sub(waited - waited_before);
         let cost = Self {
-            seconds: start.elapsed().as_secs_f64(),
+            seconds: own.as_secs_f64() + after.seconds - before.seconds,
             generated_tokens: after.generated_tokens - before.generated_tokens,
             fresh_tokens: after.fresh_tokens - before.fresh_tokens,
         };

@@ -1,12 +1,15 @@
-//! `refine`: the search over the thoughts of a shard's trajectories, one part after another.
+//! `refine`: the search over the thoughts of a shard's trajectories, several repositories at once,
+//! and of each one part after another.
 //!
-//! Each part is in the journal as soon as it is refined; a stopped run goes on with the next.
+//! Each part is in the journal as soon as it and those before it are refined; a stopped run goes
+//! on with the next.
 //! What a part becomes depends on the parts of its repository before it, on the plan and on the
 //! model, all of which the stage's key covers. Budgets of thoughts hold for a repository.
 
+use std::cell::RefCell;
 use std::path::Path;
 
-use recon_engine::Engine;
+use recon_engine::{Caller, Engine};
 use recon_refine::{Models, Progress as Step, RefineOptions, Report, carry_forward, refine};
 use recon_schema::Sha256;
 use recon_schema::file::{JsonLines, each_json_line, write_json};
@@ -21,6 +24,7 @@ use super::{Cost, JOURNAL, SetAside, TRAJECTORIES, guarded};
 use crate::failure::{Failure, Outcome};
 use crate::journal::Journal;
 use crate::observe::Observe;
+use crate::side_by_side::side_by_side;
 use crate::stage::{Finished, Key, Stage};
 
 /// Name of the stage and of its directory.
@@ -74,6 +78,8 @@ pub(crate) struct Refine<'a> {
     pub(crate) renderer: &'a Renderer<'a>,
     pub(crate) rendering: Rendering,
     pub(crate) model_sha256: Sha256,
+    /// Repositories that are refined at once.
+    pub(crate) callers: usize,
     pub(crate) observe: &'a dyn Observe,
 }
 
@@ -101,34 +107,54 @@ impl Refine<'_> {
         )
     }
 
-    /// Refines every part, repository after repository.
+    /// Refines every part that the journal does not have.
     fn each(&self, engine: &Engine, journal: &mut Journal<Done>) -> Outcome {
         self.observe.begin(NAME, self.synth.facts.figures.steps);
         let mut graphs = each_json_line::<RepoGraph>(&self.graph.directory.join(GRAPHS), GRAPH)?;
-        let mut of_repository: Option<Repository> = None;
         let parts = each_json_line::<Trajectory>(&self.synth.directory.join(TRAJECTORIES), SCHEMA)?;
-        for (at, part) in parts.enumerate() {
-            let part = part?;
-            let name = &part.repository.name;
-            if of_repository.as_ref().is_none_or(|it| it.graph.repository.name != *name) {
-                of_repository = Some(Repository::begin(&graph_of(&mut graphs, name)?, self.max_files));
-            }
-            let repository = of_repository.as_mut().expect("it was set just now");
-            let done = if at < journal.len() {
-                self.observe.skip(part.steps.len() as u64);
-                journal.get(at)?
-            } else {
-                let (outcome, cost) = Cost::of(Some(engine), || self.one(repository, part, engine));
-                let done = Done { outcome: outcome?, cost };
-                journal.push(&done)?;
-                done
+        let mut parts = parts.enumerate().peekable();
+        let already = journal.len();
+        let journal = RefCell::new(journal);
+        let items = std::iter::from_fn(|| {
+            let (_, first) = parts.peek()?;
+            let name = first.as_ref().map(|part| part.repository.name.clone()).unwrap_or_default();
+            let is_next = |(_, part): &(usize, recon_schema::Result<Trajectory>)| {
+                part.as_ref().map_or(true, |part| part.repository.name == name)
             };
-            repository.add(done.outcome);
-        }
-        Ok(())
+            let (mut done, mut open) = (Vec::new(), Vec::new());
+            while let Some((at, part)) = parts.next_if(is_next) {
+                let read = part.map_err(Failure::from).and_then(|part| {
+                    if at < already {
+                        self.observe.skip(part.steps.len() as u64);
+                        done.push(journal.borrow().get(at)?.outcome);
+                    } else {
+                        open.push(part);
+                    }
+                    Ok(())
+                });
+                if let Err(failure) = read {
+                    return Some(Err(failure));
+                }
+            }
+            let begin = |graph: RepoGraph| Repository::begin(&graph, self.max_files);
+            Some(graph_of(&mut graphs, &name).map(|graph| (begin(graph), done, open)))
+        });
+        let work =
+            |(mut repository, done, open): (Repository, Vec<_>, Vec<Trajectory>), give: &dyn Fn(Done)| -> Outcome {
+                done.into_iter().for_each(|outcome| repository.add(&outcome));
+                let caller = engine.caller();
+                for part in open {
+                    let (outcome, cost) = Cost::of(Some(&caller), || self.one(&repository, part, &caller));
+                    let outcome = outcome?;
+                    repository.add(&outcome);
+                    give(Done { outcome, cost });
+                }
+                Ok(())
+            };
+        side_by_side(self.callers, items, work, |done| journal.borrow_mut().push(&done))
     }
 
-    fn one(&self, before: &Repository, mut part: Trajectory, engine: &Engine) -> Outcome<Result<Part, SetAside>> {
+    fn one(&self, before: &Repository, mut part: Trajectory, caller: &Caller<'_>) -> Outcome<Result<Part, SetAside>> {
         // A part repeats requirements and plan of the first: without that one there is no repository.
         if let Some(aside) = &before.set_aside {
             return Ok(Err(aside.clone()));
@@ -136,8 +162,8 @@ impl Refine<'_> {
         if let Some(first) = &before.first_refined {
             carry_forward(first, &mut part, self.renderer, self.context_tokens);
         }
-        let (renderer, model) = (self.renderer, Some(engine.model_ref().clone()));
-        let models = Models { scorer: engine, generator: Some(engine), renderer, model };
+        let (renderer, model) = (self.renderer, Some(caller.engine().model_ref().clone()));
+        let models = Models { scorer: caller, generator: Some(caller), renderer, model };
         let options = remaining(self.options, &before.report);
         let name = part.repository.name.clone();
         let refined = guarded(&name, || {
@@ -194,12 +220,12 @@ impl Repository {
         Self { graph, first_refined: None, report: Report::default(), set_aside: None }
     }
 
-    fn add(&mut self, outcome: Result<Part, SetAside>) {
+    fn add(&mut self, outcome: &Result<Part, SetAside>) {
         match outcome {
-            Err(aside) => self.set_aside = Some(aside),
+            Err(aside) => self.set_aside = Some(aside.clone()),
             Ok(part) => {
                 self.report.merge(&part.report);
-                self.first_refined.get_or_insert(part.trajectory);
+                self.first_refined.get_or_insert_with(|| part.trajectory.clone());
             }
         }
     }

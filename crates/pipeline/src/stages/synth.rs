@@ -1,6 +1,7 @@
 //! `synth`: the unrefined trajectories of a shard's repositories.
 //!
-//! What is done of a repository is in the journal as soon as it is done; a stopped run goes on
+//! Several repositories are simulated at once, and ask the model together. What is done of a
+//! repository is in the journal as soon as it and those before it are done; a stopped run goes on
 //! with the next one.
 
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::path::Path;
 
 use recon_agents::{AgentOptions, FirstAuthor, ModelWriter, simulate};
 use recon_corpus::{CorpusReport, Entry, Store};
-use recon_engine::Engine;
+use recon_engine::{Caller, Engine};
 use recon_schema::Sha256;
 use recon_schema::file::{JsonLines, each_json_line};
 use recon_schema::graph::{RepoGraph, SCHEMA as GRAPH};
@@ -21,6 +22,7 @@ use super::{Cost, JOURNAL, SetAside, TRAJECTORIES, guarded};
 use crate::failure::{Failure, Outcome};
 use crate::journal::Journal;
 use crate::observe::Observe;
+use crate::side_by_side::side_by_side;
 use crate::stage::{Finished, Key, Stage};
 
 /// Name of the stage and of its directory.
@@ -106,6 +108,8 @@ pub(crate) struct Synth<'a> {
     pub(crate) renderer: &'a Renderer<'a>,
     pub(crate) rendering: Rendering,
     pub(crate) model_sha256: Sha256,
+    /// Repositories that are simulated at once.
+    pub(crate) callers: usize,
     pub(crate) observe: &'a dyn Observe,
 }
 
@@ -139,17 +143,22 @@ impl Synth<'_> {
         self.observe.begin(NAME, self.graph.facts.repositories);
         self.observe.skip(journal.len() as u64);
         let graphs = each_json_line::<RepoGraph>(&self.graph.directory.join(GRAPHS), GRAPH)?;
-        for graph in graphs.skip(journal.len()) {
+        let items = graphs.skip(journal.len()).map(|graph| -> Outcome<(&Entry, RepoGraph)> {
             let graph = graph?;
             let name = graph.repository.name.as_str();
             let entry = by_name.remove(name).ok_or_else(|| {
                 Failure::run_because(format!("{name} has a graph and is not in the store of shard {shard}"))
             })?;
-            let (outcome, cost) = Cost::of(engine, || self.one(shard, entry, &graph, engine));
-            journal.push(&Done { outcome: outcome?, cost })?;
-            self.observe.advance(name);
-        }
-        Ok(())
+            Ok((entry, graph))
+        });
+        let work = |(entry, graph): (&Entry, RepoGraph), give: &dyn Fn(Done)| -> Outcome {
+            let caller = engine.map(Engine::caller);
+            let (outcome, cost) = Cost::of(caller.as_ref(), || self.one(shard, entry, &graph, caller.as_ref()));
+            give(Done { outcome: outcome?, cost });
+            self.observe.advance(&graph.repository.name);
+            Ok(())
+        };
+        side_by_side(self.callers, items, work, |done| journal.push(&done))
     }
 
     fn one(
@@ -157,14 +166,14 @@ impl Synth<'_> {
         shard: u32,
         entry: &Entry,
         graph: &RepoGraph,
-        engine: Option<&Engine>,
+        caller: Option<&Caller<'_>>,
     ) -> Outcome<Result<Vec<Trajectory>, SetAside>> {
         // Everything of it may be held out.
         if graph.order.is_empty() {
             return Ok(Ok(Vec::new()));
         }
-        let writer =
-            engine.map(|engine| ModelWriter { generator: engine, scorer: engine, model: engine.model_ref().clone() });
+        let model = |caller: &Caller<'_>| caller.engine().model_ref().clone();
+        let writer = caller.map(|caller| ModelWriter { generator: caller, scorer: caller, model: model(caller) });
         let aside = |reason: String| SetAside { repository: entry.name.clone(), reason };
         let simulated = guarded(&entry.name, || {
             let repository = self.store.repository(shard, entry)?;

@@ -7,8 +7,22 @@ use super::tree::Member;
 use super::{Tree, Violation};
 
 /// Crates that link neither candle nor CUDA, directly or through another crate.
-pub(super) const NO_ACCELERATOR: &[&str] =
-    &["schema", "mds", "repository", "graph", "text", "lm", "thought", "agents", "refine", "pack", "corpus", "check"];
+pub(super) const NO_ACCELERATOR: &[&str] = &[
+    "schema",
+    "mds",
+    "repository",
+    "graph",
+    "text",
+    "lm",
+    "thought",
+    "agents",
+    "refine",
+    "pack",
+    "corpus",
+    "check",
+    "formats",
+    "report",
+];
 
 /// Crates that may contain `unsafe`, and so have lints of their own: calls into matrix products and devices.
 pub(super) const MAY_BE_UNSAFE: &[&str] = &["kernels"];
