@@ -22,6 +22,7 @@ mod prefix;
 mod score;
 mod sequences;
 
+pub use conversation::conversation;
 pub use engine::{CachePages, Engine};
 pub use options::{EngineOptions, Stats};
 
