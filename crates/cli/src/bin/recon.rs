@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use recon_cli::commands::{check, eval, export, generate, graph, pack, score, stages};
+use recon_cli::commands::{check, eval, export, generate, graph, pack, score, stages, study};
 use recon_pipeline::Until;
 
 #[derive(Parser)]
@@ -33,6 +33,7 @@ enum Command {
     Score(score::ScoreArgs),
     Generate(generate::GenerateArgs),
     Run(stages::RunArgs),
+    Study(study::StudyArgs),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Score(arguments) => score::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Run(arguments) => stages::run(&arguments),
+        Command::Study(arguments) => study::run(&arguments),
     };
     recon_cli::exit(outcome)
 }

@@ -9,6 +9,7 @@ pub mod model;
 pub mod pack;
 pub mod score;
 pub mod stages;
+pub mod study;
 pub mod train;
 
 use std::fmt;
