@@ -6,7 +6,7 @@ use std::process::Command;
 use recon_outside::folder::only_entry;
 use recon_outside::program::{cargo, watch};
 
-use super::Bench;
+use super::{Bench, pretrained, text};
 
 type Check = fn(&Bench) -> anyhow::Result<()>;
 
@@ -19,6 +19,7 @@ pub(super) const ALL: &[(&str, Check)] = &[
     ("vllm", vllm),
     ("package", package),
     ("nano", nano),
+    ("smollm2", pretrained::smollm2),
 ];
 
 /// The names, for messages.
@@ -136,10 +137,6 @@ fn nano(bench: &Bench) -> anyhow::Result<()> {
     let work = bench.folder("nano")?;
     let nano = ["run", "--release", "--bin", "recon-nano", "--", "--steps-only", "20", "--work"];
     watch(cargo().args(nano).arg(&work).current_dir(&bench.root))
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("folders of the workspace are UTF-8")
 }
 
 /// A lock is hidden, and none of the things looked for.

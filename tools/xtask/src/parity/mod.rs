@@ -5,6 +5,7 @@
 //! for an older transformers than the other witnesses, so it has an environment of its own.
 
 mod checks;
+mod pretrained;
 mod venv;
 
 use std::path::{Path, PathBuf};
@@ -88,4 +89,8 @@ pub(crate) fn run_all(root: &Path, only: Option<&str>) -> anyhow::Result<bool> {
     }
     eprintln!("parity: {} passed, {failed} failed", chosen.len() - failed);
     Ok(failed == 0)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("folders of the workspace are UTF-8")
 }
