@@ -34,7 +34,7 @@ impl Measured {
             return Ok(self);
         }
         let file = |path: &PathBuf| -> Outcome<HeldOutFile> {
-            let text = std::fs::read_to_string(path).map_err(|error| super::unreadable(path, error))?;
+            let text = text(path)?;
             let path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             Ok(HeldOutFile { repository: "general".into(), path, text })
         };
@@ -44,6 +44,13 @@ impl Measured {
         self.general = held_out(&engine, &renderer, &files).map_err(Failure::run)?.files;
         Ok(self)
     }
+}
+
+/// A general text.
+pub(super) fn text(path: &Path) -> Outcome<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::input(anyhow::Error::new(error).context(format!("failed to read the text {}", path.display())))
+    })
 }
 
 /// Tokens that carried loss in the training of the run in `root`.

@@ -14,6 +14,7 @@
 mod bootstrap;
 mod measured;
 mod table;
+mod trained;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use measured::Measured;
 pub use table::Table;
+pub use trained::Trained;
 
 use crate::code;
 use crate::config::Config;
@@ -50,27 +52,6 @@ pub struct Study {
     pub general: Vec<PathBuf>,
     /// The run that every arm shares; arm, seed, length and place of results are the study's.
     pub run: Config,
-}
-
-/// One training, measured.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Trained {
-    /// Digest over everything that decides it.
-    key: Sha256,
-    /// The arm.
-    pub arm: Arm,
-    /// The seed of the order of rows.
-    pub seed: u64,
-    /// Tokens that carried loss, over all steps.
-    pub trained_tokens: u64,
-    /// Tokens that went through the model in training.
-    pub tokens: u64,
-    /// Seconds of all stages of this arm, thoughts included, as they took when they ran.
-    pub seconds: f64,
-    /// The model before training.
-    pub before: Measured,
-    /// The model after training.
-    pub after: Measured,
 }
 
 impl Study {
@@ -171,7 +152,7 @@ impl Study {
     fn key(&self, config: &Config, members: &Members) -> Outcome<Sha256> {
         let mut fields = vec![serde_json::to_vec(config).map_err(Failure::run)?, format!("{members:?}").into_bytes()];
         for path in &self.general {
-            fields.push(std::fs::read(path).map_err(|error| unreadable(path, error))?);
+            fields.push(measured::text(path)?.into_bytes());
         }
         let model = crate::model::files(&config.model.name)?.sha256().map_err(Failure::input)?;
         fields.push(model.to_string().into_bytes());
@@ -179,8 +160,4 @@ impl Study {
         fields.push(code.to_string().into_bytes());
         Ok(Sha256::of_fields(fields.iter().map(Vec::as_slice)))
     }
-}
-
-fn unreadable(path: &std::path::Path, error: std::io::Error) -> Failure {
-    Failure::input(anyhow::Error::new(error).context(format!("failed to read the text {}", path.display())))
 }

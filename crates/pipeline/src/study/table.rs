@@ -7,7 +7,8 @@ use recon_schema::trajectory::Arm;
 use serde::Serialize;
 
 use super::bootstrap::{Interval, interval};
-use super::{Measured, Trained};
+use super::measured::Measured;
+use super::trained::Trained;
 
 /// What a study found.
 #[derive(Debug, Clone, PartialEq, Serialize)]

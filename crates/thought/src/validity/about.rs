@@ -53,7 +53,7 @@ fn is_invented(mention: &Mention<'_>, known: &Known) -> bool {
         Look::Word => false,
         Look::Path => !known.names.has_path(mention.text) && !is_module(mention.text, known),
         Look::Name => {
-            let from_outside = parts.len() > 1 && (known.is_outside(head) || !known.has_word(head));
+            let from_outside = parts.len() > 1 && known.is_outside(head);
             !known.has_word(last) && !is_of_language(last) && !from_outside
         }
     }

@@ -8,7 +8,7 @@ const SHORT: [&str; 9] = ["e.g.", "i.e.", "etc.", "cf.", "vs.", "approx.", "resp
 
 /// The longest beginning of `text` in whole sentences that `fits`. With `ended`, the end of the text
 /// is also the end of an item. Longer beginnings are taken to fit less well.
-pub(super) fn whole<'t>(text: &'t str, ended: bool, fits: impl Fn(&str) -> bool) -> Option<&'t str> {
+pub(super) fn whole(text: &str, ended: bool, fits: impl Fn(&str) -> bool) -> Option<&str> {
     let ends = ends(text, ended);
     let mut fitting = ends.partition_point(|&end| fits(text[..end].trim_end()));
     while fitting > 0 {

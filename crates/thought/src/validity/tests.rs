@@ -175,6 +175,7 @@ fn a_name_that_is_nowhere_is_invented() {
             "The Signer calls make_signature() for each value.",
             "The `Signer` has a method `Signer.revoke`, which withdraws a signature.",
             "The `Signer` works as the KeyStore does.",
+            "The `Signer` takes addresses apart with `urllib.parse.urlparse`, which nothing here imports.",
         ],
     );
     passes("The `Signer` raises a `ValueError`, is written in JavaScript style, and calls `hashlib.sha1(value)`.");

@@ -6,7 +6,8 @@ use std::process::Command;
 use recon_outside::folder::only_entry;
 use recon_outside::program::{cargo, watch};
 
-use super::{Bench, pretrained, text};
+use super::bench::{Bench, text};
+use super::pretrained;
 
 type Check = fn(&Bench) -> anyhow::Result<()>;
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use recon_outside::program::watch;
 
-use super::{Bench, text};
+use super::bench::{Bench, text};
 
 /// A question that is answered at some length.
 const MESSAGES: &str = r#"[
