@@ -1,4 +1,4 @@
-"""Writes tests/goldens/llama: what transformers computes for four small random Llamas.
+"""Writes tests/goldens/llama: what transformers computes for five small random Llamas.
 
     pip install torch==2.11 transformers==5.17 safetensors
     python scripts/goldens/llama.py [DIR]
@@ -16,12 +16,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 OUT = pathlib.Path(*sys.argv[1:2] or [pathlib.Path(__file__).parents[2] / "tests/goldens/llama"])
 LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0,
               high_freq_factor=4.0, original_max_position_embeddings=16)
+LINEAR = dict(rope_type="linear", rope_theta=10000.0, factor=4.0)
 PLAIN = dict(rope_type="default", rope_theta=500000.0)
 CASES = {  # name: (overrides, document lengths, padding)
     "gqa": (dict(num_key_value_heads=2, rope_parameters=PLAIN), [13, 1, 22], 3),
     "llama3-rope": (dict(num_key_value_heads=1, rope_parameters=LLAMA3), [40, 9], 0),
     "tied": (dict(num_key_value_heads=4, tie_word_embeddings=True, rope_parameters=PLAIN), [17, 8], 0),
     "head-dim": (dict(num_key_value_heads=2, head_dim=24, rope_parameters=LLAMA3), [31], 2),
+    "linear-rope": (dict(num_key_value_heads=2, rope_parameters=LINEAR), [26, 11], 1),
 }
 
 for seed, (name, (overrides, lengths, padding)) in enumerate(CASES.items()):

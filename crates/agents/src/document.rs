@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use recon_lm::{Branch, Scorer};
-use recon_schema::trajectory::Step;
+use recon_schema::trajectory::{Fault, Step};
 use recon_text::Renderer;
 
 /// Steps so far. The branch follows lazily: tokens reach the model when a thought is asked for.
@@ -20,6 +20,8 @@ pub(crate) struct Document<'a> {
     pub(crate) left_out: BTreeMap<String, u64>,
     /// Files that the tokenizer cannot restore, with the first character it has no token for.
     pub(crate) unencodable: BTreeMap<String, char>,
+    /// First thoughts of the model that were none.
+    pub(crate) first_refused: BTreeMap<Fault, u64>,
     unsent: Vec<u32>,
     branch: Option<Branch>,
 }
@@ -35,6 +37,7 @@ impl<'a> Document<'a> {
             files: 0,
             left_out: BTreeMap::new(),
             unencodable: BTreeMap::new(),
+            first_refused: BTreeMap::new(),
             unsent,
             branch: None,
         }

@@ -25,15 +25,20 @@ pub(crate) struct FirstWriter<'a> {
 
 impl FirstWriter<'_> {
     /// The thought that comes next in `document`. What the model fails to write the outline
-    /// writes, and the thought's author says so.
+    /// writes; the thought's author says so, and the document counts why.
     pub(crate) fn write(&self, document: &mut Document<'_>, subject: &Subject) -> Thought {
         let answer = self.model.as_ref().map(|model| self.ask(model, document, subject));
         match answer {
             Some(Ok(thought)) => return thought,
-            Some(Err(reason)) => tracing::warn!(
-                repository = self.writer.project.name(), agent = %String::from(subject.agent()), %reason,
-                "the model wrote no thought; the outline writes it"
-            ),
+            Some(Err(unusable)) => {
+                if let Some(fault) = unusable.fault() {
+                    *document.first_refused.entry(fault).or_default() += 1;
+                }
+                tracing::info!(
+                    repository = self.writer.project.name(), agent = %String::from(subject.agent()), reason = %unusable,
+                    "the model wrote no thought; the outline writes it"
+                );
+            }
             None => {}
         }
         self.writer.first_outline(subject)

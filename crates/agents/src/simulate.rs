@@ -267,8 +267,8 @@ impl<'a> Simulation<'a> {
         let arm = if self.is_raw() { Arm::Raw } else { Arm::Agent };
         let repository = self.graph.repository.clone();
         let part = u32::try_from(part).expect("a repository has fewer files than that, and no part is without one");
-        let Document { left_out, unencodable, .. } = document;
-        let mut summary = Summary { left_out, unencodable, ..Summary::default() };
+        let Document { left_out, unencodable, first_refused, .. } = document;
+        let mut summary = Summary { left_out, unencodable, first_refused, ..Summary::default() };
         summary.recount(&document.steps);
         Trajectory {
             schema: SCHEMA.into(),

@@ -8,8 +8,11 @@ use recon_text::{Renderer, Rendering, Tokenizer};
 
 use crate::core::failed;
 
-/// The ids of `messages`.
-pub(crate) fn conversation(tokenizer: &Tokenizer, messages: &[Message]) -> Result<Vec<u32>> {
+/// The ids of `messages`, and of the header under which the answer stands.
+///
+/// # Errors
+/// Where the tokenizer has no template.
+pub fn conversation(tokenizer: &Tokenizer, messages: &[Message]) -> Result<Vec<u32>> {
     let renderer = Renderer::find(tokenizer, Rendering::Chat).map_err(failed)?;
     let mut ids = renderer.begin();
     for Message { role, text } in messages {

@@ -33,6 +33,7 @@ mod sequence;
 mod share;
 
 pub use caller::{Caller, Document};
+pub use conversation::conversation;
 pub use engine::{CachePages, Engine};
 pub use options::{EngineOptions, Stats};
 

@@ -85,6 +85,11 @@ impl Document<'_> {
             let Self { file: HeldOutFile { repository, path, .. }, tokens_left_out, .. } = self;
             tracing::warn!(repository, path, tokens_left_out, "file cut at the end of the context");
         }
+        let characters_left_out = renderer.tokenizer().count_unencodable(&self.file.text);
+        if characters_left_out > 0 {
+            let HeldOutFile { repository, path, .. } = self.file;
+            tracing::warn!(repository, path, characters_left_out, "the model has no token for some characters");
+        }
         FileReport {
             repository: self.file.repository.clone(),
             path: self.file.path.clone(),
@@ -92,6 +97,7 @@ impl Document<'_> {
             tokens: scored.len() as u64,
             bytes: bytes as u64,
             tokens_left_out: self.tokens_left_out as u64,
+            characters_left_out: characters_left_out as u64,
         }
     }
 }
@@ -187,6 +193,17 @@ mod tests {
         let swapped = [files[1].clone(), files[0].clone()];
         let swapped = held_out(&model(4096), &renderer, &swapped).unwrap();
         assert_eq!(swapped.files, [report.files[1].clone(), report.files[0].clone()]);
+    }
+
+    #[test]
+    fn characters_without_a_token_are_counted() {
+        let tokenizer = recon_text::fake::without_bytes(&[0x04, 0xc2]);
+        let renderer = Renderer::new(&tokenizer, Rendering::Chat);
+        let files = [file("a.py", "x = '\u{4}\u{a9}\u{4}'\n"), file("b.py", "x = 1\n")];
+        let report = held_out(&model(4096), &renderer, &files).unwrap();
+        assert_eq!(report.files[0].characters_left_out, 3);
+        assert_eq!((report.files[1].characters_left_out, report.characters_left_out), (0, 3));
+        assert_eq!(report.files[0].bytes, "x = ''\n".len() as u64);
     }
 
     #[test]

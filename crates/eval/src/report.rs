@@ -13,6 +13,9 @@ pub struct Report {
     pub bytes: u64,
     /// Content tokens beyond the context, not scored.
     pub tokens_left_out: u64,
+    /// Characters for which the model has no token, passed over.
+    #[serde(default)]
+    pub characters_left_out: u64,
     /// Each file, in the order given.
     pub files: Vec<FileReport>,
 }
@@ -32,6 +35,9 @@ pub struct FileReport {
     pub bytes: u64,
     /// Content tokens cut off at the end because the context was full.
     pub tokens_left_out: u64,
+    /// Characters for which the model has no token, passed over.
+    #[serde(default)]
+    pub characters_left_out: u64,
 }
 
 impl Report {
@@ -41,6 +47,7 @@ impl Report {
         self.tokens += file.tokens;
         self.bytes += file.bytes;
         self.tokens_left_out += file.tokens_left_out;
+        self.characters_left_out += file.characters_left_out;
         self.files.push(file);
     }
 
@@ -70,9 +77,17 @@ mod tests {
         let mut report = Report::default();
         for (nats, tokens, bytes) in [(2.0 * std::f64::consts::LN_2, 1, 2), (4.0 * std::f64::consts::LN_2, 2, 10)] {
             let (repository, path) = ("r".into(), "p".into());
-            report.add(FileReport { repository, path, nats, tokens, bytes, tokens_left_out: 1 });
+            report.add(FileReport {
+                repository,
+                path,
+                nats,
+                tokens,
+                bytes,
+                tokens_left_out: 1,
+                characters_left_out: 2,
+            });
         }
-        assert_eq!((report.tokens, report.bytes, report.tokens_left_out), (3, 12, 2));
+        assert_eq!((report.tokens, report.bytes, report.tokens_left_out, report.characters_left_out), (3, 12, 2, 4));
         assert!((report.bits_per_byte().unwrap() - 0.5).abs() < 1e-12);
         assert!((report.perplexity().unwrap() - 4.0).abs() < 1e-12);
     }

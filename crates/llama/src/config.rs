@@ -43,8 +43,20 @@ pub struct Config {
 pub struct Rope {
     /// Base of the frequencies.
     pub theta: f64,
-    /// Scaling of the frequencies, `rope_type: "llama3"`; `None` is `"default"`.
-    pub scaling: Option<Llama3Scaling>,
+    /// Scaling of the frequencies; `None` is `rope_type: "default"`.
+    pub scaling: Option<Scaling>,
+}
+
+/// How frequencies are scaled for contexts longer than those first trained on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scaling {
+    /// `rope_type: "linear"`: every frequency is divided by the factor (DeepSeek-Coder).
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// `rope_type: "llama3"`.
+    Llama3(Llama3Scaling),
 }
 
 /// Constants of `rope_type: "llama3"`.
@@ -139,7 +151,10 @@ impl Config {
 
     fn check_constants(&self) -> Result<()> {
         let mut constants = vec![("rms_norm_eps", self.rms_norm_eps), ("rope_theta", self.rope.theta)];
-        if let Some(scaling) = &self.rope.scaling {
+        if let Some(Scaling::Linear { factor }) = self.rope.scaling {
+            constants.push(("rope_scaling.factor", factor));
+        }
+        if let Some(Scaling::Llama3(scaling)) = &self.rope.scaling {
             constants.push(("rope_scaling.factor", scaling.factor));
             constants.push(("rope_scaling.low_freq_factor", scaling.low_freq_factor));
             constants.push(("rope_scaling.high_freq_factor", scaling.high_freq_factor));
@@ -258,7 +273,7 @@ fn read_rope(keys: &Keys, max_position_embeddings: usize) -> Result<Rope> {
     Ok(Rope { theta: theta.unwrap_or(10_000.0), scaling })
 }
 
-fn read_scaling(section: &Keys, max_position_embeddings: usize) -> Result<Option<Llama3Scaling>> {
+fn read_scaling(section: &Keys, max_position_embeddings: usize) -> Result<Option<Scaling>> {
     if section.number("partial_rotary_factor")?.is_some_and(|factor| factor != 1.0) {
         return Err(section.wrong("partial_rotary_factor", "is not 1, only full rotary heads are supported"));
     }
@@ -266,34 +281,36 @@ fn read_scaling(section: &Keys, max_position_embeddings: usize) -> Result<Option
         Some(kind) => Some(kind),
         None => section.text("type")?,
     };
+    let needed = |key: &str| section.number(key)?.ok_or_else(|| section.wrong(key, "is missing"));
     match kind {
         None | Some("default") => Ok(None),
-        Some("llama3") => {
-            let needed = |key: &str| section.number(key)?.ok_or_else(|| section.wrong(key, "is missing"));
-            Ok(Some(Llama3Scaling {
-                factor: needed("factor")?,
-                low_freq_factor: needed("low_freq_factor")?,
-                high_freq_factor: needed("high_freq_factor")?,
-                original_max_position_embeddings: section
-                    .optional_size("original_max_position_embeddings")?
-                    .unwrap_or(max_position_embeddings),
-            }))
-        }
+        Some("linear") => Ok(Some(Scaling::Linear { factor: needed("factor")? })),
+        Some("llama3") => Ok(Some(Scaling::Llama3(Llama3Scaling {
+            factor: needed("factor")?,
+            low_freq_factor: needed("low_freq_factor")?,
+            high_freq_factor: needed("high_freq_factor")?,
+            original_max_position_embeddings: section
+                .optional_size("original_max_position_embeddings")?
+                .unwrap_or(max_position_embeddings),
+        }))),
         Some(other) => {
-            Err(section.wrong("rope_type", format!("is `{other}`, only `default` and `llama3` are supported")))
+            Err(section
+                .wrong("rope_type", format!("is `{other}`, only `default`, `linear` and `llama3` are supported")))
         }
     }
 }
 
 fn write_rope(map: &mut Map<String, Value>, rope: &Rope) {
-    let constants = rope.scaling.as_ref().map(|scaling| {
-        json!({
+    let constants = rope.scaling.as_ref().map(|scaling| match scaling {
+        // `type` is what transformers 4 read when the models that have it were published.
+        Scaling::Linear { factor } => json!({"rope_type": "linear", "type": "linear", "factor": factor}),
+        Scaling::Llama3(scaling) => json!({
             "rope_type": "llama3",
             "factor": scaling.factor,
             "low_freq_factor": scaling.low_freq_factor,
             "high_freq_factor": scaling.high_freq_factor,
             "original_max_position_embeddings": scaling.original_max_position_embeddings,
-        })
+        }),
     });
     let mut parameters = constants.clone().unwrap_or_else(|| json!({"rope_type": "default"}));
     parameters["rope_theta"] = json!(rope.theta);

@@ -30,7 +30,7 @@ mod serve;
 mod unit;
 
 pub use block::ActivationPolicy;
-pub use config::{Config, Llama3Scaling, Rope};
+pub use config::{Config, Llama3Scaling, Rope, Scaling};
 pub use error::{Error, Result};
 pub use flat::FlatParams;
 pub use layout::{ALIGNMENT, TensorKind, TensorSpec, UnitLayout};

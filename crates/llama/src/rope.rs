@@ -1,17 +1,17 @@
-//! Inverse frequencies of the rotary position embedding, with Llama 3's scaling.
+//! Inverse frequencies of the rotary position embedding, with linear scaling and Llama 3's.
 //!
 //! Output: `inv_freq[hd / 2]`. Computed in f32, operation by operation as `transformers` does,
 //! because every checkpoint was trained and is served with those roundings.
 //!
-//! Source: Su et al. 2021; `_compute_llama3_parameters` of transformers 5 (the formula Meta
-//! published with Llama 3.1).
+//! Source: Su et al. 2021; `_compute_linear_scaling_rope_parameters` and `_compute_llama3_parameters` of transformers 5 (the formula Meta
+//! published with Llama 3.1 for the second).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device};
 use recon_kernels::rope::Table;
 
-use crate::config::{Llama3Scaling, Rope};
+use crate::config::{Llama3Scaling, Rope, Scaling};
 use crate::{Config, Error, Result};
 
 /// Rows of the first table made; it doubles from there as longer documents come.
@@ -60,7 +60,8 @@ fn inverse_frequencies(rope: &Rope, head_dim: usize) -> Vec<f32> {
     let plain = (0..head_dim).step_by(2).map(pair);
     match &rope.scaling {
         None => plain.collect(),
-        Some(scaling) => plain.map(|frequency| stretch(frequency, scaling)).collect(),
+        Some(Scaling::Linear { factor }) => plain.map(|frequency| frequency / *factor as f32).collect(),
+        Some(Scaling::Llama3(scaling)) => plain.map(|frequency| stretch(frequency, scaling)).collect(),
     }
 }
 
@@ -96,7 +97,7 @@ mod tests {
             high_freq_factor: 4.0,
             original_max_position_embeddings: 8192,
         };
-        let got = inverse_frequencies(&Rope { theta: 500_000.0, scaling: Some(scaling) }, 128);
+        let got = inverse_frequencies(&Rope { theta: 500_000.0, scaling: Some(Scaling::Llama3(scaling)) }, 128);
         let plain = inverse_frequencies(&Rope { theta: 500_000.0, scaling: None }, 128);
         assert_eq!(got.len(), 64);
         let want: [(usize, f32); 7] = [

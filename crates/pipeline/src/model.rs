@@ -35,10 +35,19 @@ pub fn tokenizer(files: &ModelFiles) -> Outcome<Tokenizer> {
 /// The tokenizer of a model, found to have what `rendering` needs.
 pub(crate) fn tokenizer_for(files: &ModelFiles, rendering: Rendering) -> Outcome<Tokenizer> {
     let tokenizer = tokenizer(files)?;
-    let template = Renderer::find(&tokenizer, rendering).map_err(Failure::input)?.template().clone();
-    tracing::info!(form = %template.form(), "turns are marked as in this template");
-    for line in template.warnings(&tokenizer) {
+    renderer(&tokenizer, rendering)?;
+    Ok(tokenizer)
+}
+
+/// The renderer of `tokenizer` for `rendering`; what is to be known of its template is logged.
+///
+/// # Errors
+/// Where the tokenizer has no such template.
+pub fn renderer(tokenizer: &Tokenizer, rendering: Rendering) -> Outcome<Renderer<'_>> {
+    let renderer = Renderer::find(tokenizer, rendering).map_err(Failure::input)?;
+    tracing::info!(form = %renderer.template().form(), "turns are marked as in this template");
+    for line in renderer.template().warnings(tokenizer) {
         tracing::warn!("{line}");
     }
-    Ok(tokenizer)
+    Ok(renderer)
 }

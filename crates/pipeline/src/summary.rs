@@ -11,7 +11,7 @@ use recon_repository::line::visible;
 use recon_schema::Sha256;
 use recon_schema::file::{each_json_line, write_bytes, write_json};
 use recon_schema::graph::{RepoGraph, RepositoryRef, SCHEMA as GRAPH};
-use recon_schema::trajectory::{Arm, ModelRef};
+use recon_schema::trajectory::{Arm, Fault, ModelRef};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -283,7 +283,13 @@ impl Summary {
         let of = |count: u64| 100.0 * count as f64 / trajectory.steps.max(1) as f64;
         let shares = trajectory.steps_by_author.iter();
         let shares: Vec<String> = shares.map(|(author, count)| format!("{author} {:.1} %", of(*count))).collect();
-        writeln!(f, "                   {} steps: {}", trajectory.steps, shares.join(", "))
+        writeln!(f, "                   {} steps: {}", trajectory.steps, shares.join(", "))?;
+        let refused = &trajectory.first_refused;
+        if !refused.is_empty() {
+            let all: u64 = refused.values().sum();
+            writeln!(f, "                   {all} first answers of the model were no thoughts: {}", by_fault(refused))?;
+        }
+        Ok(())
     }
 }
 
@@ -315,11 +321,25 @@ fn fmt_search(search: &Report, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let leaked = counts.leaked + counts.first_leaked;
         writeln!(
             f,
-            "  {author:<20} {} first, {} proposed, {} accepted, {leaked} refused as leaks",
-            counts.first, counts.proposed, counts.accepted
+            "  {author:<20} {} first, {} proposed, {} accepted, {leaked} refused as leaks, {} no thoughts",
+            counts.first,
+            counts.proposed,
+            counts.accepted,
+            counts.faulty()
         )?;
+        if !counts.invalid.is_empty() {
+            writeln!(f, "  {:<20} {}", "", by_fault(&counts.invalid))?;
+        }
     }
     Ok(())
+}
+
+/// What was wrong with refused answers, the most frequent first.
+fn by_fault(refused: &BTreeMap<Fault, u64>) -> String {
+    let mut ranked: Vec<(&Fault, &u64)> = refused.iter().collect();
+    ranked.sort_by_key(|(fault, count)| (std::cmp::Reverse(**count), **fault));
+    let told: Vec<String> = ranked.iter().map(|(fault, count)| format!("{count} {fault}")).collect();
+    told.join(", ")
 }
 
 impl fmt::Display for HeldOut {

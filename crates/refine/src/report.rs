@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use recon_schema::trajectory::{Author, Body, Candidate, Outcome, Search, Step};
+use recon_schema::trajectory::{Author, Body, Candidate, Fault, Outcome, Search, Step};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -32,7 +32,7 @@ impl Likelihood {
 }
 
 /// What became of one author's proposals.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorCounts {
     /// First thoughts held against the leak gate, searched for or not.
     pub first: u64,
@@ -48,8 +48,8 @@ pub struct AuthorCounts {
     pub leaked: u64,
     /// First thoughts refused by the leak gate.
     pub first_leaked: u64,
-    /// Empty, repeated, too long, or failed candidates.
-    pub invalid: u64,
+    /// Candidates that were no thoughts, by what was wrong.
+    pub invalid: BTreeMap<Fault, u64>,
     /// Thoughts and candidates that passed the gate only because signatures are exempt.
     pub exempted: u64,
 }
@@ -183,7 +183,7 @@ impl Report {
             Outcome::Scored { accepted: true, .. } => counts.accepted += 1,
             Outcome::Scored { accepted: false, .. } => counts.beaten += 1,
             Outcome::Leaked { .. } => counts.leaked += 1,
-            Outcome::Invalid { .. } => counts.invalid += 1,
+            Outcome::Invalid { fault, .. } => *counts.invalid.entry(fault).or_default() += 1,
             Outcome::Refused { tokens_seen, .. } => {
                 counts.refused += 1;
                 self.refused += 1;
@@ -248,8 +248,16 @@ impl AuthorCounts {
         self.refused += other.refused;
         self.leaked += other.leaked;
         self.first_leaked += other.first_leaked;
-        self.invalid += other.invalid;
+        for (fault, count) in &other.invalid {
+            *self.invalid.entry(*fault).or_default() += count;
+        }
         self.exempted += other.exempted;
+    }
+
+    /// Candidates that were no thoughts, repetitions and exhaustion left out.
+    pub fn faulty(&self) -> u64 {
+        let tried = |fault: &Fault| !matches!(fault, Fault::Repeated | Fault::Exhausted);
+        self.invalid.iter().filter(|(fault, _)| tried(fault)).map(|(_, count)| count).sum()
     }
 
     /// Share of first thoughts and candidates that the leak gate refused; 0 where there were none.

@@ -4,7 +4,7 @@
 //! incumbent's by more than the margin; of several, the best, and of equals the first. A
 //! candidate refused early had already lost: no term of the sum is negative.
 
-use recon_schema::trajectory::{Author, Candidate, Outcome, Round};
+use recon_schema::trajectory::{Author, Candidate, Fault, Outcome, Round};
 use recon_thought::{Proposals, Thought, Unusable};
 
 use crate::Proposer;
@@ -58,9 +58,10 @@ fn entrant((author, proposed): (Author, Result<Thought, Unusable>)) -> Entrant {
         Err(Unusable::Leaked { text, leak }) => {
             Entrant { thought: Thought { text, author }, lost: Some(Outcome::Leaked { leak }) }
         }
-        Err(reason) => {
-            let lost = Some(Outcome::Invalid { reason: reason.to_string() });
-            Entrant { thought: Thought { text: String::new(), author }, lost }
+        Err(unusable) => {
+            let (fault, text) = (unusable.fault().expect("a leak is told above"), unusable.text().to_owned());
+            let lost = Some(Outcome::Invalid { fault, reason: unusable.to_string() });
+            Entrant { thought: Thought { text, author }, lost }
         }
     }
 }
@@ -78,7 +79,7 @@ fn contest(
             turns.push((at, turn));
         } else {
             let reason = format!("{} tokens, the document has room for {}", turn.len(), place.room_tokens);
-            entrant.lost = Some(Outcome::Invalid { reason });
+            entrant.lost = Some(Outcome::Invalid { fault: Fault::TooLong, reason });
         }
     }
     let bound = incumbent.nats - place.options.margin * place.target_tokens() as f64;
@@ -101,7 +102,7 @@ fn settle(
     let mut best: Option<(usize, f64, Ahead)> = None;
     for (at, total) in totals {
         outcomes[at] = Some(match total {
-            Err(error) => Outcome::Invalid { reason: error.to_string() },
+            Err(error) => Outcome::Invalid { fault: Fault::Failed, reason: error.to_string() },
             Ok(Total::Refused { nats_at_least, tokens_seen }) => Outcome::Refused { nats_at_least, tokens_seen },
             Ok(Total::Full { nats, ahead }) => {
                 if nats < best.as_ref().map_or(bound, |(_, least, _)| *least) {

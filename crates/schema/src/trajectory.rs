@@ -421,11 +421,75 @@ pub enum Outcome {
         /// Which rule, and how much.
         leak: Leak,
     },
-    /// Empty, a repetition of the incumbent, or too long to score.
+    /// No thought at all, or one that could not be scored.
     Invalid {
+        /// What is wrong with it.
+        fault: Fault,
         /// One clear line.
         reason: String,
     },
+}
+
+/// What makes a text no thought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The model failed.
+    Failed,
+    /// Nothing but white space.
+    Empty,
+    /// No letter, or no valid Unicode.
+    Unreadable,
+    /// Control tokens or headers of turns, written out.
+    Control,
+    /// A tool call or another action in JSON.
+    Action,
+    /// A fenced block, or lines of code.
+    Code,
+    /// No sentences of natural language.
+    NotProse,
+    /// The same words over and over.
+    Repetitive,
+    /// No sentence comes to its end within the budget.
+    Unfinished,
+    /// It names no path or definition of its subject or of what that uses.
+    OffSubject,
+    /// It names a path or definition that does not exist.
+    Invented,
+    /// It was proposed before at the same place.
+    Repeated,
+    /// Its author has nothing more to say.
+    Exhausted,
+    /// The document has no room for it.
+    TooLong,
+}
+
+impl Fault {
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Empty => "empty",
+            Self::Unreadable => "unreadable",
+            Self::Control => "control",
+            Self::Action => "action",
+            Self::Code => "code",
+            Self::NotProse => "not_prose",
+            Self::Repetitive => "repetitive",
+            Self::Unfinished => "unfinished",
+            Self::OffSubject => "off_subject",
+            Self::Invented => "invented",
+            Self::Repeated => "repeated",
+            Self::Exhausted => "exhausted",
+            Self::TooLong => "too_long",
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// What the leak gate found.
@@ -462,6 +526,9 @@ pub struct Summary {
     pub steps_by_author: BTreeMap<Author, u64>,
     /// Thoughts and candidates refused by the leak gate, by author.
     pub leaks_by_author: BTreeMap<Author, u64>,
+    /// First thoughts of the model that were none, by what was wrong; the outline's stand in their place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub first_refused: BTreeMap<Fault, u64>,
     /// Files left out because they alone exceed the context, with their size in tokens.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, u64>,
@@ -472,7 +539,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts `steps`; leaks and files left out are kept as they are.
+    /// Counts `steps`; leaks, refusals and files left out are kept as they are.
     pub fn recount(&mut self, steps: &[Step]) {
         self.files = 0;
         self.steps_by_author.clear();

@@ -50,6 +50,14 @@ pub fn tokenizer() -> Tokenizer {
         .expect("the files were made in the form the reader asks for")
 }
 
+/// The small tokenizer without a token for `bytes`, as vocabularies are that never met them.
+pub fn without_bytes(bytes: &[u8]) -> Tokenizer {
+    let mut root: Value = serde_json::from_str(&files().tokenizer_json).expect("it was written as JSON");
+    let vocabulary = root["model"]["vocab"].as_object_mut().expect("a vocabulary is an object");
+    vocabulary.retain(|_, id| !bytes.iter().any(|&byte| *id == byte));
+    Tokenizer::from_bytes(root.to_string().as_bytes(), None).expect("a byte without a token is a fault of a text")
+}
+
 /// The small tokenizer with other control tokens, nothing put before a text, and `config` for its
 /// `tokenizer_config.json`. The control tokens' ids follow the vocabulary from 268 on.
 pub fn with_controls(controls: &[&str], config: &Value) -> Tokenizer {

@@ -145,10 +145,11 @@ impl<'t> Renderer<'t> {
         ids
     }
 
-    /// A `user` turn that only the writer of a thought sees, and the header under which it writes.
-    /// It never stands in a document.
-    pub fn hint(&self, text: &str) -> Vec<u32> {
-        let mut ids = self.turn(Role::User, text);
+    /// What only the writer of a thought sees: a `system` turn, a `user` turn, and the header under
+    /// which it writes. It never stands in a document.
+    pub fn hint(&self, system: &str, user: &str) -> Vec<u32> {
+        let mut ids = self.turn(Role::System, system);
+        ids.extend(self.turn(Role::User, user));
         ids.extend(self.template.header(Role::Assistant));
         ids
     }

@@ -141,6 +141,14 @@ impl Tokenizer {
         text.chars().find(|&character| !self.has(character))
     }
 
+    /// How many characters of `text` no ids stand for.
+    pub fn count_unencodable(&self, text: &str) -> usize {
+        match self.unencodable(text) {
+            None => 0,
+            Some(_) => text.chars().filter(|&character| !self.has(character)).count(),
+        }
+    }
+
     fn has(&self, character: char) -> bool {
         character.encode_utf8(&mut [0; 4]).bytes().all(|byte| !self.tokens.is_missing(byte))
     }

@@ -115,8 +115,8 @@ fn a_turn_holds_its_own_control_tokens_and_no_others() {
                 rendered.ids.iter().copied().filter(|&id| tokenizer.special_name(id).is_some()).collect();
             assert_eq!(found, expected, "{rendering:?} {:?}", step.body);
         }
-        let hint = renderer.hint(&every);
-        let headers = [renderer.hint(""), Vec::new()].concat();
+        let hint = renderer.hint(&every, &every);
+        let headers = renderer.hint("", "");
         let count = |ids: &[u32]| ids.iter().filter(|&&id| tokenizer.special_name(id).is_some()).count();
         assert_eq!(count(&hint), count(&headers));
     }

@@ -92,10 +92,11 @@ fn the_plain_rendering_has_text_headers_in_the_same_places() {
 fn the_writer_of_a_thought_sees_a_hint_after_the_shared_context() {
     let tokenizer = fake::tokenizer();
     let renderer = Renderer::new(&tokenizer, Rendering::Chat);
-    let hint = renderer.hint("The file defines `two`.");
+    let hint = renderer.hint("Think in sentences.", "The file defines `two`.");
     assert_eq!(
         show(&tokenizer, &hint, &[]),
-        "<|start_header_id|>user<|end_header_id|>\n\nThe file defines `two`.<|eot_id|>\
+        "<|start_header_id|>system<|end_header_id|>\n\nThink in sentences.<|eot_id|>\
+         <|start_header_id|>user<|end_header_id|>\n\nThe file defines `two`.<|eot_id|>\
          <|start_header_id|>assistant<|end_header_id|>\n\n"
     );
     assert!(hint.ends_with(&renderer.assistant_header()));

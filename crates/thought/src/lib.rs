@@ -5,7 +5,8 @@
 //! contains. First thoughts and every proposal to better one go through one [`Writer`]: it knows the
 //! prompts, the sampling, the random key, the ids that end an answer, and what counts as a thought.
 //! [`Proposals`] adds what holds at one place of a search: nothing is proposed twice, and nothing
-//! that the leak gate ([`leak`]) refuses.
+//! that the leak gate ([`leak`]) refuses. What a model answers counts as a thought only where it is
+//! natural language about its subject.
 //!
 //! Input: a graph, a place in a document, a budget. Output: a [`Thought`], or why there is none.
 //!
@@ -20,11 +21,14 @@ pub mod leak;
 pub mod outline;
 mod prompts;
 mod proposals;
-mod usable;
+mod shorten;
+mod unusable;
+mod validity;
 mod writer;
 
 pub use gate::Gate;
 pub use prompts::prompts_sha256;
 pub use proposals::Proposals;
-pub use usable::{Unusable, shorten, usable};
+pub use shorten::shorten;
+pub use unusable::Unusable;
 pub use writer::{Ask, Budget, Thought, Writer};

@@ -7,7 +7,7 @@ use recon_schema::trajectory::{Author, Leak, Subject};
 
 use crate::gate::Gate;
 use crate::outline::Detail;
-use crate::usable::Unusable;
+use crate::unusable::Unusable;
 use crate::writer::{Ask, Thought, Writer};
 
 /// What was proposed at one place so far.
@@ -56,10 +56,10 @@ impl<'a> Proposals<'a> {
     /// A thought that is new at this place and passes the gate.
     ///
     /// # Errors
-    /// [`Unusable::Repetition`] and [`Unusable::Leaked`].
+    /// [`Unusable::Repeated`] and [`Unusable::Leaked`].
     pub fn admit(&mut self, thought: Thought) -> Result<Thought, Unusable> {
         if !self.tried.insert(thought.text.clone()) {
-            return Err(Unusable::Repetition);
+            return Err(Unusable::Repeated { text: thought.text });
         }
         let text = thought.text.clone();
         self.judge(thought).map_err(|leak| Unusable::Leaked { text, leak })
@@ -112,6 +112,7 @@ mod tests {
     use recon_graph::{Repository, build};
     use recon_lm::fake::TableModel;
     use recon_lm::{Limits, Scorer};
+    use recon_schema::trajectory::Fault;
     use recon_text::{Renderer, Rendering, fake};
 
     use super::*;
@@ -157,7 +158,7 @@ mod tests {
     fn nothing_is_admitted_twice_and_no_leak_at_all() {
         at_price(&model(|_| String::new()), |proposals, _| {
             assert_eq!(proposals.begin(by_model("Sum it up.")), (by_model("Sum it up."), None));
-            assert_eq!(proposals.admit(by_model("Sum it up.")), Err(Unusable::Repetition));
+            assert_eq!(proposals.admit(by_model("Sum it up.")), Err(Unusable::Repeated { text: "Sum it up.".into() }));
             assert_eq!(proposals.admit(by_model("Add it up.")), Ok(by_model("Add it up.")));
             let leaked = proposals.admit(by_model(TEXT));
             assert!(matches!(&leaked, Err(Unusable::Leaked { text, .. }) if text == TEXT), "{leaked:?}");
@@ -181,19 +182,19 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_thought_is_none_and_a_long_one_is_cut() {
+    fn an_answer_that_is_no_thought_is_none_and_a_long_one_is_cut_at_a_sentence() {
         let answer = |candidate| match candidate {
-            0 => "  A thought.\n".into(),
+            0 => "  In `price.py`, `total` adds up.\n".into(),
             1 => " \n".into(),
-            _ => (0..400).map(|at| format!("word{at} ")).collect(),
+            _ => (0..400).map(|at| format!("It is `total` number {at}. ")).collect(),
         };
         at_price(&model(answer), |proposals, at| {
             let answers = proposals.ask(&model(answer), at, "the incumbent", 1, &[0, 1, 2]);
-            assert_eq!(answers[0], Ok(by_model("A thought.")));
-            assert_eq!(answers[1], Err(Unusable::Empty));
+            assert_eq!(answers[0], Ok(by_model("In `price.py`, `total` adds up.")));
+            assert!(matches!(answers[1], Err(Unusable::Refused { fault: Fault::Empty, .. })), "{:?}", answers[1]);
             let cut = answers[2].as_ref().unwrap();
             let tokens = fake::tokenizer().encode(&cut.text).len();
-            assert!((300..=400).contains(&tokens), "{tokens}");
+            assert!((300..=400).contains(&tokens) && cut.text.ends_with('.'), "{tokens}: {}", cut.text);
         });
     }
 }

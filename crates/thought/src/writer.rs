@@ -4,13 +4,15 @@
 //! why the answer is none. Sampling, random key, prompt and the ids that end an answer are decided
 //! here and nowhere else.
 
-use recon_lm::{Branch, GenJob, Generator, Prompt, RandomKey, Sampling};
+use recon_lm::{Branch, Finish, GenJob, Generation, Generator, Prompt, RandomKey, Sampling};
 use recon_schema::trajectory::{Author, Subject};
 use recon_text::{Renderer, Role};
 
 use crate::outline::{Detail, Project};
 use crate::prompts;
-use crate::usable::{Unusable, shorten, usable};
+use crate::shorten::shorten;
+use crate::unusable::Unusable;
+use crate::validity::{self, Answer};
 
 /// A thought and who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,9 +86,9 @@ impl Writer<'_> {
     /// the random numbers of one answer.
     pub fn ask(&self, generator: &dyn Generator, ask: &Ask<'_>, candidates: &[u32]) -> Vec<Result<Thought, Unusable>> {
         let Ask { subject, at, step, round, incumbent } = *ask;
-        let text =
+        let shown =
             prompts::hint(self.project, subject, incumbent, self.budget.outline_tokens, |text| self.tokens(text));
-        let hint = self.renderer.hint(&text);
+        let hint = self.renderer.hint(shown.system, &shown.user);
         let stop_ids = self.renderer.template().stops();
         let (temperature, top_p, max_new_tokens) = (self.temperature, self.top_p, self.budget.of(subject));
         let job = |&candidate: &u32| GenJob {
@@ -107,7 +109,7 @@ impl Writer<'_> {
             return Vec::new();
         }
         let answers = generator.generate(&jobs).into_iter();
-        answers.map(|answer| self.thought(&answer?.text, max_new_tokens)).collect()
+        answers.map(|answer| self.thought(&answer?, subject, max_new_tokens)).collect()
     }
 
     /// The first thought, by the model.
@@ -141,9 +143,9 @@ impl Writer<'_> {
     }
 
     /// An answer as a thought. Encoding it again may give more tokens than were drawn.
-    fn thought(&self, answer: &str, limit_tokens: usize) -> Result<Thought, Unusable> {
-        let text = usable(answer)?;
-        let text = usable(shorten(&text, limit_tokens, |piece| self.tokens(piece)))?;
+    fn thought(&self, answer: &Generation, subject: &Subject, limit_tokens: usize) -> Result<Thought, Unusable> {
+        let answer = Answer { text: &answer.text, ended: answer.finish == Finish::Stop };
+        let text = validity::thought(answer, subject, self.project, |piece| self.tokens(piece) <= limit_tokens)?;
         Ok(Thought { text, author: Author::Model })
     }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use recon_cli::commands::{check, convert, eval, export, generate, graph, pack, report, score, stages};
+use recon_cli::commands::{check, convert, eval, export, generate, graph, pack, report, score, stages, study};
 use recon_pipeline::Until;
 
 #[derive(Parser)]
@@ -35,6 +35,7 @@ enum Command {
     Generate(generate::GenerateArgs),
     Run(stages::RunArgs),
     Report(report::ReportArgs),
+    Study(study::StudyArgs),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Run(arguments) => stages::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Study(arguments) => study::run(&arguments),
     };
     recon_cli::exit(outcome)
 }

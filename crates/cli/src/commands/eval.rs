@@ -1,7 +1,6 @@
 //! `recon eval`: likelihood of the held-out files under a model.
 
 use clap::Args;
-use recon_text::Renderer;
 
 use super::{Format, print_json, print_line};
 use crate::config::{ConfigArgs, repository};
@@ -30,7 +29,7 @@ pub fn run(arguments: &EvalArgs) -> Outcome {
     }
     let name = arguments.model.as_ref().unwrap_or(&config.model.name);
     let engine = model::open(&model::files(name)?, &config.engine)?;
-    let renderer = Renderer::find(engine.tokenizer(), config.rendering).map_err(Failure::input)?;
+    let renderer = model::renderer(engine.tokenizer(), config.rendering)?;
     let report = recon_eval::held_out(&engine, &renderer, &files).map_err(Failure::run)?;
     match arguments.format {
         Format::Json => print_json(&report),
@@ -41,6 +40,9 @@ pub fn run(arguments: &EvalArgs) -> Outcome {
             }
             let (nats, bits) =
                 (report.nats_per_token().unwrap_or_default(), report.bits_per_byte().unwrap_or_default());
+            if report.characters_left_out > 0 {
+                print_line(format_args!("{} characters have no token and are left out", report.characters_left_out))?;
+            }
             print_line(format_args!("all: {nats:.4} nats/token, {bits:.4} bits/byte over {} bytes", report.bytes))
         }
     }

@@ -13,6 +13,7 @@ mod rehearse;
 pub mod report;
 pub mod score;
 pub mod stages;
+pub mod study;
 pub mod train;
 
 use std::fmt;

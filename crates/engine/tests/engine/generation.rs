@@ -143,10 +143,11 @@ fn texts_end_where_the_context_does() {
 fn messages_are_answered_like_the_same_turns_on_a_branch() {
     let engine = engine(&small());
     let renderer = recon_text::Renderer::new(engine.tokenizer(), recon_text::Rendering::Chat);
-    let messages = [Message { role: Role::User, text: "name a file".into() }];
+    let message = |role, text: &str| Message { role, text: text.into() };
+    let messages = [message(Role::System, "be brief"), message(Role::User, "name a file")];
     let answer = write(&engine, Prompt::Messages(&messages), GREEDY, &[]).unwrap();
     let at = engine.extend(None, &renderer.begin()).unwrap();
-    let hint = renderer.hint("name a file");
+    let hint = renderer.hint("be brief", "name a file");
     assert_eq!(write(&engine, Prompt::Branch { at: &at, hint: &hint }, GREEDY, &[]).unwrap(), answer);
 }
 

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use recon_llama::{Config, FlatParams, Packed};
 
 /// Every case `scripts/goldens/llama.py` writes.
-pub(crate) const CASES: [&str; 4] = ["gqa", "llama3-rope", "tied", "head-dim"];
+pub(crate) const CASES: [&str; 5] = ["gqa", "llama3-rope", "tied", "head-dim", "linear-rope"];
 
 /// One golden case.
 pub(crate) struct Case {

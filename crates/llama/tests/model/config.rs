@@ -2,7 +2,7 @@
 
 use crate::cases::values;
 use candle_core::{DType, Device};
-use recon_llama::{Config, FlatParams, Params as _, TensorKind, Unit};
+use recon_llama::{Config, FlatParams, Params as _, Scaling, TensorKind, Unit};
 use serde_json::{Value, json};
 
 fn llama_3_1_8b() -> Value {
@@ -61,6 +61,27 @@ fn what_is_written_reads_the_same_keeps_unknown_keys_and_carries_overrides() {
     config.rope.scaling = None;
     let written: Value = serde_json::from_str(&config.to_json()).unwrap();
     assert_eq!((&written["rope_scaling"], &written["rope_parameters"]["rope_type"]), (&Value::Null, &json!("default")));
+}
+
+#[test]
+fn linear_scaling_is_read_in_both_spellings_and_written_in_both() {
+    let scalings = [
+        ("rope_scaling", json!({"type": "linear", "factor": 4.0})),
+        ("rope_scaling", json!({"rope_type": "linear", "factor": 4.0})),
+        ("rope_parameters", json!({"rope_type": "linear", "factor": 4.0, "rope_theta": 500000.0})),
+    ];
+    for (key, scaling) in scalings {
+        let mut json = with("rope_scaling", Value::Null);
+        json[key] = scaling;
+        let config = read(&json).unwrap();
+        assert_eq!(config.rope.scaling, Some(Scaling::Linear { factor: 4.0 }), "{key}");
+        let written: Value = serde_json::from_str(&config.to_json()).unwrap();
+        assert_eq!(written["rope_scaling"]["type"], "linear");
+        assert_eq!(written["rope_parameters"]["factor"], 4.0);
+        assert_eq!(read(&written).unwrap().rope, config.rope);
+    }
+    let error = read(&with("rope_scaling", json!({"type": "linear"}))).unwrap_err().to_string();
+    assert!(error.contains("`rope_scaling.factor`"), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::cases::{CASES, Case, norm_ratio, params_of, values};
 use candle_core::{D, DType, Device, Tensor, Var};
-use recon_llama::{ActivationPolicy, AttentionCtx, Llama};
+use recon_llama::{ActivationPolicy, AttentionCtx, Llama, Scaling};
 
 /// Gradients of every parameter by name, f64.
 fn gradients(case: &Case) -> BTreeMap<String, Tensor> {
@@ -174,8 +174,9 @@ fn logits_are_those_of_candle_transformers_where_it_can_represent_the_model() {
     use candle_transformers::models::llama as theirs;
     for name in CASES {
         let case = Case::read(name);
-        // It derives head_dim from the hidden size.
-        if case.config.query_dim() != case.config.hidden_size {
+        // It derives head_dim from the hidden size, and knows no linear scaling.
+        let is_linear = matches!(case.config.rope.scaling, Some(Scaling::Linear { .. }));
+        if is_linear || case.config.query_dim() != case.config.hidden_size {
             continue;
         }
         let config = &case.config;
@@ -191,12 +192,15 @@ fn logits_are_those_of_candle_transformers_where_it_can_represent_the_model() {
             rope_theta: config.rope.theta as f32,
             bos_token_id: None,
             eos_token_id: None,
-            rope_scaling: config.rope.scaling.as_ref().map(|scaling| theirs::Llama3RopeConfig {
-                factor: scaling.factor as f32,
-                low_freq_factor: scaling.low_freq_factor as f32,
-                high_freq_factor: scaling.high_freq_factor as f32,
-                original_max_position_embeddings: scaling.original_max_position_embeddings,
-                rope_type: theirs::Llama3RopeType::Llama3,
+            rope_scaling: config.rope.scaling.as_ref().map(|scaling| match scaling {
+                Scaling::Linear { .. } => unreachable!("such cases are passed over"),
+                Scaling::Llama3(scaling) => theirs::Llama3RopeConfig {
+                    factor: scaling.factor as f32,
+                    low_freq_factor: scaling.low_freq_factor as f32,
+                    high_freq_factor: scaling.high_freq_factor as f32,
+                    original_max_position_embeddings: scaling.original_max_position_embeddings,
+                    rope_type: theirs::Llama3RopeType::Llama3,
+                },
             }),
             max_position_embeddings: config.max_position_embeddings,
             tie_word_embeddings: config.tie_word_embeddings,

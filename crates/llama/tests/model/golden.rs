@@ -58,7 +58,15 @@ fn the_comparison_notices_one_weight_another_rope_and_another_mask() {
     merged.packed.spans = vec![0..merged.packed.spans.last().unwrap().end];
     let mut eps = read();
     eps.config.rms_norm_eps = 1e-3;
-    for (what, case) in [("weight", one_weight), ("scaling", no_scaling), ("theta", other_theta), ("eps", eps)] {
+    let mut unstretched = Case::read("linear-rope");
+    unstretched.config.rope.scaling = None;
+    for (what, case) in [
+        ("weight", one_weight),
+        ("scaling", no_scaling),
+        ("linear scaling", unstretched),
+        ("theta", other_theta),
+        ("eps", eps),
+    ] {
         let (error, _) = worst(&case, DType::F32);
         assert!(error > 1e-4, "a changed {what} gives {error:.2e}");
     }

@@ -13,7 +13,7 @@ use recon_engine::{Caller, Engine};
 use recon_schema::Sha256;
 use recon_schema::file::{JsonLines, each_json_line};
 use recon_schema::graph::{RepoGraph, SCHEMA as GRAPH};
-use recon_schema::trajectory::{Author, Trajectory};
+use recon_schema::trajectory::{Author, Fault, Trajectory};
 use recon_text::{Renderer, Rendering};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,8 @@ pub struct TrajectoryFigures {
     pub trained_tokens: u64,
     /// Files left out because they alone exceed the context.
     pub left_out: u64,
+    /// First thoughts of the model that were none, by what was wrong.
+    pub first_refused: BTreeMap<Fault, u64>,
 }
 
 impl TrajectoryFigures {
@@ -66,6 +68,9 @@ impl TrajectoryFigures {
         for (author, count) in &trajectory.summary.steps_by_author {
             *self.steps_by_author.entry(*author).or_default() += count;
         }
+        for (fault, count) in &trajectory.summary.first_refused {
+            *self.first_refused.entry(*fault).or_default() += count;
+        }
     }
 
     /// Adds the figures of another shard.
@@ -78,6 +83,9 @@ impl TrajectoryFigures {
         self.left_out += other.left_out;
         for (author, count) in &other.steps_by_author {
             *self.steps_by_author.entry(*author).or_default() += count;
+        }
+        for (fault, count) in &other.first_refused {
+            *self.first_refused.entry(*fault).or_default() += count;
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::scene::{LIMITS, by_model, scene, searches, thoughts};
 use recon_lm::fake::TableModel;
 use recon_refine::{RefineOptions, carry_forward};
 use recon_schema::trajectory::{
-    Agent, Author, Body, Continuation, Decided, InitialThought, Leak, Outcome, Search, Step, Subject, Trajectory,
+    Agent, Author, Body, Continuation, Decided, Fault, InitialThought, Leak, Outcome, Search, Step, Subject, Trajectory,
 };
 use recon_text::{Renderer, Rendering};
 
@@ -20,7 +20,12 @@ fn a_model_that_copies_the_target_is_stopped_by_the_gate() {
     let scene = scene();
     let files = scene.repository.files.clone();
     let write = move |_: &[u32], _: &[u32], key: &recon_lm::RandomKey| {
-        files.get(&key.file).map_or_else(|| "Nothing to add.".into(), |text| format!("{} {text}", key.round))
+        // In sentences, as a model would that means to pass for a thought.
+        let said = |text: &String| {
+            let body = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("In round {} the file is {} and it reads `{body}` as it stands.", key.round, key.file)
+        };
+        files.get(&key.file).map_or_else(|| "Nothing to add to `total`.".into(), said)
     };
     let model = TableModel::new(LIMITS, copying, write);
     let refined = scene.refine(&model, &by_model());
@@ -29,7 +34,7 @@ fn a_model_that_copies_the_target_is_stopped_by_the_gate() {
         for candidate in search.rounds.iter().flat_map(|round| &round.candidates) {
             assert!(
                 matches!(candidate.outcome, Outcome::Leaked { leak: Leak::Run { .. } | Leak::Coverage { .. } })
-                    || matches!(&candidate.outcome, Outcome::Invalid { reason } if reason == "a repetition"),
+                    || matches!(&candidate.outcome, Outcome::Invalid { fault: Fault::Repeated, .. }),
                 "{candidate:?}"
             );
             leaked += u64::from(matches!(candidate.outcome, Outcome::Leaked { .. }));
@@ -75,7 +80,7 @@ fn a_first_thought_that_leaks_is_replaced_whether_searched_for_or_not() {
         let subject = Subject::Writing { path: "price.py".into() };
         step.body = Body::Think { text: leaky.clone(), subject, search: None };
         step.author = Author::Model;
-        let model = TableModel::new(LIMITS, |_, _| -1.0, |_, _, _| "Nothing to add.".into());
+        let model = TableModel::new(LIMITS, |_, _| -1.0, |_, _, _| "Nothing to add to `total`.".into());
         let refined = scene.refine(&model, &RefineOptions { rounds, max_steps, ..by_model() });
         let all = thoughts(&refined.trajectory);
         let (step, text, search) = all.iter().find(|(step, _, _)| own(step)).unwrap();
@@ -85,7 +90,7 @@ fn a_first_thought_that_leaks_is_replaced_whether_searched_for_or_not() {
         if let Some(search) = search {
             assert!(matches!(search.initial.replaced, Some(Leak::Run { .. })), "{:?}", search.initial);
         }
-        let counts = refined.report.authors[&Author::Model];
+        let counts = &refined.report.authors[&Author::Model];
         assert_eq!((counts.first, counts.first_leaked), (1, 1));
         assert_eq!(counts.leak_rate(), 1.0 / (1 + counts.proposed) as f64);
         let first: u64 = refined.report.authors.values().map(|counts| counts.first).sum();

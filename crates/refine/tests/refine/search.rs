@@ -9,7 +9,7 @@ use recon_lm::fake::TableModel;
 use recon_lm::{RandomKey, RandomStream};
 use recon_refine::{Error, Models, Proposer, RefineOptions, Report, refine};
 use recon_schema::Sha256;
-use recon_schema::trajectory::{Agent, Arm, Author, Body, Candidate, Outcome, Trajectory};
+use recon_schema::trajectory::{Agent, Arm, Author, Body, Candidate, Fault, Outcome, Trajectory};
 use recon_text::{Renderer, Rendering};
 
 /// The number in the last `worth N.` before a place; what a thought is worth is in its text.
@@ -24,7 +24,10 @@ fn worth_of(key: &RandomKey) -> u64 {
 
 /// A thought is worth what it says; the more, the likelier every token after it.
 fn valued(scene: &Scene) -> TableModel {
-    scene.model(|before, _| 100.0 - worth(before), |key| format!("This thought is worth {}.", worth_of(key)))
+    scene.model(
+        |before, _| 100.0 - worth(before),
+        |key| format!("With `total` this thought is worth {}.", worth_of(key)),
+    )
 }
 
 fn accepted(candidate: &Candidate) -> bool {
@@ -66,7 +69,8 @@ fn the_best_candidate_of_each_round_wins_if_it_beats_the_incumbent() {
 #[test]
 fn an_accepted_thought_is_the_context_of_all_that_follows() {
     let scene = scene();
-    let model = scene.model(|before, _| if before.contains("apple") { 1.0 } else { 2.0 }, |_| "An apple.".into());
+    let model =
+        scene.model(|before, _| if before.contains("apple") { 1.0 } else { 2.0 }, |_| "An apple is `total`.".into());
     let refined = scene.refine(&model, &by_model());
     let searches = searches(&refined.trajectory);
     let tokens = searches[0].target_tokens as f64;
@@ -82,7 +86,8 @@ fn an_accepted_thought_is_the_context_of_all_that_follows() {
 #[test]
 fn a_gain_within_the_margin_is_refused() {
     let scene = scene();
-    let model = || scene.model(|before, _| if before.contains("apple") { 1.5 } else { 2.0 }, |_| "An apple.".into());
+    let model =
+        || scene.model(|before, _| if before.contains("apple") { 1.5 } else { 2.0 }, |_| "An apple is `total`.".into());
     let improved = |margin| scene.refine(&model(), &RefineOptions { margin, ..by_model() }).report.improved;
     assert_eq!((improved(0.49), improved(0.5), improved(0.6)), (1, 0, 0));
 }
@@ -96,7 +101,8 @@ fn a_thought_is_scored_where_the_document_puts_it() {
         sink.lock().unwrap().insert(before.to_vec());
         -1.0
     };
-    let model = TableModel::new(LIMITS, logprob, |_, _, key| format!("Idea {} of {}.", key.candidate, key.round));
+    let model =
+        TableModel::new(LIMITS, logprob, |_, _, key| format!("Idea {} of {} is `total`.", key.candidate, key.round));
     let refined = scene.refine(&model, &by_model());
     let renderer = Renderer::new(&scene.tokenizer, Rendering::Chat);
     let (document, seen) = (renderer.document(&refined.trajectory), seen.lock().unwrap());
@@ -166,7 +172,7 @@ fn the_outline_proposes_ever_more_detail_and_never_twice_the_same() {
         .collect();
     assert!(texts.len() >= 2 && texts.windows(2).all(|pair| pair[0].len() < pair[1].len()), "{texts:?}");
     assert!(!texts.contains(&search.initial.text.as_str()));
-    let counts = refined.report.authors[&Author::Outline];
+    let counts = &refined.report.authors[&Author::Outline];
     assert!(counts.accepted > 0 && refined.report.final_thought_bytes > refined.report.initial_thought_bytes);
 }
 
@@ -192,7 +198,7 @@ fn a_control_for_another_file_lowers_this_files_likelihood_less() {
         let path = before.rsplit("\"path\":\"").next().and_then(|rest| rest.split('"').next()).unwrap_or_default();
         if before.contains(&format!("all about {path}")) { 1.0 } else { 2.0 }
     };
-    let model = scene.model(nats, |key| format!("I know all about {}", key.file));
+    let model = scene.model(nats, |key| format!("I know all about {}.", key.file));
     let options = RefineOptions { control_steps: 2, early_thoughts: false, ..by_model() };
     let refined = scene.refine(&model, &options);
     let control = refined.report.control;
@@ -212,7 +218,11 @@ fn a_failing_model_leaves_thoughts_as_they_were_and_is_recorded() {
     let renderer = Renderer::new(&scene.tokenizer, Rendering::Chat);
     let document = renderer.document(&scene.trajectory).ids.len();
     let limits = recon_lm::Limits { context_tokens: document / 2, ..LIMITS };
-    let model = TableModel::new(limits, |_, _| -1.0, |_, _, key| format!("Idea {} of {}.", key.candidate, key.round));
+    let model = TableModel::new(
+        limits,
+        |_, _| -1.0,
+        |_, _, key| format!("Idea {} of {} is `total`.", key.candidate, key.round),
+    );
     let refined = scene.refine(&model, &RefineOptions { rescore: true, ..by_model() });
     let failures = &refined.report.failures;
     assert!(failures.iter().any(|failure| failure.reason.contains("do not fit the model's context")), "{failures:?}");
@@ -229,12 +239,16 @@ fn a_proposal_the_document_has_no_room_for_is_invalid() {
     let renderer = Renderer::new(&scene.tokenizer, Rendering::Chat);
     let context_tokens = renderer.document(&scene.trajectory).ids.len() + 20;
     let value = |before: &str, _| 1.0 + 1.0 / before.len() as f64;
-    let write = |key: &RandomKey| (0..1 + 20 * key.round).map(|word| format!("word{word} ")).collect::<String>();
+    let write =
+        |key: &RandomKey| (0..1 + 6 * key.round).map(|at| format!("It is `total` number {at}. ")).collect::<String>();
     let refined = scene.refine(&scene.model(value, write), &RefineOptions { context_tokens, ..by_model() });
     assert!(renderer.document(&refined.trajectory).ids.len() <= context_tokens);
     let search = searches(&refined.trajectory)[0];
     let last = &search.rounds[2].candidates[0].outcome;
-    assert!(matches!(last, Outcome::Invalid { reason } if reason.contains("has room for")), "{last:?}");
+    assert!(
+        matches!(last, Outcome::Invalid { fault: Fault::TooLong, reason } if reason.contains("has room for")),
+        "{last:?}"
+    );
 }
 
 #[test]
@@ -324,7 +338,7 @@ fn arbitrary(seed: u64, calm: bool) -> TableModel {
         let key = Sha256::of(&recent).to_u64() ^ seed;
         -(RandomStream::from_key(key).uniform(0) * 3.0) as f32
     };
-    TableModel::new(LIMITS, logprob, |_, _, key| format!("Idea number {:x}.", key.stream().bits(0)))
+    TableModel::new(LIMITS, logprob, |_, _, key| format!("Idea number {:x} is `total`.", key.stream().bits(0)))
 }
 
 /// What the search decided, without what it cost.

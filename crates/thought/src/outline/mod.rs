@@ -18,6 +18,7 @@
 mod detail;
 mod file;
 mod grounding;
+mod names;
 mod plan;
 mod project;
 mod purpose;
@@ -29,10 +30,11 @@ mod words;
 use recon_schema::trajectory::Subject;
 
 pub use detail::Detail;
+pub(crate) use names::{Known, Names, identifiers};
 pub use project::Project;
 pub use words::DOC_RUN_BYTES;
 use words::code;
-pub(crate) use words::listed;
+pub(crate) use words::{list, listed};
 
 impl Project<'_> {
     /// The outline author's thought within the level's own bound; empty where the graph holds no such file.

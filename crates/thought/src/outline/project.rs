@@ -4,10 +4,13 @@
 //! other files, each told once, by path; a file that is not developed is named with a word that says so.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::OnceLock;
 
 use recon_repository::line::visible;
 use recon_schema::graph::{Edge, FileNode, RepoGraph, SkipReason, Symbol, UnresolvedClass};
+use recon_schema::trajectory::Subject;
 
+use super::names::{Known, Names};
 use super::sight::Sight;
 use super::words::{LIST, code, list};
 
@@ -19,6 +22,8 @@ pub struct Project<'g> {
     /// Edges by imported file, by importing one.
     importers: HashMap<&'g str, Vec<&'g Edge>>,
     pub(super) sight: Sight<'g>,
+    /// Made where a thought of a model is judged.
+    known: OnceLock<Known>,
 }
 
 /// A file that another one builds on, or that builds on it, and the names taken.
@@ -35,7 +40,7 @@ impl<'g> Project<'g> {
             importers.entry(&edge.to).or_default().push(edge);
         }
         let places = graph.order.iter().enumerate().map(|(at, path)| (path.as_str(), at)).collect();
-        Self { graph, places, importers, sight: Sight::new(graph) }
+        Self { graph, places, importers, sight: Sight::new(graph), known: OnceLock::new() }
     }
 
     /// The repository's name.
@@ -47,6 +52,26 @@ impl<'g> Project<'g> {
     pub fn signatures(&self, path: &str) -> Vec<String> {
         let symbols = self.graph.file(path).map_or(&[][..], |file| &file.symbols);
         symbols.iter().filter(|symbol| !symbol.signature.is_empty()).map(signature).collect()
+    }
+
+    /// Every name in the graph.
+    pub(crate) fn known(&self) -> &Known {
+        self.known.get_or_init(|| Known::of(self.graph))
+    }
+
+    /// The names of a subject's file and of the files it builds on; none where it is the whole project.
+    pub(crate) fn names_of(&self, subject: &Subject) -> Option<Names> {
+        let path = subject.path()?;
+        let own = self.graph.file(path).into_iter();
+        Some(Names::of(own.chain(self.uses(path).into_iter().map(|used| used.file))))
+    }
+
+    /// What a thought about `subject` should speak of, as code: the file's definitions at the top
+    /// level and the files it builds on; of the whole project, the files developed.
+    pub(crate) fn face(&self, subject: &Subject) -> Vec<String> {
+        let Some(path) = subject.path() else { return self.developed().map(|file| code(&file.path)).collect() };
+        let own = self.graph.file(path).map(top_names).unwrap_or_default();
+        own.into_iter().chain(self.uses(path).iter().map(|used| code(&used.file.path))).collect()
     }
 
     pub(super) fn is_developed(&self, path: &str) -> bool {

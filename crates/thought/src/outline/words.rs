@@ -15,7 +15,7 @@ pub(super) fn code(name: &str) -> String {
 }
 
 /// `a`, `b` and `c`; beyond `most`, how many more.
-pub(super) fn list<T: AsRef<str>>(items: &[T], most: usize) -> String {
+pub(crate) fn list<T: AsRef<str>>(items: &[T], most: usize) -> String {
     let shown: Vec<&str> = items.iter().take(most).map(AsRef::as_ref).collect();
     let hidden = items.len() - shown.len();
     match (shown.split_last(), hidden) {

@@ -134,8 +134,16 @@ fn the_project_is_told_in_its_order() {
     }
     assert!(project.thought(&Subject::Requirements, Detail::Full).contains("`yaml`"));
     let hint = project.grounding(&writing("app/loader.py"));
-    assert!(hint.contains("- app/paths.py: find") && hint.contains("[11-14]"), "{hint}");
-    assert!(project.grounding(&Subject::Plan).contains("imports app/errors.py and app/paths.py"));
+    for said in [
+        "It takes `Broken` from `app/errors.py` and `find` from `app/paths.py`.",
+        "It is used by `app/cli.py` and `tests/test_loader.py`.",
+        "It sets `LIMIT`.",
+        "It defines `class Loader` (Holds what was read), with `def load(self",
+    ] {
+        assert!(hint.contains(said), "{said} in\n{hint}");
+    }
+    assert!(!hint.contains("secret_body"), "{hint}");
+    assert!(project.grounding(&Subject::Plan).contains("It builds on `app/errors.py` and `app/paths.py`."));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::process::Command;
 use recon_outside::folder::only_entry;
 use recon_outside::program::{cargo, watch};
 
-use super::Bench;
+use super::bench::{Bench, text};
+use super::pretrained;
 
 type Check = fn(&Bench) -> anyhow::Result<()>;
 
@@ -20,6 +21,7 @@ pub(super) const ALL: &[(&str, Check)] = &[
     ("vllm", vllm),
     ("package", package),
     ("nano", nano),
+    ("smollm2", pretrained::smollm2),
 ];
 
 /// The names, for messages.
@@ -144,10 +146,6 @@ fn nano(bench: &Bench) -> anyhow::Result<()> {
     let work = bench.folder("nano")?;
     let nano = ["run", "--release", "--bin", "recon-nano", "--", "--steps-only", "20", "--work"];
     watch(cargo().args(nano).arg(&work).current_dir(&bench.root))
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("folders of the workspace are UTF-8")
 }
 
 /// A lock is hidden, and none of the things looked for.

@@ -4,53 +4,16 @@
 //! `scripts/parity/requirements*.txt` and installed into `target/parity`. MosaicML Streaming asks
 //! for an older transformers than the other witnesses, so it has an environment of its own.
 
+mod bench;
 mod checks;
+mod pretrained;
 mod venv;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
-use recon_outside::folder::fresh;
-use recon_outside::program::{cargo, output, watch};
-
-/// What a check needs to run.
-pub(crate) struct Bench {
-    /// Root of the workspace.
-    root: PathBuf,
-    /// The interpreter of the virtual environment.
-    python: PathBuf,
-    /// That of MosaicML Streaming's, whose transformers is of version 4.
-    older: PathBuf,
-    /// The release binary of `recon`.
-    recon: PathBuf,
-    /// A folder for what checks write.
-    work: PathBuf,
-}
-
-impl Bench {
-    /// Runs a script of `scripts/` with these arguments; its exit status is the verdict.
-    fn script(&self, name: &str, arguments: &[&Path]) -> anyhow::Result<()> {
-        self.script_in(&self.python, name, arguments)
-    }
-
-    /// The same in another environment.
-    fn script_in(&self, python: &Path, name: &str, arguments: &[&Path]) -> anyhow::Result<()> {
-        watch(Command::new(python).arg(self.root.join("scripts").join(name)).args(arguments).current_dir(&self.root))
-    }
-
-    /// Runs `recon` with these arguments; data on stdout is returned.
-    fn recon(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        output(Command::new(&self.recon).args(arguments).current_dir(&self.root))
-    }
-
-    /// An empty folder of this name.
-    fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let path = self.work.join(name);
-        fresh(&path)?;
-        Ok(path)
-    }
-}
+use bench::Bench;
+use recon_outside::program::{cargo, watch};
 
 /// Installs the witnesses and nothing else, which can go on beside a build.
 pub(crate) fn install(root: &Path) -> anyhow::Result<bool> {
