@@ -105,7 +105,7 @@ fn every_configuration_is_planned_without_its_model() {
         let expected = if (folder, name) == ("llama3_8b_64k", "common") { Some(false) } else { fits.and(Some(true)) };
         assert_eq!(fits, expected, "{name} on {machine}: {plan}");
         assert_eq!(fits == Some(false), !told.is_empty(), "{name} on {machine}: {told:?}");
-        println!("{folder}/{name} on {machine}: {plan}");
+        eprintln!("{folder}/{name} on {machine}: {plan}");
     }
 }
 

@@ -75,7 +75,7 @@ fn documents_of_a_packed_repository_stay_apart() {
     let config = in_repository("configs/quickstart.toml");
     let mut arguments = arguments.to_vec();
     arguments[2] = text(&config);
-    recon(&[&arguments[..], &["--set", "agents.arm=agent", "--set", "agents.context_tokens=400"]].concat()).expect(0);
+    recon(&[&arguments[..], &["--set", "agents.arm=agent", "--set", "agents.context_tokens=800"]].concat()).expect(0);
     proven(&out.join("shop/pack/rows"));
 }
 

@@ -3,6 +3,8 @@
 //! `cargo bench -p recon-pack --bench fit`. Prints one JSON object: seconds and fill of both, for windows of 4k and 64k.
 //! Lengths are spread as those of real documents are: log-normal, a median of 600 tokens, cut at the window.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
 use std::time::Instant;
 
 use recon_pack::best_fit_decreasing;

@@ -106,7 +106,7 @@ impl RunPlan {
         let checkpoint_bytes = elements * (own + optimizer.bytes_per_parameter());
         Ok(Self {
             machine,
-            parameters: config.parameters() as u64,
+            parameters: config.parameters(),
             row_tokens: row_tokens as u64,
             step_tokens,
             memory,
@@ -143,7 +143,8 @@ fn on(options: &TrainOptions, machine: Machine) -> TrainOptions {
 
 /// The fewest settings that make it fit.
 fn changes(options: &TrainOptions, fits: impl Fn(&TrainOptions) -> bool) -> Option<Vec<String>> {
-    let steps: [(&str, fn(&mut TrainOptions)); 4] = [
+    type Step = (&'static str, fn(&mut TrainOptions));
+    let steps: [Step; 4] = [
         ("train.micro_batch_rows = 1, with more train.accumulation", |options| {
             let rows = options.micro_batch_rows.get() * options.accumulation.get();
             options.micro_batch_rows = std::num::NonZeroUsize::MIN;

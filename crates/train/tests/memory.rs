@@ -54,7 +54,7 @@ fn the_plan_is_within_a_tenth_of_what_is_allocated() {
         run_on(&plan, &rows, &mut Quiet).unwrap();
         let allocated = ALLOCATED.peak_usage() - before;
         let ratio = planned.total_bytes as f64 / allocated as f64;
-        println!(
+        eprintln!(
             "{activations:?}: planned {} bytes, allocated {allocated}, ratio {ratio:.3}; {planned:?}",
             planned.total_bytes
         );

@@ -66,12 +66,14 @@ fn rows(config: &Config) -> Outcome<(usize, Option<u64>)> {
 fn print_text(plan: &RunPlan) -> Outcome {
     let line = |name: &str, value: String| print_line(format_args!("{name:<16} {value}"));
     line("machine", plan.machine.to_string())?;
-    line("parameters", billions(plan.parameters as f64))?;
+    line("model", billions(plan.parameters as f64) + " parameters")?;
     line("row", format!("{} tokens", plan.row_tokens))?;
     line("step", format!("{} tokens", plan.step_tokens))?;
+    line("memory", "of each device, by purpose".into())?;
     let memory = serde_json::to_value(plan.memory).map_err(Failure::run)?;
     for (purpose, bytes) in memory.as_object().into_iter().flatten().filter(|(_, bytes)| bytes.as_u64() > Some(0)) {
-        line(purpose.trim_end_matches("_bytes"), gib(bytes.as_u64().unwrap_or_default()))?;
+        let purpose = format!("- {}", purpose.trim_end_matches("_bytes"));
+        line(&purpose, gib(bytes.as_u64().unwrap_or_default()))?;
     }
     if let Some(bytes) = plan.device_bytes {
         let verdict = if plan.fits == Some(true) { "fits" } else { "DOES NOT FIT" };
