@@ -139,7 +139,7 @@ fn prepare_and_go(
     let parts = found.as_ref().map(Found::parts);
     let ranks = Ranks::new(comm, &options.parallel, options.accumulation.get(), parts)?;
     let validation = Validation::open(options.validation.as_ref(), config.vocab_size)?;
-    let trainer = begin(plan, options, &model, (&device, dtype), optimizer, steps, found, ranks)?;
+    let trainer = begin(plan, options, &model, (&device, dtype), optimizer, (steps, found), ranks)?;
     let log = if leads {
         keep_companions(&plan.model, &out.join("model"))?;
         Some(Log::open(out, trainer.step)?)
@@ -193,8 +193,7 @@ fn begin<'a>(
     model: &'a Llama,
     (device, dtype): (&Device, DType),
     optimizer: Box<dyn Optimizer>,
-    steps: u64,
-    found: Option<Found>,
+    (steps, found): (u64, Option<Found>),
     ranks: Ranks<'a>,
 ) -> Result<Trainer<'a>> {
     if let Some(found) = found {
