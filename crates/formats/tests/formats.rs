@@ -4,8 +4,8 @@ use recon_formats::{atif, axolotl, messages, preferences, provenance};
 use recon_schema::Sha256;
 use recon_schema::graph::RepositoryRef;
 use recon_schema::trajectory::{
-    Action, Agent, Arm, Author, Body, Candidate, FileContent, InitialThought, Observed, Outcome, Round, SCHEMA, Search,
-    Step, Subject, Summary, Trajectory,
+    Action, Agent, Arm, Author, Body, Candidate, Fault, FileContent, InitialThought, Observed, Outcome, Round, SCHEMA,
+    Search, Step, Subject, Summary, Trajectory,
 };
 use recon_text::{Renderer, Rendering, Tokenizer, fake};
 use serde_json::Value;
@@ -51,7 +51,7 @@ fn search() -> Search {
                 candidates: vec![
                     candidate("dropped", Outcome::Refused { nats_at_least: 31.0, tokens_seen: 7 }),
                     candidate("a worse one", scored(55.0, false)),
-                    candidate("", Outcome::Invalid { reason: "empty".into() }),
+                    candidate("", Outcome::Invalid { fault: Fault::Empty, reason: "empty".into() }),
                 ],
                 incumbent_nats: 30.0,
             },

@@ -85,7 +85,7 @@ fn tried(round: usize, Candidate { author, text, outcome }: &Candidate, per_toke
             (format!("dropped after {tokens_seen} tokens"), format!("≥ {}", per_token(*nats_at_least)))
         }
         Outcome::Leaked { leak } => (format!("a leak: {}", leaked(leak)), String::new()),
-        Outcome::Invalid { reason } => (format!("invalid: {reason}"), String::new()),
+        Outcome::Invalid { reason, .. } => (format!("invalid: {reason}"), String::new()),
     };
     let is_accepted = matches!(outcome, Outcome::Scored { accepted: true, .. });
     html! {
