@@ -264,3 +264,45 @@ fn build_files_that_lie_cost_bounded_work() {
     assert_eq!(graph.dependencies("many/a.c"), ["many/d9999/far.h"], "the last of ten thousand directories");
     assert!(start.elapsed() < Duration::from_secs(60), "a reading without bounds does not end");
 }
+
+#[test]
+fn what_a_makefile_says_of_other_systems_is_not_searched() {
+    for (condition, built) in [
+        ("if BUILD_WIN32", false),
+        ("if !BUILD_WIN32", true),
+        ("ifeq ($(OS),Windows_NT)", false),
+        ("ifneq ($(OS), Windows_NT)", true),
+        ("ifeq ($(shell uname), Darwin)", false),
+        ("ifdef MINGW", false),
+        ("ifndef MINGW", true),
+        ("ifdef FAST", true),
+        ("if WITH_WINDOW_MANAGER", true),
+    ] {
+        let makefile =
+            format!("{condition}\nFLAGS = -Ifirst\nelse\nFLAGS = -Isecond\nendif\nCFLAGS = $(FLAGS) -Irest\n");
+        let graph = expect::graph(&[
+            ("Makefile.am", makefile.as_str()),
+            ("src/a.c", "#include <x.h>\n"),
+            ("first/x.h", "int first;\n"),
+            ("rest/x.h", "int rest;\n"),
+        ]);
+        let expected = if built { "first/x.h" } else { "rest/x.h" };
+        assert_eq!(graph.dependencies("src/a.c"), [expected], "{condition}");
+    }
+}
+
+#[test]
+fn a_header_that_is_made_from_a_template_is_not_guessed() {
+    for template in ["conf.h.in", "cmake/conf.h.cmake", "conf.h.cmake.in"] {
+        let files = [
+            (template, "#undef HAVE_X\n"),
+            ("src/a.c", "#include \"conf.h\"\n#include \"sub/conf.h\"\n#include \"other.h\"\n"),
+            ("win/nmake/conf.h", "int w;\n"),
+            ("win/nmake/other.h", "int o;\n"),
+            ("src/sub/conf.h", "int s;\n"),
+        ];
+        let graph = expect::graph(&files);
+        assert_eq!(graph.dependencies("src/a.c"), ["src/sub/conf.h", "win/nmake/other.h"], "{template}");
+        expect::unresolved(&graph, &[("src/a.c", "conf.h", Missing)]);
+    }
+}

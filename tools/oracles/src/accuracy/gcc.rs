@@ -97,6 +97,8 @@ const FLAGS: &[(&str, &str, &[&str])] = &[
     ),
     ("libyaml", "", &["-Iinclude", "-Isrc"]),
     ("libzstd", "", &["-Ilib", "-Ilib/common", "-Iprograms"]),
+    ("libzstd", "contrib/externalSequenceProducer", &["-Ilib", "-Ilib/common", "-Ilib/compress", "-Iprograms"]),
+    ("libzstd", "contrib/seekable_format", &["-Ilib", "-Ilib/common", "-Icontrib/seekable_format"]),
     ("libzstd", "contrib/linux-kernel/test", &["-Icontrib/linux-kernel/test/include", "-Icontrib/linux-kernel"]),
     ("double-conversion", "", &["-I."]),
     ("google-glog", "", &["-Isrc"]),

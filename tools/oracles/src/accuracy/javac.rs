@@ -38,9 +38,9 @@ const PACKAGES: &[Package] = &[
 
 const HELD_OUT: &[Package] = &[
     source("commons-csv", "1.9.0", "661252998cf2b9aac1aa12fe9e104dc23190761a8971384f83a6c1fc02536867"),
-    source("guava-libraries", "31.1", "3dbb56b34e5ebd1b97184f72d31fbf9da24cc26c28f1ad3714aeeefdeedaed2a"),
     source("jackson-core", "2.14.1", "d9eb6aa1898c4d5a582c52e69da249efae25e4d2c809c57dc6b6ee01c4b0fb3b"),
     source("junit4", "4.13.2", "8cb9e6cd3c1188e93ce6ed56df12f8dab9db379256386973dbc61690ad184c60"),
+    source("libcommons-compress-java", "1.22", "c0270188ea43f7af708ff384a6421597e2eee5d68db152b60ad6e682f0e88160"),
     source("libjoda-time-java", "2.10.14", "600ab9a000b7c8ab4cb24e0fbd5c5ee6c4be46b97c55f90004df3cd1c56bd0b5"),
 ];
 

@@ -42,7 +42,7 @@ const HELD_OUT: &[Package] = &[
     tarball("fastify", "5.12.8", "", "459048aabd9311309f4f95b36e8ca065e3a4613ded292bcf50442926931e4748"),
     tarball("koa", "3.3.0", "", "2b1cae002c5c8a066b9c77ac9bf197e2369ba8501fb76b75c9f21d474ef02cf4"),
     tarball("mongoose", "9.12.1", "lib", "de332a61c69faea1f9775291a984a9391a985e0b452d51c55b6458796de7d04b"),
-    tarball("nodemailer", "10.6.1", "dist/cjs", "7b1a6615b333c7f09c5a3e9147085f6c762eb2ace4abde0341a9e0dd4bf02af8"),
+    tarball("nodemailer", "6.9.16", "lib", "2b06f251c370e362e1805baf33db5d5bdb1a2dadaf1eaf5c054b25dd76c7d270"),
     tarball("winston", "3.19.0", "lib", "4183f422c69153b58b8595d3ec06c523087ca1a978006e1a6db63e199c18748e"),
 ];
 

@@ -115,6 +115,11 @@ impl<'r> Headers<'r> {
         if let Some(found) = searched.find_map(|directory| paths::join(&directory, path).filter(other)) {
             return Some(found);
         }
+        // A header that a configuration makes from its template stands nowhere; files of its name are for systems
+        // where nothing is configured.
+        if self.is_made(path) {
+            return None;
+        }
         let near = |named: bool| {
             let files = ends
                 .iter()
@@ -122,6 +127,12 @@ impl<'r> Headers<'r> {
             nearness::only(from, files.map(|(file, _)| *file)).map(|(file, _)| file.to_owned())
         };
         near(true).or_else(|| near(false))
+    }
+
+    /// Whether the repository has the template of a header, as configure and CMake read them.
+    fn is_made(&self, path: &str) -> bool {
+        let name = paths::file_name(path);
+        [".in", ".cmake", ".cmake.in", ".cmakein"].iter().any(|end| self.by_name.contains_key(&*format!("{name}{end}")))
     }
 
     /// A library's own repository offers the library's headers in `include`.

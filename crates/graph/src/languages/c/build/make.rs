@@ -1,7 +1,8 @@
 //! Makefiles: the directories after `-I`, variables and the functions of paths evaluated.
 //!
 //! `Makefile`, `Makefile.am`, `Makefile.in` and what they include → one list of [`SearchPaths`] each, for the
-//! folder it stands in and those below. Conditions are passed over, recipes count as text.
+//! folder it stands in and those below. Recipes count as text. Of a condition that asks for another
+//! system than Linux the other branch counts, of every other condition both.
 //!
 //! Invariant: what one file expands to has a limit, and so have all together.
 //! Source: the GNU make manual; the automake manual for `srcdir` and its like.
@@ -55,6 +56,22 @@ pub(super) fn read(repository: &Repository, paths: &mut SearchPaths) {
     }
 }
 
+/// Whether a condition of make or automake holds on Linux, where it asks for a system by its name.
+fn for_linux(condition: &str) -> Option<bool> {
+    const OTHERS: [&str; 9] =
+        ["WIN32", "WIN64", "WINDOWS", "WINDOWS_NT", "MINGW", "CYGWIN", "DARWIN", "MACOS", "MACOSX"];
+    let (kind, asked) = condition.split_once([' ', '\t', '('])?;
+    let mut parts = asked.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let is_other = |part: &str| {
+        let name = part.to_ascii_uppercase();
+        OTHERS.iter().any(|other| name == *other || name.split('_').any(|word| word == *other))
+    };
+    let negated = matches!(kind, "ifneq" | "ifndef") || asked.trim_start().starts_with('!');
+    // Functions that look for one of several names say more than is read here, and the shell's `if` is none of make.
+    let plain = !asked.contains("filter") && !asked.contains("findstring") && !asked.contains(['[', ';']);
+    (plain && parts.any(is_other)).then_some(negated)
+}
+
 /// One Makefile with what it includes.
 struct Makefile<'r> {
     repository: &'r Repository,
@@ -71,11 +88,38 @@ impl Makefile<'_> {
             return;
         }
         self.variables.insert("MAKEFILE_LIST".into(), absolute(path));
+        // Of each open condition, whether it holds, where that is known.
+        let mut open: Vec<Option<bool>> = Vec::new();
         for line in joined(text) {
             if self.budget == 0 {
                 return;
             }
             self.budget = self.budget.saturating_sub(line.len() + 1);
+            let words = line.trim();
+            match words.split([' ', '\t']).next().unwrap_or_default() {
+                "if" | "ifeq" | "ifneq" | "ifdef" | "ifndef" if !line.starts_with('\t') => {
+                    open.push(for_linux(words));
+                    continue;
+                }
+                "else" => {
+                    // `else ifeq …` asks again.
+                    let again = words.strip_prefix("else").map(str::trim).filter(|rest| rest.starts_with("if"));
+                    if let Some(last) = open.last_mut() {
+                        *last = match (*last, again) {
+                            (Some(true), _) => Some(false),
+                            (_, Some(asked)) => for_linux(asked),
+                            (last, None) => last.map(|held| !held),
+                        };
+                    }
+                    continue;
+                }
+                "endif" => {
+                    open.pop();
+                    continue;
+                }
+                _ if open.contains(&Some(false)) => continue,
+                _ => {}
+            }
             let line = line.replace("@srcdir@", "$(srcdir)").replace("@top_srcdir@", "$(top_srcdir)");
             if line.contains("-I")
                 || line.contains("-isystem")
