@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use recon_lm::{Branch, Error, GenJob, Generation, Generator, Limits, Prompt, Result, ScoreJob, Scored, Scorer};
+use recon_schema::trajectory::ModelRef;
+use recon_text::Tokenizer;
 
 use crate::branch::{Place, place};
-use crate::callers::Answered;
+use crate::callers::{Answered, Desk};
 use crate::conversation::conversation;
-use crate::engine::Engine;
 use crate::generate::{Draft, check};
 use crate::job::{Answer, Work};
 use crate::options::Stats;
@@ -21,9 +22,28 @@ use crate::sequence::Sequence;
 /// Documents that are asked for at once: what lies in the schedule is looked through for every forward.
 const DOCUMENTS_AT_ONCE: usize = 1024;
 
+/// What callers ask of: one model, with the bounds of what it takes.
+pub(crate) struct Served {
+    pub(crate) model: ModelRef,
+    /// None where ids alone are asked about.
+    pub(crate) tokenizer: Option<Tokenizer>,
+    pub(crate) limits: Limits,
+    /// Names the engine in its branches.
+    pub(crate) id: u64,
+    pub(crate) prefill_tokens: usize,
+    pub(crate) refusal_tokens: usize,
+    pub(crate) desk: Desk,
+}
+
+impl Served {
+    pub(crate) fn tokenizer(&self) -> &Tokenizer {
+        self.tokenizer.as_ref().expect("an engine for ids is asked for nothing that is text")
+    }
+}
+
 /// Asks on behalf of one repository. Clones of a branch may be used by any caller of the same engine.
 pub struct Caller<'e> {
-    engine: &'e Engine,
+    served: &'e Served,
     id: u64,
     spent: Mutex<(Stats, Duration)>,
 }
@@ -38,13 +58,13 @@ pub struct Document<'a> {
 }
 
 impl<'e> Caller<'e> {
-    pub(crate) fn new(engine: &'e Engine) -> Self {
-        Self { engine, id: engine.desk.number(), spent: Mutex::default() }
+    pub(crate) fn new(served: &'e Served) -> Self {
+        Self { served, id: served.desk.number(), spent: Mutex::default() }
     }
 
-    /// The engine that is asked.
-    pub fn engine(&self) -> &'e Engine {
-        self.engine
+    /// Which model is asked.
+    pub fn model_ref(&self) -> &'e ModelRef {
+        &self.served.model
     }
 
     /// What this caller's jobs cost. Seconds are its share, by rows, of the forwards they rode in; forwards and pages
@@ -74,7 +94,7 @@ impl<'e> Caller<'e> {
 
     fn ask(&self, asked: Vec<Asked>) -> Vec<Result<Answer>> {
         let begin = Instant::now();
-        let Answered { answers, spent } = self.engine.desk.ask(self.id, asked);
+        let Answered { answers, spent } = self.served.desk.ask(self.id, asked);
         let mut all = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         all.0.add(&spent);
         all.1 += begin.elapsed();
@@ -82,12 +102,12 @@ impl<'e> Caller<'e> {
     }
 
     fn at(&self, branch: &Branch) -> Result<Arc<Place>> {
-        place(branch, self.engine.id)
+        place(branch, self.served.id)
     }
 
     /// Refuses ids outside the vocabulary, documents without a token and documents too long.
     fn check_ids(&self, start: usize, ids: &[u32]) -> Result<()> {
-        let Limits { context_tokens: limit, vocabulary } = self.engine.limits;
+        let Limits { context_tokens: limit, vocabulary } = self.served.limits;
         let asked = start + ids.len();
         if asked == 0 {
             return Err(Error::EmptyContext);
@@ -104,7 +124,7 @@ impl<'e> Caller<'e> {
     fn extension(&self, at: Option<&Branch>, ids: &[u32]) -> Asked {
         let at = at.map(|branch| self.at(branch)).transpose()?;
         self.check_ids(at.as_ref().map_or(0, |at| at.tokens()), ids)?;
-        Ok((Sequence::new(at, ids, &[ids.len()], 0, self.engine.prefill_tokens), Work::Extend))
+        Ok((Sequence::new(at, ids, &[ids.len()], 0, self.served.prefill_tokens), Work::Extend))
     }
 
     fn document(&self, Document { ids, scored }: &Document<'_>) -> Asked {
@@ -113,7 +133,7 @@ impl<'e> Caller<'e> {
             return Err(Error::EmptyContext);
         }
         let tally = Tally::new(vec![scored.start..scored.end.min(ids.len())], None);
-        Ok((Sequence::new(None, ids, &[], 0, self.engine.prefill_tokens), Work::Score(tally)))
+        Ok((Sequence::new(None, ids, &[], 0, self.served.prefill_tokens), Work::Score(tally)))
     }
 
     fn score_job(&self, job: &ScoreJob<'_>) -> Asked {
@@ -129,8 +149,8 @@ impl<'e> Caller<'e> {
             borders.push(end);
         }
         let chunk_tokens = match job.refuse_above_nats {
-            Some(_) => self.engine.refusal_tokens.min(self.engine.prefill_tokens),
-            None => self.engine.prefill_tokens,
+            Some(_) => self.served.refusal_tokens.min(self.served.prefill_tokens),
+            None => self.served.prefill_tokens,
         };
         let tally = Tally::new(scored, job.refuse_above_nats);
         Ok((Sequence::new(Some(at), &ids, &borders, 0, chunk_tokens), Work::Score(tally)))
@@ -140,14 +160,14 @@ impl<'e> Caller<'e> {
         check(&job.sampling)?;
         let (at, prompt) = match job.prompt {
             Prompt::Branch { at, hint } => (Some(self.at(at)?), hint.to_vec()),
-            Prompt::Messages(messages) => (None, conversation(self.engine.tokenizer(), messages)?),
+            Prompt::Messages(messages) => (None, conversation(self.served.tokenizer(), messages)?),
         };
         let start = at.as_ref().map_or(0, |at| at.tokens());
         self.check_ids(start, &prompt)?;
-        let left = self.engine.limits.context_tokens - start - prompt.len();
+        let left = self.served.limits.context_tokens - start - prompt.len();
         let room = left.min(job.sampling.max_new_tokens);
         let draft = Draft::new(job.sampling, job.key.stream(), job.stop_ids, room);
-        Ok((Sequence::new(at, &prompt, &[], room, self.engine.prefill_tokens), Work::Write(draft)))
+        Ok((Sequence::new(at, &prompt, &[], room, self.served.prefill_tokens), Work::Write(draft)))
     }
 }
 
@@ -160,7 +180,7 @@ fn scored(answer: Answer) -> Scored {
 
 impl Scorer for Caller<'_> {
     fn limits(&self) -> Limits {
-        self.engine.limits
+        self.served.limits
     }
 
     fn extend(&self, at: Option<&Branch>, ids: &[u32]) -> Result<Branch> {
@@ -179,7 +199,7 @@ impl Scorer for Caller<'_> {
 
 impl Generator for Caller<'_> {
     fn generate(&self, jobs: &[GenJob<'_>]) -> Vec<Result<Generation>> {
-        let tokenizer = self.engine.tokenizer();
+        let tokenizer = self.served.tokenizer();
         let answers = self.ask(jobs.iter().map(|job| self.text(job)).collect());
         let generation = |answer| match answer {
             Answer::Written { ids, finish } => Generation { text: tokenizer.decode(&ids), ids, finish },

@@ -10,7 +10,7 @@ use recon_schema::trajectory::ModelRef;
 use recon_text::Tokenizer;
 
 use crate::branch::Places;
-use crate::caller::Caller;
+use crate::caller::{Caller, Served};
 use crate::callers::Desk;
 use crate::core::Core;
 use crate::options::{EngineOptions, Stats};
@@ -22,20 +22,16 @@ static ENGINES: AtomicU64 = AtomicU64::new(0);
 /// A Llama that scores and writes. What is asked at the same time, by whomever, is computed together; an answer does
 /// not depend on who else asks.
 pub struct Engine {
-    model: ModelRef,
-    tokenizer: Option<Tokenizer>,
-    pub(crate) limits: Limits,
-    /// Names the engine in its branches.
-    pub(crate) id: u64,
-    pub(crate) prefill_tokens: usize,
-    pub(crate) refusal_tokens: usize,
+    served: Served,
     pool: PagePool,
-    pub(crate) desk: Desk,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("model", &self.model).field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("model", &self.served.model)
+            .field("limits", &self.served.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,20 +93,21 @@ impl Engine {
             stats: Stats::default(),
         };
         let desk = Desk::new(core);
-        Ok(Self { model, tokenizer, limits, id, prefill_tokens, refusal_tokens, pool, desk }.ending_with(&ends))
+        let served = Served { model, tokenizer, limits, id, prefill_tokens, refusal_tokens, desk };
+        Ok(Self { served, pool }.ending_with(&ends))
     }
 
     /// The same engine, whose texts end at these ids beside those a job names. Ids without an
     /// embedding are never drawn and left out.
     pub(crate) fn ending_with(self, ids: &[u32]) -> Self {
-        let known = ids.iter().copied().filter(|id| (*id as usize) < self.limits.vocabulary);
-        self.desk.with_core(|core| core.ends = known.collect());
+        let known = ids.iter().copied().filter(|id| (*id as usize) < self.served.limits.vocabulary);
+        self.served.desk.with_core(|core| core.ends = known.collect());
         self
     }
 
     /// The same engine under the name the user gave its model.
     pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.model.name = name.into();
+        self.served.model.name = name.into();
         self
     }
 
@@ -119,23 +116,23 @@ impl Engine {
     /// # Panics
     /// In an engine opened [for ids](Engine::open_for_ids).
     pub fn tokenizer(&self) -> &Tokenizer {
-        self.tokenizer.as_ref().expect("an engine for ids is asked for nothing that is text")
+        self.served.tokenizer()
     }
 
     /// Which model this is.
     pub fn model_ref(&self) -> &ModelRef {
-        &self.model
+        &self.served.model
     }
 
     /// Somebody who asks on behalf of one repository, and whose costs are counted alone. Forwards are divided fairly
     /// among callers.
     pub fn caller(&self) -> Caller<'_> {
-        Caller::new(self)
+        Caller::new(&self.served)
     }
 
     /// What was done since the engine was opened.
     pub fn stats(&self) -> Stats {
-        self.desk.stats()
+        self.served.desk.stats()
     }
 
     /// Logits `[T, V]` (f32) after each of `ids` `[T]`, as one document; the cache is not touched.
@@ -144,7 +141,7 @@ impl Engine {
     /// # Errors
     /// No ids, more than the context, or one outside the vocabulary.
     pub fn logits(&self, ids: &[u32]) -> recon_lm::Result<Tensor> {
-        let Limits { context_tokens: limit, vocabulary } = self.limits;
+        let Limits { context_tokens: limit, vocabulary } = self.served.limits;
         match ids.iter().find(|id| **id as usize >= vocabulary) {
             _ if ids.is_empty() => return Err(recon_lm::Error::EmptyContext),
             _ if ids.len() > limit => return Err(recon_lm::Error::ContextTooLong { asked: ids.len(), limit }),
@@ -154,7 +151,7 @@ impl Engine {
         let positions: Vec<u32> = (0..ids.len() as u32).collect();
         let document = [0..ids.len()];
         let failed = |error: recon_llama::Error| recon_lm::Error::Engine(error.to_string());
-        self.desk.with_core(|core| {
+        self.served.desk.with_core(|core| {
             let context = AttentionCtx::Packed { spans: &document };
             let hidden = core.llama.hidden(core.params.as_ref(), ids, &positions, &context).map_err(failed)?;
             core.llama.logits(core.params.as_ref(), &hidden).map_err(failed)
@@ -200,7 +197,7 @@ fn context_tokens(positions: usize, options: &EngineOptions) -> Result<usize> {
 
 impl Scorer for Engine {
     fn limits(&self) -> Limits {
-        self.limits
+        self.served.limits
     }
 
     fn extend(&self, at: Option<&Branch>, ids: &[u32]) -> recon_lm::Result<Branch> {

@@ -59,7 +59,8 @@ pub(crate) fn matrix(title: &str, (x, y): (&str, &str), side: usize, dots: &[(us
             .x_label_area_size(40)
             .y_label_area_size(64)
             .build_cartesian_2d(-0.5..end, -0.5..end)?;
-        let whole = |number: &f64| format!("{number:.0}");
+        let is_whole = |number: f64| (number - number.round()).abs() < 1e-6;
+        let whole = |number: &f64| if is_whole(*number) { format!("{:.0}", number.abs()) } else { String::new() };
         chart
             .configure_mesh()
             .x_desc(x)

@@ -162,7 +162,7 @@ impl Refine<'_> {
         if let Some(first) = &before.first_refined {
             carry_forward(first, &mut part, self.renderer, self.context_tokens);
         }
-        let (renderer, model) = (self.renderer, Some(caller.engine().model_ref().clone()));
+        let (renderer, model) = (self.renderer, Some(caller.model_ref().clone()));
         let models = Models { scorer: caller, generator: Some(caller), renderer, model };
         let options = remaining(self.options, &before.report);
         let name = part.repository.name.clone();

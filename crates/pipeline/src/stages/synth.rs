@@ -180,7 +180,7 @@ impl Synth<'_> {
         if graph.order.is_empty() {
             return Ok(Ok(Vec::new()));
         }
-        let model = |caller: &Caller<'_>| caller.engine().model_ref().clone();
+        let model = |caller: &Caller<'_>| caller.model_ref().clone();
         let writer = caller.map(|caller| ModelWriter { generator: caller, scorer: caller, model: model(caller) });
         let aside = |reason: String| SetAside { repository: entry.name.clone(), reason };
         let simulated = guarded(&entry.name, || {
