@@ -158,7 +158,7 @@ fn prove_row(arguments: &PackArgs, (model, params): (&Llama, &FlatParams), at: u
     let control = compare_exchanged(model, params, &joined, &row.spans[..1])?;
     match arguments.stage.format {
         Format::Json => {
-            print_json(&json!({"row": at, "documents": row.spans.len(), "compared": compared, "control": control}))?
+            print_json(&json!({"row": at, "documents": row.spans.len(), "compared": compared, "control": control}))?;
         }
         Format::Text => print_line(format_args!(
             "row {at}: {} of {} documents exchanged, {} of {} logits and {} of {} gradients of the others moved; \
