@@ -89,7 +89,7 @@ impl<'a> Ranks<'a> {
     ) -> Result<Vec<Vec<f64>>> {
         let own = even(self.parts, self.world())[self.comm.rank()].clone();
         let alone = own.len() == 1;
-        let mut sum = TreeSum::new(add);
+        let mut sum = TreeSum::new(|left: &mut Vec<Tensor>, right| add(left, right));
         let mut figures = Vec::new();
         for part in own {
             params.zero_grads()?;
@@ -249,7 +249,7 @@ fn gradient(params: &FlatParams, unit: Unit) -> &Tensor {
     params.grad(unit).expect("parameters in training have gradients")
 }
 
-fn add(left: &mut Vec<Tensor>, right: Vec<Tensor>) -> Result<()> {
+fn add(left: &mut [Tensor], right: Vec<Tensor>) -> Result<()> {
     for (left, right) in left.iter_mut().zip(right) {
         *left = (&*left + &right)?;
     }
