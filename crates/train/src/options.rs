@@ -7,7 +7,7 @@ use recon_llama::{ActivationPolicy, Precision, place};
 use serde::{Deserialize, Serialize};
 
 use crate::sources::first_without_weight;
-use crate::{BadSteps, ClipNorm, Error, Result, SavePolicy, SourceOptions, ValidationOptions, Weight};
+use crate::{BadSteps, ClipNorm, Decay, Error, Result, SavePolicy, SourceOptions, ValidationOptions, Weight};
 
 /// How long to train.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -87,8 +87,11 @@ pub struct TrainOptions {
     pub accumulation: NonZeroUsize,
     /// Learning rate after the warm-up.
     pub lr: f64,
-    /// Learning rate at the end of the cosine.
+    /// Learning rate at the end.
     pub min_lr: f64,
+    /// `cosine`, `constant`, or `{ last = X }`, linear over this last share of all steps.
+    #[serde(skip_serializing_if = "Decay::is_default")]
+    pub decay: Decay,
     /// `{ fraction = X }` of all steps or `{ steps = N }`.
     pub warmup: Warmup,
     /// AdamW's β₁ and β₂.
@@ -140,6 +143,7 @@ impl Default for TrainOptions {
             accumulation: one,
             lr: 1e-5,
             min_lr: 1e-6,
+            decay: Decay::Cosine,
             warmup: Warmup::Fraction(0.1),
             betas: [0.9, 0.95],
             eps: 1e-8,
@@ -262,6 +266,7 @@ impl TrainOptions {
         let problems = [
             ("clip_norm", self.clip_norm.problem()),
             ("save", self.save.problem()),
+            ("decay", self.decay.problem()),
             ("bad_steps", self.bad_steps.problem()),
             ("validation", self.validation.as_ref().and_then(ValidationOptions::problem)),
         ];
