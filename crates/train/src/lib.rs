@@ -64,5 +64,5 @@ pub use run::{TrainPlan, TrainReport, run, run_on};
 pub use saves::SavePolicy;
 pub use schedule::Schedule;
 pub use signals::Signals;
-pub use sources::{FromStep, SourceOptions, Weight};
-pub use validation::{ValidationMetrics, ValidationOptions, ValidationSource};
+pub use sources::{FromStep, SourceOptions, ValidationOptions, ValidationSource, Weight};
+pub use validation::ValidationMetrics;

@@ -1,9 +1,10 @@
-//! What is mixed with the run's own rows, and in which proportions.
+//! What is mixed with the run's own rows, and in which proportions; and what is only measured.
 //!
 //! A weight is a number, or a list of steps from which others hold. From weights by step follow weights by position
 //! ([`phases`]): a step takes `G` rows, so step `s` begins at position `(s − 1) · G`.
 
 use std::collections::BTreeSet;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use recon_pack::Phase;
@@ -118,6 +119,45 @@ pub(crate) fn phases(weights: &[&Weight], step_rows: u64) -> Vec<Phase> {
 pub(crate) fn first_without_weight(weights: &[&Weight]) -> Option<u64> {
     let changes: BTreeSet<u64> = weights.iter().flat_map(|weight| weight.steps()).chain([1]).collect();
     changes.into_iter().find(|step| weights.iter().all(|weight| weight.at(*step) == 0.0))
+}
+
+/// What is measured on the way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidationOptions {
+    /// After every so many steps, and after the last.
+    pub every_steps: NonZeroU64,
+    /// Rows of each source at most.
+    #[serde(default = "some_rows")]
+    pub rows: NonZeroUsize,
+    /// Where they are from.
+    pub sources: Vec<ValidationSource>,
+}
+
+/// Rows to measure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidationSource {
+    /// A folder of packed rows, ours or anybody's MDS.
+    pub directory: PathBuf,
+    /// What metrics call it.
+    pub name: String,
+}
+
+fn some_rows() -> NonZeroUsize {
+    NonZeroUsize::new(16).expect("16 is not 0")
+}
+
+impl ValidationOptions {
+    /// Says what is wrong with it.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if self.sources.is_empty() {
+            return Some("has no sources; leave it out to measure nothing".into());
+        }
+        let twice =
+            (1..self.sources.len()).find(|&at| self.sources[..at].iter().any(|it| it.name == self.sources[at].name));
+        twice.map(|at| format!("has two sources called `{}`", self.sources[at].name))
+    }
 }
 
 #[cfg(test)]

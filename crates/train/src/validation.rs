@@ -1,52 +1,12 @@
 //! The loss of rows that are not trained on, by source, at intervals.
 
-use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::num::NonZeroU64;
 
 use recon_llama::{Llama, Packed, Params};
 use serde::{Deserialize, Serialize};
 
 use crate::data::take;
-use crate::{Error, PackedRows, Result, RowSource as _, loss_over};
-
-/// What is measured on the way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ValidationOptions {
-    /// After every so many steps, and after the last.
-    pub every_steps: NonZeroU64,
-    /// Rows of each source at most.
-    #[serde(default = "some_rows")]
-    pub rows: NonZeroUsize,
-    /// Where they are from.
-    pub sources: Vec<ValidationSource>,
-}
-
-/// Rows to measure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ValidationSource {
-    /// A folder of packed rows, ours or anybody's MDS.
-    pub directory: PathBuf,
-    /// What metrics call it.
-    pub name: String,
-}
-
-fn some_rows() -> NonZeroUsize {
-    NonZeroUsize::new(16).expect("16 is not 0")
-}
-
-impl ValidationOptions {
-    /// Says what is wrong with it.
-    pub(crate) fn problem(&self) -> Option<String> {
-        if self.sources.is_empty() {
-            return Some("has no sources; leave it out to measure nothing".into());
-        }
-        let twice =
-            (1..self.sources.len()).find(|&at| self.sources[..at].iter().any(|it| it.name == self.sources[at].name));
-        twice.map(|at| format!("has two sources called `{}`", self.sources[at].name))
-    }
-}
+use crate::{Error, PackedRows, Result, RowSource as _, ValidationOptions, ValidationSource, loss_over};
 
 /// The loss of one source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -156,9 +156,9 @@ fn prove_row(arguments: &PackArgs, (model, params): (&Llama, &FlatParams), at: u
     joined.spans =
         std::iter::once(row.spans[0].start..row.spans[1].end).chain(row.spans[2..].iter().cloned()).collect();
     let control = compare_exchanged(model, params, &joined, &row.spans[..1])?;
-    match arguments.stage.format {
+    let told = match arguments.stage.format {
         Format::Json => {
-            print_json(&json!({"row": at, "documents": row.spans.len(), "compared": compared, "control": control}))?
+            print_json(&json!({"row": at, "documents": row.spans.len(), "compared": compared, "control": control}))
         }
         Format::Text => print_line(format_args!(
             "row {at}: {} of {} documents exchanged, {} of {} logits and {} of {} gradients of the others moved; \
@@ -171,8 +171,9 @@ fn prove_row(arguments: &PackArgs, (model, params): (&Llama, &FlatParams), at: u
             compared.gradients,
             control.logits_moved,
             control.gradients_moved
-        ))?,
-    }
+        )),
+    };
+    told?;
     if compared.moved() {
         return Err(Failure::run_because(format!("row {at}: documents see each other")));
     }
