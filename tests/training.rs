@@ -254,3 +254,126 @@ fn a_rehearsal_times_steps_without_model_or_rows_and_writes_nothing() {
     let refused = rehearse(&["--resume"]);
     assert!(refused.code == Some(2) && refused.stderr.contains("--resume"), "{}", refused.stderr);
 }
+
+#[test]
+fn a_run_mixes_its_own_rows_with_others_by_weight() {
+    let work = tempfile::tempdir().unwrap();
+    let (repository, out, books) = (work.path().join("shop"), work.path().join("out"), work.path().join("books"));
+    small_package(&repository);
+    rows(&books, false);
+    let run = || {
+        let mut command = command();
+        command.args(["run", "--config"]).arg(in_repository("configs/quickstart.toml")).arg("--out").arg(&out);
+        let sources = format!("train.sources=[{{ directory = {books:?}, weight = 0.88 }}]");
+        let repository = format!("repository={}", repository.display());
+        let settings = ["agents.arm=raw", "holdout.files=1", "train.duration.steps=3", "train.accumulation=8"];
+        for assignment in
+            [&settings[..], &["pack.row_tokens=64", "train.own_weight=0.12", sources.as_str(), repository.as_str()]]
+                .concat()
+        {
+            command.args(["--set", assignment]);
+        }
+        Ran::from(command.output().unwrap()).expect(0)
+    };
+    run();
+    let metrics = || fs::read_to_string(out.join("shop/train/metrics.jsonl")).unwrap();
+    let first = metrics();
+    let last: serde_json::Value = serde_json::from_str(first.lines().last().unwrap()).unwrap();
+    let of = |at: usize, key: &str| last["sources"][at][key].clone();
+    assert_eq!((of(0, "source"), of(1, "source")), ("own".into(), "books".into()));
+    let drawn = [0, 1].map(|at| of(at, "rows").as_u64().unwrap());
+    assert_eq!(drawn[0] + drawn[1], 3 * 8);
+    assert!(drawn[0] < drawn[1], "{drawn:?}");
+    run();
+    assert_eq!(metrics(), first, "a finished training is used again");
+    fs::remove_dir_all(&books).unwrap();
+    rows(&books, true);
+    run();
+    assert_ne!(metrics(), first, "other rows in the same place are another training");
+}
+
+/// Every line of the metrics without what depends on the clock and the machine.
+fn lines(out: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let of = |line: &str| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        for key in ["tokens_per_s", "mfu", "peak_bytes", "device_peak_bytes"] {
+            line.as_object_mut().unwrap().remove(key);
+        }
+        line
+    };
+    text.lines().map(of).collect()
+}
+
+#[test]
+#[cfg(unix)]
+fn a_training_that_is_killed_again_and_again_ends_with_the_undisturbed_bits() {
+    let work = tempfile::tempdir().unwrap();
+    let (data, books) = (work.path().join("rows"), work.path().join("books"));
+    rows(&data, true);
+    rows(&books, false);
+    let sources = format!("train.sources=[{{ directory = {books:?}, weight = 0.4 }}]");
+    let shape = "model.shape={ hidden_size = 32, intermediate_size = 64, num_hidden_layers = 1, \
+                 num_attention_heads = 2, num_key_value_heads = 1, head_dim = 16 }";
+    let steps = "train.duration={ steps = 160 }";
+    let settings = ["train.init=random", shape, steps, "train.save={ every_steps = 3 }", sources.as_str()];
+    let whole = work.path().join("whole");
+    train(&data, &whole, &settings).expect(0);
+
+    let out = work.path().join("killed");
+    let (mut kills, mut random) = (0, 12_345_u64);
+    while kills < 20 {
+        let mut command = train_command(&data, &out, &settings);
+        let mut child = command.arg("--resume").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let until = figures_written(&out) + 1 + (random >> 33) as usize % 6;
+        while figures_written(&out) < until && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills >= 5, "the training ended after {kills} kills");
+    Ran::from(train_command(&data, &out, &settings).arg("--resume").output().unwrap()).expect(0);
+    assert_eq!(lines(&out), lines(&whole), "after {kills} kills");
+    assert_eq!(tensors(&out, 160), tensors(&whole, 160), "after {kills} kills");
+}
+
+#[test]
+fn rows_that_cannot_be_trained_on_are_one_line() {
+    let work = tempfile::tempdir().unwrap();
+    let place = |name: &str| work.path().join(name);
+    let write = |name: &str, ids: Vec<u32>, mask: Vec<u8>| {
+        let columns: [(&str, Encoding); 2] =
+            [("input_ids", "ndarray:uint32".parse().unwrap()), ("mask", "ndarray:uint8".parse().unwrap())];
+        let mut writer = Writer::create(&place(name), columns, WriterOptions::default()).unwrap();
+        if !ids.is_empty() {
+            let ids = ("input_ids".into(), Array::vector(ids).into());
+            writer.write(&Sample::from([ids, ("mask".into(), Array::vector(mask).into())])).unwrap();
+        }
+        writer.finish().unwrap();
+    };
+    write("empty", vec![], vec![]);
+    write("short-mask", vec![40; 8], vec![1; 7]);
+    write("foreign-ids", vec![40, 99_999, 41], vec![1; 3]);
+    write("untrained", vec![40; 8], vec![0; 8]);
+    write("lost", vec![40; 8], vec![1; 8]);
+    fs::remove_file(place("lost/shard.00000.mds")).unwrap();
+    for (name, said) in [
+        ("empty", "holds no rows"),
+        ("short-mask", "row 0 of"),
+        ("short-mask", "7 mask values for 8 ids"),
+        ("foreign-ids", "holds token id 99999"),
+        ("untrained", "none of the tokens of step 1 is trained"),
+        ("lost", "shard.00000.mds"),
+        ("absent", "index.json"),
+    ] {
+        let ran = train(&place(name), &place("out"), &["train.duration={ steps = 1 }"]).expect(2);
+        assert!(ran.error().contains(said), "{name}: {}", ran.error());
+        fs::remove_dir_all(place("out")).ok();
+    }
+}

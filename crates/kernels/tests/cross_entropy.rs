@@ -90,6 +90,9 @@ fn it_is_as_good_as_a_naive_head() {
         let targets: Vec<u32> = active.iter().map(|&i| inputs.targets[i as usize]).collect();
         let rows = h.index_select(&Tensor::new(active, &Device::Cpu).unwrap(), 0).unwrap();
         let log_probs = cross_entropy::log_probs(&rows, &w, &targets).unwrap();
+        let (each, _) = cross_entropy::forward_backward(&h, &w, &inputs.targets, &inputs.weights, &dw).unwrap();
+        let each: Vec<f32> = each.read_each().unwrap().iter().map(|&nats| -(nats as f32)).collect();
+        assert_eq!(each, log_probs, "{}", what("each"));
         let nats: Vec<f64> = log_probs.iter().map(|&x| -f64::from(x)).collect();
         let total: f64 = nats.iter().sum();
         assert!((total - sum).abs() <= 1e-6 * (1.0 + total), "{}: {total} {sum}", what("log_probs"));
@@ -212,6 +215,11 @@ mod device {
                     let rows: Vec<f64> = active.iter().flat_map(|&i| inputs.h[i * d..(i + 1) * d].to_vec()).collect();
                     let rows = tensor(&rows, &[active.len(), d], dtype, device);
                     let log_probs = cross_entropy::log_probs(&rows, &w, &targets).unwrap();
+                    let again = tensor(&start, &[v, d], DType::F32, device);
+                    let (each, _) =
+                        cross_entropy::forward_backward(&h, &w, &inputs.targets, &inputs.weights, &again).unwrap();
+                    let each: Vec<f32> = each.read_each().unwrap().iter().map(|&nats| -(nats as f32)).collect();
+                    assert_eq!(each, log_probs, "{}", what("each"));
                     let nats: Vec<f64> = log_probs.iter().map(|&x| -f64::from(x)).collect();
                     nats_case.check(&matrix(&nats, &[nats.len()], DType::F32), &what("nats"));
                     (bits(&dh), bits(&dw), sum.to_bits())
