@@ -41,12 +41,9 @@ fn refined() -> (Trajectory, Files) {
     let limits = Limits { context_tokens: 1 << 16, vocabulary: 1024 };
     let logprob = |before: &[u32], id: u32| -(1.0 + ((before.len() * 7919 + id as usize) % 13) as f32 / 13.0);
     let model = TableModel::new(limits, logprob, |_, _, key| {
-        format!(
-            "Thought {} of round {}, with {}.",
-            key.candidate,
-            key.round,
-            "x".repeat(key.stream().bits(0) as usize % 13)
-        )
+        let subject = if key.file.is_empty() { "f0" } else { &key.file };
+        let long = " and again".repeat(key.stream().bits(0) as usize % 3);
+        format!("Thought {} of round {} is about `{subject}`{long}.", key.candidate, key.round)
     });
     let models = Models { scorer: &model, generator: Some(&model), renderer: &renderer, model: Some(named()) };
     let options = RefineOptions { authors: vec![Proposer::Model], control_steps: 1, ..RefineOptions::default() };
