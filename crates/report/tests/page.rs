@@ -50,7 +50,7 @@ fn trajectory() -> Trajectory {
         "rounds": [
             {"candidates": [candidate("better", scored(15.0, true)), candidate("worse", scored(40.0, false))], "incumbent_nats": 15.0},
             {"candidates": [candidate("best of all", scored(12.5, true)),
-                candidate("", json!({"outcome": "invalid", "reason": HOSTILE}))], "incumbent_nats": 12.5},
+                candidate("", json!({"outcome": "invalid", "fault": "empty", "reason": HOSTILE}))], "incumbent_nats": 12.5},
         ],
         "control": {"path": "src/f2.py", "nats": 29.0},
     });

@@ -9,7 +9,7 @@ use recon_kernels::attention::Backend;
 use recon_llama::{ActivationPolicy, Config, Precision, Unit};
 use serde::Serialize;
 
-use crate::{TrainOptions, optimizer};
+use crate::{StateOn, TrainOptions, optimizer};
 
 const F32_BYTES: u64 = 4;
 /// Logits that exist at once: the chunk of `recon_kernels::cross_entropy`, on the CPU and on a GPU, as elements and as
@@ -33,7 +33,7 @@ pub struct MemoryPlan {
     pub working_bytes: u64,
     /// What attention on a GPU needs for itself.
     pub scratch_bytes: u64,
-    /// Parameters and gradients of two units on their way from and to other devices.
+    /// A unit's sum on its way from the other devices.
     pub communication_bytes: u64,
     /// What the allocator rounds up, and on a GPU the program's context.
     pub slack_bytes: u64,
@@ -47,8 +47,8 @@ impl MemoryPlan {
         Self::sharded(config, options, row_tokens, 1)
     }
 
-    /// The same where parameters, gradients and moments are spread over `devices`, and each takes micro-batches of its
-    /// own.
+    /// The same on each of `devices`, which take micro-batches of their own: weights and gradients lie on all of them,
+    /// moments and masters are spread where `options.parallel` says so.
     pub fn sharded(config: &Config, options: &TrainOptions, row_tokens: usize, devices: u64) -> Self {
         let units = config.units();
         let elements_of = |unit: &Unit| config.layout(*unit).elements as u64;
@@ -57,7 +57,8 @@ impl MemoryPlan {
         let bytes = precision.dtype().size_in_bytes() as u64;
         let optimizer = optimizer::of(options, precision);
         let master_bytes = optimizer.master().map_or(0, |dtype| dtype.size_in_bytes() as u64);
-        let spread = |bytes_each: u64| (elements * bytes_each).div_ceil(devices);
+        let keepers = if options.parallel.state == StateOn::Shared { devices } else { 1 };
+        let spread = |bytes_each: u64| (elements * bytes_each).div_ceil(keepers);
 
         let rows = (row_tokens * options.micro_batch_rows.get()) as u64;
         let sizes = LayerBytes::new(config, bytes);
@@ -68,8 +69,8 @@ impl MemoryPlan {
         };
         let on_gpu = options.device != "cpu";
         let mut plan = Self {
-            parameters_bytes: spread(bytes + master_bytes),
-            gradients_bytes: spread(F32_BYTES),
+            parameters_bytes: elements * bytes + spread(master_bytes),
+            gradients_bytes: elements * F32_BYTES,
             moments_bytes: spread(optimizer.bytes_per_parameter() - master_bytes),
             activations_bytes: rows * kept * config.num_hidden_layers as u64,
             working_bytes: (rows * (again + sizes.backward)).max(head_bytes(config, rows, bytes, on_gpu)),
@@ -82,7 +83,7 @@ impl MemoryPlan {
         }
         if devices > 1 {
             let largest = units.iter().map(elements_of).max().unwrap_or(0);
-            plan.communication_bytes = 2 * largest * (bytes + F32_BYTES);
+            plan.communication_bytes = largest * F32_BYTES;
         }
         let counted = plan.sum();
         plan.slack_bytes = counted / 50 + if on_gpu { CONTEXT_BYTES } else { 0 };
@@ -142,7 +143,7 @@ impl LayerBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OptimizerState;
+    use crate::{OptimizerState, ParallelOptions};
 
     fn config() -> Config {
         let json = serde_json::json!({
@@ -199,10 +200,19 @@ mod tests {
 
     #[test]
     fn what_is_spread_over_devices_is_divided_and_the_rest_is_not() {
-        let options = TrainOptions { device: "cuda".into(), ..Default::default() };
-        let plan = |devices| MemoryPlan::sharded(&config(), &options, 8192, devices);
-        let (one, eight) = (plan(1), plan(8));
+        let plan = |devices, state| {
+            let parallel = ParallelOptions { state, ..Default::default() };
+            let options = TrainOptions { device: "cuda".into(), parallel, ..Default::default() };
+            MemoryPlan::sharded(&config(), &options, 8192, devices)
+        };
+        let (one, eight) = (plan(1, StateOn::Shared), plan(8, StateOn::Shared));
         assert_eq!(one.moments_bytes, 8 * eight.moments_bytes);
+        assert_eq!(plan(8, StateOn::EveryRank).moments_bytes, one.moments_bytes);
+        // Weights of 2 bytes on each, their masters of 4 divided.
+        assert_eq!(
+            (one.parameters_bytes * 5, one.gradients_bytes),
+            (eight.parameters_bytes * 12, eight.gradients_bytes)
+        );
         assert_eq!((one.activations_bytes, one.working_bytes), (eight.activations_bytes, eight.working_bytes));
         assert!(one.communication_bytes == 0 && eight.communication_bytes > 0);
     }

@@ -9,7 +9,7 @@ use recon_llama::{ActivationPolicy, Config, Precision, Unit};
 use serde::Serialize;
 
 use crate::machine::{DeviceKind, Machine};
-use crate::{Duration, MemoryPlan, OptimizerState, Result, TrainOptions, optimizer};
+use crate::{Duration, MemoryPlan, OptimizerState, ParallelOptions, Result, StateOn, TrainOptions, optimizer};
 
 /// Peak of a Hopper GPU in bf16, as its maker states it, and in f32.
 const PEAK_FLOPS: [f64; 2] = [989e12, 67e12];
@@ -144,7 +144,8 @@ fn on(options: &TrainOptions, machine: Machine) -> TrainOptions {
 /// The fewest settings that make it fit.
 fn changes(options: &TrainOptions, fits: impl Fn(&TrainOptions) -> bool) -> Option<Vec<String>> {
     type Step = (&'static str, fn(&mut TrainOptions));
-    let steps: [Step; 4] = [
+    let steps: [Step; 5] = [
+        ("train.parallel.state = \"shared\"", |options| options.parallel.state = StateOn::Shared),
         ("train.micro_batch_rows = 1, with more train.accumulation", |options| {
             let rows = options.micro_batch_rows.get() * options.accumulation.get();
             options.micro_batch_rows = std::num::NonZeroUsize::MIN;
@@ -155,7 +156,7 @@ fn changes(options: &TrainOptions, fits: impl Fn(&TrainOptions) -> bool) -> Opti
         ("train.optimizer_state = \"stochastic\"", |options| options.optimizer_state = OptimizerState::Stochastic),
     ];
     // By the number of settings, earlier ones first: they cost less.
-    let mut sets: Vec<u32> = (1..1 << steps.len()).filter(|set| set & 0b110 != 0b110).collect();
+    let mut sets: Vec<u32> = (1..1 << steps.len()).filter(|set| set & 0b1100 != 0b1100).collect();
     sets.sort_by_key(|set: &u32| (set.count_ones(), *set));
     let chosen = |set: u32| (0..steps.len()).filter(move |at| set >> at & 1 == 1);
     let set = sets.into_iter().find(|set| {
@@ -172,6 +173,7 @@ fn more_devices(config: &Config, options: &TrainOptions, row_tokens: usize, mach
         activations: ActivationPolicy::BlockInputs,
         micro_batch_rows: std::num::NonZeroUsize::MIN,
         optimizer_state: OptimizerState::Stochastic,
+        parallel: ParallelOptions { state: StateOn::Shared, ..options.parallel.clone() },
         ..options.clone()
     };
     let least = if least.validate().is_ok() {
@@ -183,10 +185,13 @@ fn more_devices(config: &Config, options: &TrainOptions, row_tokens: usize, mach
     let enough = |devices: &u64| MemoryPlan::sharded(config, &least, row_tokens, *devices).total_bytes <= room;
     match (0..16).map(|power| 1_u64 << power).filter(|devices| *devices > machine.world()).find(enough) {
         Some(devices) => format!(
-            "{devices} devices, with train.activations = \"block_inputs\", train.micro_batch_rows = 1 and the \
-             smallest optimizer state"
+            "{devices} devices, with train.parallel.state = \"shared\", train.activations = \"block_inputs\", \
+             train.micro_batch_rows = 1 and the smallest optimizer state"
         ),
-        None => "shorter rows: no number of devices holds the activations of one".into(),
+        None => {
+            "shorter rows: weights, gradients and the activations of one are more than a device has, and lie on each"
+                .into()
+        }
     }
 }
 
@@ -283,12 +288,17 @@ mod tests {
     fn where_it_does_not_fit_the_plan_names_what_makes_it_fit() {
         let full = plan(TrainOptions::default(), 65_536, "1xh200");
         assert_eq!(full.fits, Some(false));
-        assert!(full.change.iter().any(|line| line.contains("stochastic")), "{:?}", full.change);
-        assert!(full.change.iter().any(|line| line.contains("block_inputs")), "{:?}", full.change);
-        let small = plan(TrainOptions::default(), 65_536, "1xh100");
-        assert!(small.change.iter().any(|line| line.contains("devices")), "{:?}", small.change);
-        let spread =
-            plan(TrainOptions { activations: ActivationPolicy::BlockInputs, ..Default::default() }, 65_536, "8xh100");
+        let settings = ["train.activations = \"keep_attention\"", "train.optimizer_state = \"stochastic\""];
+        assert_eq!(full.change, settings, "{:?}", full.memory);
+        let options = || TrainOptions { activations: ActivationPolicy::BlockInputs, ..Default::default() };
+        let small = plan(options(), 16_384, "1xh100");
+        assert!(small.change.iter().any(|line| line.contains("2 devices")), "{:?}", small.change);
+        let alone = plan(options(), 16_384, "8xh100");
+        assert_eq!(alone.change, ["train.parallel.state = \"shared\""], "{:?}", alone.memory);
+        let long = plan(TrainOptions::default(), 65_536, "8xh100");
+        assert!(long.change.iter().any(|line| line.starts_with("shorter rows")), "{:?}", long.change);
+        let parallel = ParallelOptions { state: StateOn::Shared, ..Default::default() };
+        let spread = plan(TrainOptions { parallel, ..options() }, 65_536, "8xh200");
         assert_eq!((spread.fits, spread.change.len()), (Some(true), 0), "{spread:?}");
         near(spread.gpu_hours.unwrap(), 8.0 * spread.hours.unwrap());
     }

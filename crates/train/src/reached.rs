@@ -96,6 +96,9 @@ mod tests {
         unreached("").unwrap();
         let error = unreached("model.layers.0.self_attn.o_proj.weight").unwrap_err();
         let Error::NoGradient { name, others, steps: STEPS } = &error else { panic!("{error}") };
-        assert!(name.contains("layers.0.self_attn.q_proj") && *others == 2, "{error}");
+        assert!(
+            name.contains("layers.0.self_attn.q_proj") && *others == 3,
+            "keys, values and the norm before them: {error}"
+        );
     }
 }

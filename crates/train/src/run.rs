@@ -19,8 +19,7 @@ use crate::tensorboard::EventFile;
 use crate::trainer::Trainer;
 use crate::validation::Validation;
 use crate::{
-    Error, Init, MemoryPlan, ModelOverrides, Observer, PackedRows, Result, RowSource, StateOn, StepMetrics,
-    TrainOptions,
+    Error, Init, MemoryPlan, ModelOverrides, Observer, PackedRows, Result, RowSource, StepMetrics, TrainOptions,
 };
 
 /// What to train, on what, where to, and how.
@@ -178,9 +177,7 @@ pub(crate) fn require_memory(
     rows: &dyn RowSource,
     world: usize,
 ) -> Result<()> {
-    let memory = MemoryPlan::new(config, options, rows.row_tokens());
-    let shared = if options.parallel.state == StateOn::Shared { memory.moments_bytes } else { 0 };
-    let bytes = memory.total_bytes - (shared - shared.div_ceil(world as u64));
+    let bytes = MemoryPlan::sharded(config, options, rows.row_tokens(), world as u64).total_bytes;
     let change =
         "use `train.activations = \"block_inputs\"`, `train.optimizer_state = \"stochastic\"`, or shorter rows";
     Ok(device::require(&options.device, "the run", bytes, change).map_err(recon_llama::Error::from)?)
