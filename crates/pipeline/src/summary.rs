@@ -14,7 +14,7 @@ use recon_schema::graph::{RepoGraph, RepositoryRef, SCHEMA as GRAPH};
 use recon_schema::trajectory::{Arm, Fault, ModelRef};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
+use crate::config::{Config, ModelConfig};
 use crate::failure::{Failure, Outcome};
 use crate::shared::Shared;
 use crate::stage::Finished;
@@ -255,6 +255,12 @@ impl fmt::Display for Summary {
         }
         for SetAside { repository, reason } in &self.set_aside {
             writeln!(f, "set aside          {}: {}", visible(repository), visible(reason))?;
+        }
+        if self.model.name == ModelConfig::default().name {
+            writeln!(
+                f,
+                "\nthe model inside the program is small: that every step works can be read off here, what thoughts are worth cannot"
+            )?;
         }
         write!(f, "\neverything lies in {}", self.out)
     }
