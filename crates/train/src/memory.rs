@@ -141,11 +141,11 @@ impl LayerBytes {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{OptimizerState, ParallelOptions};
 
-    fn config() -> Config {
+    pub(crate) fn llama3_8b() -> Config {
         let json = serde_json::json!({
             "model_type": "llama", "vocab_size": 128_256, "hidden_size": 4096, "intermediate_size": 14_336,
             "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-5,
@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_policy_that_keeps_less_needs_less() {
-        let plan = |activations| MemoryPlan::new(&config(), &TrainOptions { activations, ..Default::default() }, 8192);
+        let plan =
+            |activations| MemoryPlan::new(&llama3_8b(), &TrainOptions { activations, ..Default::default() }, 8192);
         let all = plan(ActivationPolicy::KeepAll);
         let attention = plan(ActivationPolicy::KeepAttention);
         let inputs = plan(ActivationPolicy::BlockInputs);
@@ -179,8 +180,9 @@ mod tests {
                 ..Default::default()
             };
             let MemoryPlan { parameters_bytes, gradients_bytes, moments_bytes, .. } =
-                MemoryPlan::new(&config(), &options, 1024);
-            let elements: u64 = config().units().into_iter().map(|unit| config().layout(unit).elements as u64).sum();
+                MemoryPlan::new(&llama3_8b(), &options, 1024);
+            let elements: u64 =
+                llama3_8b().units().into_iter().map(|unit| llama3_8b().layout(unit).elements as u64).sum();
             (parameters_bytes + gradients_bytes + moments_bytes) / elements
         };
         assert_eq!(per_parameter(Precision::F32, OptimizerState::Masters), 16);
@@ -192,7 +194,7 @@ mod tests {
     fn activations_grow_with_the_micro_batch_and_nothing_else_does() {
         let plan = |rows: usize| {
             let options = TrainOptions { micro_batch_rows: rows.try_into().unwrap(), ..Default::default() };
-            MemoryPlan::new(&config(), &options, 1024)
+            MemoryPlan::new(&llama3_8b(), &options, 1024)
         };
         assert_eq!(plan(4).activations_bytes, 4 * plan(1).activations_bytes);
         assert_eq!(plan(4).parameters_bytes, plan(1).parameters_bytes);
@@ -203,7 +205,7 @@ mod tests {
         let plan = |devices, state| {
             let parallel = ParallelOptions { state, ..Default::default() };
             let options = TrainOptions { device: "cuda".into(), parallel, ..Default::default() };
-            MemoryPlan::sharded(&config(), &options, 8192, devices)
+            MemoryPlan::sharded(&llama3_8b(), &options, 8192, devices)
         };
         let (one, eight) = (plan(1, StateOn::Shared), plan(8, StateOn::Shared));
         assert_eq!(one.moments_bytes, 8 * eight.moments_bytes);

@@ -8,6 +8,7 @@ use recon_kernels::attention::Backend;
 use recon_llama::{ActivationPolicy, Config, Precision, Unit};
 use serde::Serialize;
 
+use crate::flops::{flops_per_token, multiplied};
 use crate::machine::{DeviceKind, Machine};
 use crate::{Duration, MemoryPlan, OptimizerState, ParallelOptions, Result, StateOn, TrainOptions, optimizer};
 
@@ -204,12 +205,11 @@ struct Speed {
 
 impl Speed {
     fn new(config: &Config, options: &TrainOptions, row_tokens: f64, machine: Machine) -> Result<Self> {
-        let table = (config.vocab_size * config.hidden_size) as f64;
-        let computed = config.parameters() as f64 - if config.tie_word_embeddings { 0.0 } else { table };
+        let computed = multiplied(config);
         let layers = config.num_hidden_layers as f64;
         // Scores and mixing of half the pairs: 2 · 2 · T/2 a head and element.
         let attention = layers * 2.0 * config.query_dim() as f64 * row_tokens;
-        let flops_per_token = 6.0 * computed + 3.0 * attention;
+        let flops_per_token = flops_per_token(config, row_tokens);
         let layer = config.layout(Unit::Layer(0)).elements as f64;
         let down = (config.hidden_size * config.intermediate_size) as f64;
         let (products_again, attention_again) = match options.activations {
@@ -246,15 +246,7 @@ impl Speed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn llama3_8b() -> Config {
-        let json = serde_json::json!({
-            "model_type": "llama", "vocab_size": 128_256, "hidden_size": 4096, "intermediate_size": 14_336,
-            "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-5,
-            "rope_theta": 500_000.0, "max_position_embeddings": 8192, "tie_word_embeddings": false,
-        });
-        Config::from_json(&json.to_string()).unwrap()
-    }
+    use crate::memory::tests::llama3_8b;
 
     fn plan(options: TrainOptions, row_tokens: usize, machine: &str) -> RunPlan {
         let options = TrainOptions { duration: Duration::Steps(10), ..options };

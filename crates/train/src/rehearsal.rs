@@ -5,13 +5,13 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
 use recon_comm::Communicator;
-use recon_llama::{Config, FlatParams, Llama, Packed, place};
+use recon_llama::{Config, FlatParams, Packed};
 
 use crate::data::fit_packed;
 use crate::ranks::Ranks;
-use crate::run::require_memory;
+use crate::run::{Opened, open, require_memory};
 use crate::trainer::Trainer;
-use crate::{Duration, Observer, Result, RowSource, TrainOptions, optimizer};
+use crate::{Duration, Observer, Result, RowSource, TrainOptions};
 
 /// Rows of random ids, all of which are trained but the first of each document.
 #[derive(Debug, Clone, Copy)]
@@ -71,10 +71,7 @@ pub fn rehearse(
     options.validate()?;
     rows.fit(config.max_position_embeddings)?;
     require_memory(config, options, rows, comm.world())?;
-    let (device, precision) = place::open(&options.device, options.precision)?;
-    let (dtype, optimizer) = (precision.dtype(), optimizer::of(options, precision));
-    options.attention.check().map_err(recon_llama::Error::from)?;
-    let model = Llama::new(config.clone(), &device, dtype)?.with_attention(options.attention);
+    let Opened { device, dtype, optimizer, model } = open(config, options)?;
     let ranks = Ranks::new(comm, &options.parallel, options.accumulation.get(), None)?;
     let first = FlatParams::random(config, &device, optimizer.master().unwrap_or(dtype), options.seed)?;
     let mut trainer = Trainer::fresh(&model, options, optimizer, steps, first, dtype, ranks)?;

@@ -125,10 +125,7 @@ fn prepare_and_go(
     let identity = Identity::new(&config, options, rows.identity(), steps);
     same_plan(comm, &identity, plan)?;
     require_memory(&config, options, rows, comm.world())?;
-    let (device, precision) = place::open(&options.device, options.precision)?;
-    let (dtype, optimizer) = (precision.dtype(), optimizer::of(options, precision));
-    options.attention.check().map_err(recon_llama::Error::from)?;
-    let model = Llama::new(config.clone(), &device, dtype)?.with_attention(options.attention);
+    let Opened { device, dtype, optimizer, model } = open(&config, options)?;
     if leads {
         recon_checkpoint::state::sweep(&checkpoints)?;
     }
@@ -168,6 +165,23 @@ fn same_plan(comm: &dyn Communicator, identity: &Identity, plan: &TrainPlan) -> 
         };
         recon_comm::Error::Disagree { what, rank, world, found, expected }.into()
     })
+}
+
+/// A model without weights, and where and how it is trained.
+pub(crate) struct Opened {
+    pub(crate) device: Device,
+    pub(crate) dtype: DType,
+    pub(crate) optimizer: Box<dyn Optimizer>,
+    pub(crate) model: Llama,
+}
+
+/// Opens the device that the options name.
+pub(crate) fn open(config: &Config, options: &TrainOptions) -> Result<Opened> {
+    let (device, precision) = place::open(&options.device, options.precision)?;
+    let (dtype, optimizer) = (precision.dtype(), optimizer::of(options, precision));
+    options.attention.check().map_err(recon_llama::Error::from)?;
+    let model = Llama::new(config.clone(), &device, dtype)?.with_attention(options.attention);
+    Ok(Opened { device, dtype, optimizer, model })
 }
 
 /// Stops before anything is allocated that the device has no room for.

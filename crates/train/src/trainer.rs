@@ -10,6 +10,7 @@ use recon_llama::{FlatParams, Llama, Loss, Packed, Unit};
 use crate::bad_steps::Steadiness;
 use crate::checkpoint::{self, Identity, Progress, Restored};
 use crate::data::{Taken, balance, document_tokens, join, take};
+use crate::flops::flops_per_token;
 use crate::metrics::peak_bytes;
 use crate::optimizer::{self, Optimizer, Slots, StepAt};
 use crate::ranks::Ranks;
@@ -252,16 +253,9 @@ impl<'a> Trainer<'a> {
         validation.measure(self.model, &self.params)
     }
 
-    /// Arithmetic of one row, forward and backward, without recomputation: `6 · matrix elements` a
-    /// token, and for attention `12 · L · H · hd · ½ length²` a document.
+    /// Arithmetic of one row, forward and backward, without recomputation.
     fn flops(&self, row: &Packed) -> f64 {
-        let config = self.model.config();
-        let mut matrices = config.parameters() as f64;
-        if !config.tie_word_embeddings {
-            matrices -= (config.vocab_size * config.hidden_size) as f64; // the table is only looked up
-        }
-        let attention = (6 * config.num_hidden_layers * config.num_attention_heads * config.head_dim) as f64;
-        let of_span = |length: f64| 6.0 * matrices * length + attention * length * length;
+        let of_span = |length: f64| length * flops_per_token(self.model.config(), length);
         row.spans.iter().map(|span| of_span(span.len() as f64)).sum()
     }
 }

@@ -10,7 +10,10 @@ use recon_train::{
     Weight, loss_over, run,
 };
 
+#[path = "tiny/figures.rs"]
+mod figures;
 mod tiny;
+use figures::figures;
 use tiny::{Run, StopAfter, VOCABULARY, metrics, options, rows, tensors};
 
 fn pack(directory: &Path, count: u64, row_tokens: usize) {
@@ -37,18 +40,6 @@ fn plan(run: &Run, name: &str, weight: Weight) -> TrainPlan {
 
 fn by_steps(list: &[(u64, f64)]) -> Weight {
     Weight::BySteps(list.iter().map(|&(from_step, weight)| FromStep { from_step, weight }).collect())
-}
-
-/// All of the metrics that does not depend on the clock.
-fn figures(metrics: &[StepMetrics]) -> Vec<serde_json::Value> {
-    let without_clock = |step: &StepMetrics| {
-        let mut value = serde_json::to_value(step).unwrap();
-        for key in ["tokens_per_s", "mfu", "peak_bytes", "device_peak_bytes"] {
-            value.as_object_mut().unwrap().remove(key);
-        }
-        value
-    };
-    metrics.iter().map(without_clock).collect()
 }
 
 #[test]

@@ -2,24 +2,15 @@
 
 use candle_core::DType;
 use recon_train::{
-    BadSteps, Error, MemoryRows, Quiet, Skipped, StepMetrics, TrainOptions, TrainPlan, ValidationOptions,
-    ValidationSource, Warmup, export_newest, run_on,
+    BadSteps, Error, MemoryRows, Quiet, Skipped, TrainOptions, TrainPlan, ValidationOptions, ValidationSource, Warmup,
+    export_newest, run_on,
 };
 
+#[path = "tiny/figures.rs"]
+mod figures;
 mod tiny;
+use figures::figures;
 use tiny::{Run, StopAfter, metrics, options, rows, tensors};
-
-/// All of the metrics that does not depend on the clock.
-fn figures(metrics: &[StepMetrics]) -> Vec<serde_json::Value> {
-    let without_clock = |step: &StepMetrics| {
-        let mut value = serde_json::to_value(step).unwrap();
-        for key in ["tokens_per_s", "mfu", "peak_bytes", "device_peak_bytes"] {
-            value.as_object_mut().unwrap().remove(key);
-        }
-        value
-    };
-    metrics.iter().map(without_clock).collect()
-}
 
 /// A learning rate under which weights leave the range of f32 in a step or two, with a finite first step.
 fn exploding(steps: u64, skip: u64) -> TrainOptions {

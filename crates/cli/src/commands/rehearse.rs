@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use recon_comm::Communicator;
 use recon_llama::ActivationPolicy;
 use recon_pipeline::{Config, Failure, Outcome};
-use recon_train::{MemoryPlan, Observer, RandomRows, StepMetrics, rehearse};
+use recon_train::{MemoryPlan, Observer, RandomRows, StepMetrics, flops_per_token, rehearse};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,6 +24,8 @@ struct Rehearsal {
     micro_batch_rows: usize,
     accumulation: usize,
     activations: ActivationPolicy,
+    /// Arithmetic of a token, forward and backward, without recomputation.
+    flops_per_token: f64,
     steps: Vec<StepMetrics>,
     /// Of the steps but the first, which opens libraries and fills caches.
     median_tokens_per_s: f64,
@@ -60,6 +62,7 @@ pub(super) fn print(
         micro_batch_rows: options.micro_batch_rows.get(),
         accumulation: options.accumulation.get(),
         activations: options.activations,
+        flops_per_token: flops_per_token(&model, document_tokens.get() as f64),
         median_tokens_per_s: rates.get(rates.len() / 2).copied().unwrap_or_default(),
         planned: MemoryPlan::new(&model, options, row_tokens.get()),
         steps: seen.steps,
