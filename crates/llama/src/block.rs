@@ -13,14 +13,13 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use recon_kernels::attention::Backend;
 use recon_kernels::device::allocated;
 use recon_kernels::rope::Table;
 use recon_kernels::{linear, rms_norm, rope, swiglu};
 
 use crate::layout::slot;
 use crate::params::view;
-use crate::{Config, Result, UnitLayout};
+use crate::{Attend, Config, Result, UnitLayout};
 
 /// What the forward pass keeps for the backward pass; everything else is computed again.
 ///
@@ -70,7 +69,7 @@ impl LayerTensors {
 /// What all layers of one batch share.
 pub(crate) struct Block<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) attention: Backend,
+    pub(crate) attention: &'a dyn Attend,
     pub(crate) table: &'a Table,
     /// Position of every row in its document, u32 `[N]`.
     pub(crate) positions: &'a Tensor,
@@ -148,7 +147,7 @@ impl Block<'_> {
 
     /// Causal attention inside each span.
     pub(crate) fn attend(&self, p: &Projected, spans: &[Range<usize>]) -> Result<Attended> {
-        let (o, lse) = self.attention.forward(&p.q, &p.k, &p.v, spans, self.scale())?;
+        let (o, lse) = self.attention.forward([&p.q, &p.k, &p.v], spans, self.scale())?;
         Ok(Attended { o, lse })
     }
 
@@ -252,7 +251,7 @@ impl Block<'_> {
         spans: &[Range<usize>],
     ) -> Result<Tensor> {
         let Attended { o, lse } = attended;
-        let (d_q, d_k, d_v) = self.attention.backward(d_o, &p.q, &p.k, &p.v, o, lse, spans, self.scale())?;
+        let [d_q, d_k, d_v] = self.attention.backward(d_o, [&p.q, &p.k, &p.v], (o, lse), spans, self.scale())?;
         let d_q = rope::backward(&d_q, self.table, self.positions)?.flatten_from(1)?;
         let d_k = rope::backward(&d_k, self.table, self.positions)?.flatten_from(1)?;
         let d_v = d_v.flatten_from(1)?;

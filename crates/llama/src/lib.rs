@@ -15,6 +15,7 @@
 //! Source: Touvron et al. 2023 and the Llama 3 report; names and conventions are those of the
 //! `transformers` library (`LlamaForCausalLM`).
 
+mod attend;
 mod block;
 mod config;
 mod error;
@@ -29,6 +30,7 @@ mod rope;
 mod serve;
 mod unit;
 
+pub use attend::Attend;
 pub use block::ActivationPolicy;
 pub use config::{Config, Llama3Scaling, Rope, Scaling};
 pub use error::{Error, Result};

@@ -57,7 +57,7 @@ impl Llama {
     }
 
     fn block<'a>(&'a self, table: &'a Table, positions: &'a Tensor) -> Block<'a> {
-        Block { config: &self.config, attention: self.attention, table, positions }
+        Block { config: &self.config, attention: &self.attention, table, positions }
     }
 
     /// The configuration.
