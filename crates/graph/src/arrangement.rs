@@ -3,7 +3,11 @@
 //! A file is moved to where it breaks fewest edges. Between two neighbours (what it imports, what
 //! imports it) every place is equal, so only the places behind neighbours are looked at.
 //!
-//! Invariant: `place` and `order` are each other's inverse, `broken` is the count of the order.
+//! Whether a file can be moved with gain depends on the order of itself and its neighbours alone. So after a move only
+//! the neighbours of what was moved are looked at again: the moves are those of a search that looks at all.
+//!
+//! Invariant: `place` and `order` are each other's inverse, `broken` is the count of the order; a file
+//! that is not `open` cannot be moved with gain.
 
 use crate::component::Local;
 
@@ -29,7 +33,16 @@ pub(crate) struct Arrangement<'l> {
     order: Vec<usize>,
     place: Vec<usize>,
     broken: usize,
+    /// Files that a move may help, and how many they are.
+    open: Vec<bool>,
+    left: usize,
+    /// Kept for its memory.
+    passed: Vec<Neighbour>,
 }
+
+/// A neighbour of a file in the order, and what the number of broken edges gains when the file passes it: its place
+/// times two, and whether it imports the file.
+type Neighbour = u32;
 
 impl<'l> Arrangement<'l> {
     /// The arrangement of an order of all nodes.
@@ -38,8 +51,9 @@ impl<'l> Arrangement<'l> {
         for (at, &node) in order.iter().enumerate() {
             place[node] = at;
         }
-        let broken = local.broken(&order);
-        Self { local, order, place, broken }
+        let broken = local.broken(&place);
+        let (open, left) = (vec![true; order.len()], order.len());
+        Self { local, order, place, broken, open, left, passed: Vec::new() }
     }
 
     /// Edges whose imported file stands after the importing one.
@@ -53,47 +67,61 @@ impl<'l> Arrangement<'l> {
 
     /// Moves single files until no move helps or the work is done.
     pub(crate) fn improve(&mut self, work: &mut Work) {
-        let mut unmoved = 0;
         for node in (0..self.order.len()).cycle() {
-            if unmoved >= self.order.len() || work.is_done() {
+            if self.left == 0 || work.is_done() {
                 return;
             }
-            unmoved = if self.improve_one(node, work) { 0 } else { unmoved + 1 };
+            if std::mem::take(&mut self.open[node]) {
+                self.left -= 1;
+                self.improve_one(node, work);
+            }
         }
     }
 
-    /// Moves a file to where it breaks fewest edges; whether that is another place.
-    fn improve_one(&mut self, node: usize, work: &mut Work) -> bool {
+    /// Those whose order with `node` may be another now.
+    fn reopen_neighbours(&mut self, node: usize) {
+        for &neighbour in self.local.imports[node].iter().chain(&self.local.importers[node]) {
+            self.left += usize::from(!std::mem::replace(&mut self.open[neighbour], true));
+        }
+    }
+
+    /// Moves a file to where it breaks fewest edges.
+    fn improve_one(&mut self, node: usize, work: &mut Work) {
         let here = self.place[node];
         // Standing first breaks every import of the node; each neighbour it passes makes an import
         // good or breaks an importer.
-        let imports = self.local.imports[node].iter().map(|to| (self.place[*to], -1));
-        let importers = self.local.importers[node].iter().map(|from| (self.place[*from], 1));
-        let mut passed: Vec<(usize, isize)> = imports.chain(importers).collect();
+        let neighbour = |node: &usize, imports: u32| (self.place[*node] as u32) << 1 | imports;
+        let imports = self.local.imports[node].iter().map(|to| neighbour(to, 0));
+        let importers = self.local.importers[node].iter().map(|from| neighbour(from, 1));
+        let mut passed = std::mem::take(&mut self.passed);
+        passed.clear();
+        passed.extend(imports.chain(importers));
         work.spend(4 * passed.len() + 1);
         passed.sort_unstable();
         let first = self.local.imports[node].len().cast_signed();
         let (mut cost, mut now) = (first, first);
         let (mut best, mut best_after) = (first, None);
-        for (at, &(place, change)) in passed.iter().enumerate() {
-            cost += change;
+        for (at, &neighbour) in passed.iter().enumerate() {
+            let place = (neighbour >> 1) as usize;
+            cost += if neighbour & 1 == 0 { -1 } else { 1 };
             if place < here {
                 now = cost;
             }
             // A neighbour that both imports and is imported is passed twice at one place.
-            let whole = passed.get(at + 1).is_none_or(|(next, _)| *next != place);
+            let whole = passed.get(at + 1).is_none_or(|next| (next >> 1) as usize != place);
             if whole && cost < best {
                 (best, best_after) = (cost, Some(place));
             }
         }
+        self.passed = passed;
         if best >= now {
-            return false;
+            return;
         }
         // What stands behind the node moves up as it is taken out.
         let to = best_after.map_or(0, |after| if after < here { after + 1 } else { after });
         self.shift(here, to, work);
         self.broken -= (now - best).unsigned_abs();
-        true
+        self.reopen_neighbours(node);
     }
 
     /// Takes a file from one place to another, those between move up.
@@ -126,9 +154,12 @@ impl<'l> Arrangement<'l> {
         let moves = 2 + draw() % (most.min(64) + 2);
         let drawn: Vec<(usize, usize)> = (0..moves).map(|_| (draw(), draw())).collect();
         for (from, to) in drawn {
+            let node = self.order[from];
             self.shift(from, to, work);
+            self.left += usize::from(!std::mem::replace(&mut self.open[node], true));
+            self.reopen_neighbours(node);
         }
-        self.broken = self.local.broken(&self.order);
+        self.broken = self.local.broken(&self.place);
         work.spend(self.local.imports.iter().map(|all| all.len() + 1).sum());
     }
 }
@@ -147,12 +178,12 @@ mod tests {
         let mut arrangement = Arrangement::new(&local, (0..40).collect());
         for shake in 0..20 {
             arrangement.improve(&mut Work(1_000_000));
-            assert_eq!(arrangement.broken(), local.broken(&arrangement.order), "after moves, shake {shake}");
+            assert_eq!(arrangement.broken(), local.broken(&arrangement.place), "after moves, shake {shake}");
             let mut sorted = arrangement.order.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, (0..40).collect::<Vec<_>>(), "every file stays");
             arrangement.shake(shake, &mut Work(1_000_000));
-            assert_eq!(arrangement.broken(), local.broken(&arrangement.order));
+            assert_eq!(arrangement.broken(), local.broken(&arrangement.place));
         }
     }
 

@@ -18,6 +18,13 @@ use crate::role::{Role, role};
 
 /// The graph of a repository. Never fails: what is not understood is in the diagnostics.
 pub fn build(repository: &Repository) -> RepoGraph {
+    let mut graph = link(repository);
+    arrange(&mut graph);
+    graph
+}
+
+/// As [`build`], with `order` and `cycles` empty, for those who mark more files before [`withhold`] makes them.
+pub fn link(repository: &Repository) -> RepoGraph {
     let sources: Vec<(&str, &str)> =
         repository.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let mut parsed = read_all(repository, &sources);
@@ -43,8 +50,8 @@ pub fn build(repository: &Repository) -> RepoGraph {
     }
     diagnostics.sort();
     let files = nodes(repository, &sources, parsed);
-    let (order, cycles) = development_order(&files, &edges);
     let repository = repository.reference.clone();
+    let (order, cycles) = (Vec::new(), Vec::new());
     RepoGraph { schema: SCHEMA.into(), repository, files, edges, unresolved, order, cycles, diagnostics }
 }
 
@@ -135,7 +142,8 @@ fn nodes(repository: &Repository, sources: &[(&str, &str)], mut parsed: BTreeMap
     files
 }
 
-/// Marks more files of a graph as untrained: nothing of them is quoted, they leave the order, and what imports mean stays.
+/// Marks more files of a graph as untrained: nothing of them is quoted, they are not in the order, and what imports mean
+/// stays.
 ///
 /// The result is the graph that [`build`] gives of the repository with these marks.
 pub fn withhold(graph: &mut RepoGraph, untrained: &BTreeMap<String, SkipReason>) {
@@ -145,6 +153,10 @@ pub fn withhold(graph: &mut RepoGraph, untrained: &BTreeMap<String, SkipReason>)
             (node.doc, node.symbols) = (String::new(), Vec::new());
         }
     }
+    arrange(graph);
+}
+
+fn arrange(graph: &mut RepoGraph) {
     (graph.order, graph.cycles) = development_order(&graph.files, &graph.edges);
 }
 

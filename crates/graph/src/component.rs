@@ -24,13 +24,9 @@ impl Local {
         local
     }
 
-    /// Edges whose imported file stands after the importing one.
-    pub(crate) fn broken(&self, order: &[usize]) -> usize {
-        let mut place = vec![0; order.len()];
-        for (at, &node) in order.iter().enumerate() {
-            place[node] = at;
-        }
+    /// Edges whose imported file stands after the importing one, where the files stand at these places.
+    pub(crate) fn broken(&self, place: &[usize]) -> usize {
         let later = |from: usize| self.imports[from].iter().filter(|&&to| place[to] > place[from]).count();
-        (0..order.len()).map(later).sum()
+        (0..place.len()).map(later).sum()
     }
 }

@@ -18,7 +18,7 @@ pub mod output;
 mod role;
 mod syntax;
 
-pub use assemble::{build, withhold};
+pub use assemble::{build, link, withhold};
 pub use role::{Role, role};
 // What the languages' modules read.
 use recon_repository as repository;

@@ -44,7 +44,7 @@ impl HoldoutOptions {
     }
 }
 
-/// Marks what is held out of one repository, in it and in its graph, and gives those files.
+/// Marks what is held out of one repository, in it and in its graph, which is put in order, and gives those files.
 pub(crate) fn divide(
     repository: &mut Repository,
     graph: &mut RepoGraph,
@@ -98,7 +98,7 @@ fn choose(graph: &RepoGraph, options: &HoldoutOptions) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use recon_graph::build;
+    use recon_graph::{build, link};
 
     use super::*;
 
@@ -117,7 +117,7 @@ mod tests {
 
     fn held_out(name: &str, options: &HoldoutOptions, set_of_one: bool) -> Vec<String> {
         let mut repository = shop(name);
-        let mut graph = build(&repository);
+        let mut graph = link(&repository);
         let held_out = divide(&mut repository, &mut graph, options, set_of_one);
         for file in &held_out {
             assert!(repository.content(&file.path).is_none() && !graph.order.contains(&file.path));

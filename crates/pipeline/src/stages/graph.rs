@@ -5,7 +5,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use recon_corpus::{CorpusOptions, Entry, Store};
 use recon_eval::HeldOutFile;
-use recon_graph::build;
+use recon_graph::link;
 use recon_schema::Sha256;
 use recon_schema::file::JsonLines;
 use recon_schema::graph::RepoGraph;
@@ -105,7 +105,7 @@ pub(crate) fn run(
         let make = |entry: &Entry| {
             guarded(&entry.name, || {
                 let mut repository = store.repository(shard, entry)?;
-                let mut graph = build(&repository);
+                let mut graph = link(&repository);
                 let held_out = divide(&mut repository, &mut graph, holdout, set_of_one);
                 let line = serde_json::to_vec(&graph).expect("graphs have string keys and finite numbers");
                 observe.advance(&entry.name);
