@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use crate::Repository;
-use crate::read::{is_licence_file, licence_file};
+use crate::read::{is_licence_file, licence_file, only_folder};
 use recon_schema::graph::Diagnostic;
 use serde::{Deserialize, Serialize};
 use spdx::detection::{Store, TextData};
@@ -73,7 +73,9 @@ pub(super) fn check(repository: &mut Repository, options: &LicenceOptions) -> Op
 /// AND: which of several may be chosen is nothing a text says.
 fn from_texts(repository: &Repository) -> Option<String> {
     let named = licence_file(&repository.files);
-    let is_meant = |path: &str| named.as_deref().map_or_else(|| is_licence_file(path), |named| path == named);
+    let folder = only_folder(&repository.files);
+    let at_root = |path: &str| path.strip_prefix(folder).is_some_and(is_licence_file);
+    let is_meant = |path: &str| named.as_deref().map_or_else(|| at_root(path), |named| path == named);
     let files = repository.files.iter().chain(&repository.undecoded_licences);
     let files = files.filter(|(path, text)| is_meant(path) && text.len() <= MAX_TEXT_BYTES);
     let mut names: BTreeSet<&str> = files.take(MAX_FILES).filter_map(|(_, text)| recognise(text)).collect();
@@ -136,6 +138,9 @@ mod tests {
         let mut repository = licensed(None, &[("LICENSE", MIT), ("a.py", "x = 1\n")]);
         check(&mut repository, &LicenceOptions::default());
         assert_eq!(repository.reference.licence.as_deref(), Some("MIT"));
+        let mut npm = licensed(None, &[("package/LICENSE", MIT), ("package/a.js", "")]);
+        check(&mut npm, &LicenceOptions::default());
+        assert_eq!(npm.reference.licence.as_deref(), Some("MIT"), "its only folder is the root");
         let mut unlike =
             licensed(None, &[("LICENSE", "You may look at this code on Tuesdays.\n"), ("a.py", "x = 1\n")]);
         check(&mut unlike, &LicenceOptions::default());

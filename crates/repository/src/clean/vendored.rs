@@ -33,7 +33,6 @@ const FOLDERS: &[&str] = &[
     "pods",
     "site-packages",
     "dist-packages",
-    "virtualenv",
     "venv",
     "elm-stuff",
     "wheelhouse",
@@ -195,6 +194,7 @@ mod tests {
             "node_modules/left-pad/index.js",
             "web/vendor/x.rb",
             "src/pip/_vendor/six.py",
+            "virtualenv/lib/python3.12/site-packages/six.py",
             "Third_Party/zlib/zlib.c",
             "deps/lua/lua.c",
             "tests/fixtures/a.py",
@@ -217,6 +217,7 @@ mod tests {
             "src/moment-picker.js",
             "lib/require.js",
             "src/dispatch.rs",
+            "src/virtualenv/run.py",
         ] {
             assert!(refuse(path).is_none(), "{path}");
         }

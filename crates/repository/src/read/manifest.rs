@@ -1,7 +1,8 @@
 //! The licence a repository declares in its own manifests.
 //!
 //! Files → the first SPDX expression declared at the root, asked of Cargo, Python, npm, Composer,
-//! RubyGems and Maven in this order. No manifest is run: of `setup.py` and gemspecs literals alone
+//! RubyGems and Maven in this order. Where all files lie in one folder, as in the archives of npm, that is the root.
+//! No manifest is run: of `setup.py` and gemspecs literals alone
 //! are read. A declaration that leaves open which licence is meant counts as none; one that names
 //! a file instead ([`licence_file`]) leaves the word to that file's text.
 
@@ -16,42 +17,76 @@ type Files = BTreeMap<String, String>;
 /// What begins a licence among the classifiers of a Python package.
 const CLASSIFIER: &str = "License :: ";
 
+/// The files as they lie below the root.
+struct Root<'f> {
+    files: &'f Files,
+    /// Empty, or the only folder with a slash behind it.
+    folder: &'f str,
+}
+
+impl<'f> Root<'f> {
+    fn of(files: &'f Files) -> Self {
+        Self { files, folder: only_folder(files) }
+    }
+
+    fn get(&self, name: &str) -> Option<&'f str> {
+        self.files.get(&format!("{}{name}", self.folder)).map(String::as_str)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'f str, &'f str)> {
+        let folder = self.folder.len();
+        self.files.iter().map(move |(path, text)| (&path[folder..], text.as_str()))
+    }
+}
+
+/// The folder that all files lie in, with a slash behind it; empty where there is none.
+pub(crate) fn only_folder(files: &Files) -> &str {
+    let folder = |path: &'_ str| path.find('/').map_or(0, |slash| slash + 1);
+    let Some((first, _)) = files.first_key_value() else { return "" };
+    let first = &first[..folder(first)];
+    // Sorted paths that begin with the same folder stand together.
+    if files.last_key_value().is_some_and(|(last, _)| last.starts_with(first)) { first } else { "" }
+}
+
 /// The declared SPDX expression.
 pub(crate) fn licence(files: &Files) -> Option<String> {
-    [cargo, pyproject, setup_cfg, setup_py, npm, composer, gemspec, maven].iter().find_map(|read| read(files))
+    let root = Root::of(files);
+    let readers = [cargo, pyproject, setup_cfg, setup_py, core_metadata, npm, composer, gemspec, maven];
+    readers.iter().find_map(|read| read(&root))
 }
 
 /// The file that a manifest at the root names instead of a licence: `license-file` of Cargo, `license = {file = …}` of
 /// Python, `SEE LICENSE IN …` of npm. It need not be named like a licence, nor lie at the root.
 pub(crate) fn licence_file(files: &Files) -> Option<String> {
-    let named = [cargo_file, pyproject_file, npm_file].iter().find_map(|read| read(files))?;
+    let root = Root::of(files);
+    let named = [cargo_file, pyproject_file, npm_file].iter().find_map(|read| read(&root))?;
     let named = named.trim().trim_start_matches("./");
-    files.contains_key(named).then(|| named.to_owned())
+    root.get(named).map(|_| format!("{}{named}", root.folder))
 }
 
-fn cargo_file(files: &Files) -> Option<String> {
+fn cargo_file(files: &Root<'_>) -> Option<String> {
     let table = toml(files, "Cargo.toml")?;
     let named = |section: &toml::Value| Some(section.get("license-file")?.as_str()?.to_owned());
     table.get("package").and_then(named).or_else(|| table.get("workspace")?.get("package").and_then(named))
 }
 
-fn pyproject_file(files: &Files) -> Option<String> {
+fn pyproject_file(files: &Root<'_>) -> Option<String> {
     let table = toml(files, "pyproject.toml")?;
     Some(table.get("project")?.get("license")?.get("file")?.as_str()?.to_owned())
 }
 
-fn npm_file(files: &Files) -> Option<String> {
+fn npm_file(files: &Root<'_>) -> Option<String> {
     const SEE: &str = "see license in ";
     let package = npm_package(files)?;
     let said = package.get("license")?.as_str()?.trim();
     said.get(..SEE.len()).filter(|words| words.eq_ignore_ascii_case(SEE)).map(|_| said[SEE.len()..].to_owned())
 }
 
-fn toml(files: &Files, name: &str) -> Option<toml::Table> {
+fn toml(files: &Root<'_>, name: &str) -> Option<toml::Table> {
     files.get(name)?.parse().ok()
 }
 
-fn cargo(files: &Files) -> Option<String> {
+fn cargo(files: &Root<'_>) -> Option<String> {
     let table = toml(files, "Cargo.toml")?;
     let declared = |section: &toml::Value| Some(section.get("license")?.as_str()?.to_owned());
     let own = table.get("package").and_then(declared);
@@ -60,7 +95,7 @@ fn cargo(files: &Files) -> Option<String> {
 }
 
 /// `project.license` as a string (PEP 639) or a table (PEP 621), then the classifiers, then Poetry.
-fn pyproject(files: &Files) -> Option<String> {
+fn pyproject(files: &Root<'_>) -> Option<String> {
     let table = toml(files, "pyproject.toml")?;
     let text = |licence: &toml::Value| licence.as_str().or_else(|| licence.get("text")?.as_str()).and_then(expression);
     let project = table.get("project");
@@ -82,7 +117,7 @@ fn classifiers<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
 }
 
 /// `license` and `classifiers` of `[metadata]`; a value goes on in the indented lines below it.
-fn setup_cfg(files: &Files) -> Option<String> {
+fn setup_cfg(files: &Root<'_>) -> Option<String> {
     let (mut inside, mut key) = (false, "");
     let mut licence = None;
     let mut classes = Vec::new();
@@ -106,7 +141,7 @@ fn setup_cfg(files: &Files) -> Option<String> {
 }
 
 /// `license="…"` among the arguments, then the classifiers.
-fn setup_py(files: &Files) -> Option<String> {
+fn setup_py(files: &Root<'_>) -> Option<String> {
     let text = files.get("setup.py")?;
     let argument = text.match_indices("license").find_map(|(at, word)| {
         let apart = !text[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
@@ -128,17 +163,38 @@ fn quoted(text: &str) -> Option<&str> {
     rest.find([quote, '\n']).filter(|end| rest[*end..].starts_with(quote)).map(|end| &rest[..end])
 }
 
+/// What a built package says of itself: `License-Expression`, `License`, `Classifier` of its core metadata, which end at the
+/// first empty line.
+fn core_metadata(files: &Root<'_>) -> Option<String> {
+    let text = files.get("PKG-INFO").or_else(|| {
+        let mut built = files.iter().filter(|(path, _)| metadata_folder(path).is_some_and(|name| name == "METADATA"));
+        // Of a folder into which several packages are installed none speaks for the others.
+        built.next().filter(|_| built.next().is_none()).map(|(_, text)| text)
+    })?;
+    let headers = || text.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));
+    let named =
+        |key: &'static str| headers().filter(move |(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, it)| it.trim());
+    let declared = ["License-Expression", "License"].into_iter().find_map(|key| named(key).find_map(expression));
+    declared.or_else(|| classifiers(named("Classifier")))
+}
+
+/// What a file is called in the folder that says what a built Python package is, at the root.
+fn metadata_folder(path: &str) -> Option<&str> {
+    let (folder, name) = path.split_once('/')?;
+    folder.ends_with(".dist-info").then_some(name)
+}
+
 /// `license` as a text or, of old, as an object; `licenses` as a list of either, one to be chosen.
-fn npm(files: &Files) -> Option<String> {
+fn npm(files: &Root<'_>) -> Option<String> {
     let package = npm_package(files)?;
     ["license", "licenses"].iter().find_map(|key| declared(package.get(key)?))
 }
 
-fn npm_package(files: &Files) -> Option<Value> {
+fn npm_package(files: &Root<'_>) -> Option<Value> {
     serde_json::from_str(files.get("package.json")?.trim_start_matches('\u{feff}')).ok()
 }
 
-fn composer(files: &Files) -> Option<String> {
+fn composer(files: &Root<'_>) -> Option<String> {
     let package: Value = serde_json::from_str(files.get("composer.json")?).ok()?;
     declared(package.get("license")?)
 }
@@ -159,7 +215,7 @@ fn declared(licence: &Value) -> Option<String> {
 }
 
 /// `spec.license = "…"` or `spec.licenses = ["…", …]` of the first gemspec at the root.
-fn gemspec(files: &Files) -> Option<String> {
+fn gemspec(files: &Root<'_>) -> Option<String> {
     let (_, text) = files.iter().find(|(path, _)| path.ends_with(".gemspec") && !path.contains('/'))?;
     text.lines().find_map(|line| {
         let (name, value) = line.split_once('=')?;
@@ -178,20 +234,21 @@ fn gemspec(files: &Files) -> Option<String> {
 }
 
 /// The names in `<licenses>`; Maven leaves open how several of them go together, so they are a choice.
-fn maven(files: &Files) -> Option<String> {
+fn maven(files: &Root<'_>) -> Option<String> {
     let text = files.get("pom.xml")?;
     let (_, rest) = text.split_once("<licenses>")?;
     let (licences, _) = rest.split_once("</licenses>")?;
     choice(licences.split("<name>").skip(1).filter_map(|rest| rest.split_once("</name>")).map(|(name, _)| name.trim()))
 }
 
-/// Whether a file of this path holds the text of the repository's licence: at the root, or in the
-/// folder of the REUSE specification.
+/// Whether a file of this path holds the text of the repository's licence: at the root, in the folder of the REUSE
+/// specification, or in that of a built Python package.
 pub fn is_licence_file(path: &str) -> bool {
-    match path.strip_prefix("LICENSES/") {
-        Some(name) => !name.contains('/'),
-        None => !path.contains('/') && is_licence_name(path),
+    if let Some(name) = path.strip_prefix("LICENSES/") {
+        return !name.contains('/');
     }
+    let name = metadata_folder(path).map_or(path, |name| name.strip_prefix("licenses/").unwrap_or(name));
+    !name.contains('/') && is_licence_name(name)
 }
 
 /// `LICENSE`, `MIT-LICENSE.txt`, `LICENSE-APACHE`, `COPYING.LESSER`; not `licence.py`.
@@ -207,7 +264,8 @@ mod tests {
     use super::*;
 
     fn of(name: &str, text: &str) -> Option<String> {
-        licence(&BTreeMap::from([(name.to_owned(), text.to_owned())]))
+        let source = ("a.py".to_owned(), String::new());
+        licence(&BTreeMap::from([source, (name.to_owned(), text.to_owned())]))
     }
 
     #[test]
@@ -243,6 +301,9 @@ mod tests {
             ("a.gemspec", "Gem::Specification.new do |s|\n  s.license = 'MIT'\nend\n", "MIT"),
             ("a.gemspec", "  spec.licenses = [\"Ruby\", \"BSD-2-Clause\"]\n", "Ruby OR BSD-2-Clause"),
             ("a.gemspec", "  s.licenses    = %w[Ruby MIT]\n", "Ruby OR MIT"),
+            ("PKG-INFO", "Name: a\nLicense: MIT\n\nLicense: ISC\n", "MIT"),
+            ("a-1.0.dist-info/METADATA", "License-Expression: MIT OR Apache-2.0\nLicense: BSD\n", "MIT OR Apache-2.0"),
+            ("a-1.0.dist-info/METADATA", "Classifier: License :: OSI Approved :: MIT License\n", "MIT"),
             (
                 "pom.xml",
                 "<project><licenses><license><name>Apache License, Version 2.0</name></license></licenses></project>",
@@ -269,6 +330,9 @@ mod tests {
             ("a.gemspec", "  s.license = LICENCE\n"),
             ("sub/a.gemspec", "  s.license = 'MIT'\n"),
             ("pom.xml", "<project><licenses></licenses></project>"),
+            ("PKG-INFO", "Name: a\n\nLicense: MIT\n"),
+            ("lib/a-1.0.dist-info/RECORD", "License: MIT\n"),
+            ("a/package.json", "{\"license\": \"MIT\"}"),
         ] {
             assert_eq!(of(name, text), None, "{name}: {text}");
         }
@@ -319,12 +383,33 @@ mod tests {
             "LICENSE_1_0.txt",
             "LICENSES/MIT.txt",
             "License.rst",
+            "a-1.0.dist-info/licenses/LICENSE",
+            "a-1.0.dist-info/COPYING",
         ] {
             assert!(is_licence_file(path), "{path}");
         }
         for path in ["src/LICENSE", "license.py", "licenses.json", "LICENSES/a/b.txt", "relicense.md", "README"] {
             assert!(!is_licence_file(path), "{path}");
         }
+    }
+
+    #[test]
+    fn the_only_folder_is_the_root() {
+        let files = |paths: &[&str]| paths.iter().map(|path| ((*path).to_owned(), String::new())).collect::<Files>();
+        for (paths, folder) in [
+            (&["package/LICENSE", "package/lib/a.js"][..], "package/"),
+            (&["a.js", "package/a.js"], ""),
+            (&["a/x.js", "ab/x.js"], ""),
+            (&["LICENSE"], ""),
+            (&[], ""),
+        ] {
+            assert_eq!(only_folder(&files(paths)), folder, "{paths:?}");
+        }
+        let npm = ("package/package.json".to_owned(), "{\"license\": \"MIT\"}".to_owned());
+        assert_eq!(licence(&BTreeMap::from([npm])).as_deref(), Some("MIT"));
+        let two = ["a-1.0.dist-info/METADATA", "b-1.0.dist-info/METADATA"];
+        let two = two.map(|path| (path.to_owned(), "License: MIT\n".to_owned()));
+        assert_eq!(licence(&BTreeMap::from(two)), None, "which of two packages it is, is open");
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::{Error, Result, language};
 pub use git::{public_url, repository_name};
 pub use intake::{Intake, TopFolder};
 pub use manifest::is_licence_file;
-pub(crate) use manifest::licence_file;
+pub(crate) use manifest::{licence_file, only_folder};
 
 /// A folder with a file of this name holds results of this program, which are no part of the repository they lie in.
 pub const RESULTS_MARK: &str = ".recon.lock";
