@@ -179,7 +179,10 @@ fn a_run_is_converted_and_shown() {
     recon(&["report", text(&out)]).expect(0);
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("owner/shop3") && page.contains("class Cart3") && page.contains("There was no training"));
-    assert!(recon(&["report", text(work.path())]).expect(2).error().contains("holds no trajectories"));
+    let no_run = text(work.path());
+    for command in [&["report", no_run][..], &["check", no_run, "--repository", no_run]] {
+        assert!(recon(command).expect(2).error().contains("holds no trajectories of a run"), "{command:?}");
+    }
     let nothing = work.path().join("nothing.jsonl");
     fs::write(&nothing, "").unwrap();
     let to = work.path().join("to");

@@ -86,16 +86,22 @@ fn of(repository: Repository) -> Originals {
     Box::new(move |path| repository.files.get(path).map(|text| text.clone().into_bytes()))
 }
 
-/// The files of trajectories that a path names.
+/// The files of trajectories that a path names: itself, or those of a run's folder, one at least.
 pub(super) fn files(named: &Path) -> Outcome<Vec<PathBuf>> {
     if !named.is_dir() {
         return Ok(vec![named.into()]);
     }
-    let fail = Failure::of_file("failed to list", named);
     let mut found = Vec::new();
-    for shard in std::fs::read_dir(named.join("shards")).map_err(fail)?.flatten() {
-        let of_stage = |stage: &str| shard.path().join(stage).join("trajectories.jsonl.zst");
-        found.extend(["refine", "synth"].map(of_stage).into_iter().find(|path| path.is_file()));
+    let shards = named.join("shards");
+    if shards.is_dir() {
+        for shard in std::fs::read_dir(&shards).map_err(Failure::of_file("failed to list", &shards))?.flatten() {
+            let of_stage = |stage: &str| shard.path().join(stage).join("trajectories.jsonl.zst");
+            found.extend(["refine", "synth"].map(of_stage).into_iter().find(|path| path.is_file()));
+        }
+    }
+    if found.is_empty() {
+        return Err(Failure::input_because(format!("{}: holds no trajectories of a run", named.display()))
+            .hint("name the directory that `recon run` wrote, such as `out/NAME`"));
     }
     found.sort();
     Ok(found)

@@ -45,11 +45,7 @@ struct Metrics {
 /// Runs the command.
 pub fn run(arguments: &ReportArgs) -> Outcome {
     let root = &arguments.out;
-    let found = if root.join("shards").is_dir() { files(root)? } else { Vec::new() };
-    if found.is_empty() {
-        return Err(Failure::input_because(format!("{}: holds no trajectories of a run", root.display()))
-            .hint("name the directory that `recon run` wrote, such as `out/NAME`"));
-    }
+    let found = files(root)?;
     let mut run = Run { title: title(root), stages: stages(root)?, ..Run::default() };
     run.corpus = facts(&root.join("read"))?
         .map(|facts| serde_json::from_value(facts["found"].clone()))
