@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Detail {
     /// The purpose, the files built on, the names defined at the top level.
     Brief,
-    /// Also every member with its kind, in order; the names taken from other files; who imports it.
+    /// Also every member with its kind, in order, and what may fail or give nothing; the names taken from other files; who
+    /// imports it.
     Names,
     /// Also the signatures.
     Signatures,

@@ -2,10 +2,11 @@
 
 use recon_schema::graph::{FileNode, Symbol};
 
+use super::definitions::{definitions, edge_cases};
 use super::detail::Detail;
 use super::project::{Neighbour, Project, signature, top_level, top_names};
 use super::purpose;
-use super::words::{Bounded, LIST, code, count, doc_run, list};
+use super::words::{Bounded, LIST, code, count, list};
 
 /// What to think before writing `path`, in at most `max_chars` characters.
 ///
@@ -15,15 +16,6 @@ pub(super) fn file(project: &Project<'_>, path: &str, detail: Detail, max_chars:
     let mut text = Bounded::new(max_chars);
     text.paragraph(&opening(project, file, detail));
     text.paragraph(&foundations(project, file, detail));
-    if detail >= Detail::Full {
-        // Of a file that is not developed nothing is told but its path.
-        let uses = project.uses(path).into_iter().filter(|used| project.is_developed(&used.file.path));
-        let found: Vec<String> = uses.flat_map(|used| found(&used)).collect();
-        if !found.is_empty() {
-            text.paragraph("What it finds there:");
-            text.lines(&found, "signature");
-        }
-    }
     if detail >= Detail::Names {
         text.paragraph(&dependents(project, path));
     }
@@ -31,8 +23,8 @@ pub(super) fn file(project: &Project<'_>, path: &str, detail: Detail, max_chars:
         Detail::Brief => text.paragraph(&brief_definitions(file)),
         _ if file.symbols.is_empty() => {}
         _ => {
-            text.paragraph("In order, the file holds:");
-            text.lines(&definitions(file, detail), "definition");
+            text.sentences(&definitions(file, detail));
+            text.paragraph(&edge_cases(file));
         }
     }
     text.finish()
@@ -65,16 +57,22 @@ fn foundations(project: &Project<'_>, file: &FileNode, detail: Detail) -> String
     if detail >= Detail::Names && !outside.is_empty() && project.sight.sees_all_files() {
         sentences.push(format!("From outside it needs {}.", list(&outside, LIST)));
     }
+    if detail >= Detail::Full {
+        // Of a file that is not developed nothing is told but its path.
+        let developed = uses.iter().filter(|used| project.is_developed(&used.file.path));
+        sentences.extend(developed.filter_map(found));
+    }
     sentences.join(" ")
 }
 
 /// The signatures of the names a file takes from another; where none is known, some of its public face.
-fn found(used: &Neighbour<'_>) -> Vec<String> {
-    let file = used.file;
-    let line = |symbol: &Symbol| format!("- {}: {}", code(&file.path), code(&signature(symbol)));
-    let signed = || top_level(file).filter(|symbol| !symbol.signature.is_empty());
-    let named: Vec<String> = signed().filter(|symbol| used.names.contains(symbol.name.as_str())).map(line).collect();
-    if named.is_empty() { signed().filter(|symbol| symbol.kind != "module").take(4).map(line).collect() } else { named }
+fn found(used: &Neighbour<'_>) -> Option<String> {
+    let signed = || top_level(used.file).filter(|symbol| !symbol.signature.is_empty());
+    let quoted = |symbol: &Symbol| code(&signature(symbol));
+    let named: Vec<String> = signed().filter(|it| used.names.contains(it.name.as_str())).map(quoted).collect();
+    let face = || signed().filter(|symbol| symbol.kind != "module").take(4).map(quoted).collect();
+    let found = if named.is_empty() { face() } else { named };
+    (!found.is_empty()).then(|| format!("In {} it finds {}.", code(&used.file.path), list(&found, LIST)))
 }
 
 fn dependents(project: &Project<'_>, path: &str) -> String {
@@ -96,41 +94,4 @@ fn dependents(project: &Project<'_>, path: &str) -> String {
 fn brief_definitions(file: &FileNode) -> String {
     let names = top_names(file);
     if names.is_empty() { String::new() } else { format!("It defines {}.", list(&names, 2 * LIST)) }
-}
-
-/// One line for each definition, indented by nesting; overloads that look alike share a line.
-fn definitions(file: &FileNode, detail: Detail) -> Vec<String> {
-    let mut depths: Vec<usize> = Vec::with_capacity(file.symbols.len());
-    let mut lines: Vec<(String, usize)> = Vec::with_capacity(file.symbols.len());
-    for symbol in &file.symbols {
-        let depth = symbol.parent.and_then(|parent| depths.get(parent as usize)).map_or(0, |depth| depth + 1);
-        depths.push(depth);
-        let line = format!("{}- {}", "  ".repeat(depth.min(8)), definition(symbol, detail));
-        match lines.last_mut().filter(|(last, _)| *last == line) {
-            Some((_, times)) => *times += 1,
-            None => lines.push((line, 1)),
-        }
-    }
-    let told = |(line, times)| if times == 1 { line } else { format!("{line}, {times} times") };
-    lines.into_iter().map(told).collect()
-}
-
-fn definition(symbol: &Symbol, detail: Detail) -> String {
-    if detail < Detail::Signatures || symbol.signature.is_empty() {
-        return format!("{} {}", symbol.kind, code(&symbol.name));
-    }
-    // A signature that opens with a keyword tells its kind itself.
-    let plain = matches!(symbol.kind.as_str(), "field" | "variant" | "constant" | "variable");
-    let kind = if plain { format!("{} ", symbol.kind) } else { String::new() };
-    let mut line = format!("{kind}{}", code(&signature(symbol)));
-    if detail >= Detail::Full {
-        let length = symbol.end_line.saturating_sub(symbol.start_line) as usize + 1;
-        if length > 1 {
-            line.push_str(&format!(", {}", count(length, "line")));
-        }
-        if !symbol.doc.is_empty() {
-            line.push_str(&format!(": {}", doc_run(&symbol.doc)));
-        }
-    }
-    line
 }

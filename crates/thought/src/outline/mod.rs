@@ -15,6 +15,7 @@
 //! all of the project's source was read and understood ([`sight`]). No text is longer than its
 //! bound, whatever the files hold; lists are cut between items and say how many are left out.
 
+mod definitions;
 mod detail;
 mod file;
 mod grounding;

@@ -9,6 +9,9 @@ pub const DOC_RUN_BYTES: usize = 44;
 /// Names shown in one list.
 pub(super) const LIST: usize = 8;
 
+/// A sentence, and how many definitions it tells.
+pub(super) type Told = (String, usize);
+
 /// A name as code.
 pub(super) fn code(name: &str) -> String {
     format!("`{}`", visible(name))
@@ -109,6 +112,27 @@ impl Bounded {
             }
             self.line(line);
         }
+    }
+
+    /// Adds a paragraph of as many sentences as fit; then how many definitions they leave out.
+    pub(super) fn sentences(&mut self, sentences: &[Told]) {
+        let (mut paragraph, mut chars) = (String::new(), "\n\n".len());
+        for (at, (sentence, _)) in sentences.iter().enumerate() {
+            let last = at + 1 == sentences.len();
+            let needed = sentence.chars().count() + 1 + if last { 0 } else { RESERVE_CHARS };
+            let blank = if at == 0 { "" } else { " " };
+            if chars + needed > self.left {
+                let left_out = sentences[at..].iter().map(|(_, told)| told).sum();
+                let more = if at == 0 { "definition" } else { "more definition" };
+                let verb = if left_out == 1 { "follows" } else { "follow" };
+                paragraph.push_str(&format!("{blank}{} {verb}.", count(left_out, more)));
+                break;
+            }
+            paragraph.push_str(blank);
+            paragraph.push_str(sentence);
+            chars += needed;
+        }
+        self.paragraph(&paragraph);
     }
 
     fn push(&mut self, separator: &str, text: &str) {

@@ -51,16 +51,24 @@ pub(crate) struct Planned {
     pub(crate) signatures: Option<List>,
 }
 
-/// One line of a file's definitions.
+/// A definition as a sentence tells it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Definition {
-    pub(crate) depth: usize,
     /// Empty where the signature tells it.
     pub(crate) kind: String,
     pub(crate) code: String,
     pub(crate) lines: Option<usize>,
     pub(crate) doc: Option<String>,
     pub(crate) times: usize,
+    /// What it holds.
+    pub(crate) inner: Definitions,
+}
+
+/// Definitions that stand together, and how many more are meant.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Definitions {
+    pub(crate) told: Vec<Definition>,
+    pub(crate) more: usize,
 }
 
 /// One directory of the project.
@@ -90,12 +98,17 @@ pub(crate) enum Claim {
     BuildsOn(List),
     BuildsOnNothing,
     NeedsFromOutside(List),
-    /// Path and signature.
-    FindsThere(Vec<(String, String)>),
+    /// A path and the signatures there.
+    FindsThere(String, List),
     OthersDepend(List),
     TestsImport(List),
     Defines(List),
-    Holds(Vec<Definition>),
+    /// Whether they are the first of the file; definitions at the top level, the last of them perhaps with what it holds.
+    Holds(bool, Definitions),
+    /// More of what a definition holds.
+    AlsoHolds(String, Definitions),
+    MayGiveNothing(List),
+    MayFail(List),
     /// The file, what it reads, and whether the sentence says `it`.
     Reads(String, List, bool),
     /// Name, files by language, other files, lines.
@@ -123,11 +136,14 @@ impl Claim {
             Self::BuildsOn(_) => "builds on",
             Self::BuildsOnNothing => "builds on nothing",
             Self::NeedsFromOutside(_) => "needs from outside",
-            Self::FindsThere(_) => "finds there",
+            Self::FindsThere(..) => "finds there",
             Self::OthersDepend(_) => "others depend",
             Self::TestsImport(_) => "tests import",
             Self::Defines(_) => "defines",
-            Self::Holds(_) => "holds",
+            Self::Holds(..) => "holds",
+            Self::AlsoHolds(..) => "also holds",
+            Self::MayGiveNothing(_) => "may give nothing",
+            Self::MayFail(_) => "may fail",
             Self::Reads(..) => "reads",
             Self::Scale(..) => "scale",
             Self::Beside(_) => "beside",
@@ -145,7 +161,8 @@ impl Claim {
         }
     }
 
-    pub(crate) const KINDS: [&str; 24] = [
+    pub(crate) const KINDS: [&str; 27] = [
+        "also holds",
         "builds on",
         "builds on nothing",
         "beside",
@@ -156,6 +173,8 @@ impl Claim {
         "least order",
         "least project",
         "lines",
+        "may fail",
+        "may give nothing",
         "needed most",
         "needs from outside",
         "next",

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use recon_schema::graph::{FileNode, RepoGraph, SkipReason, Symbol, UnresolvedClass};
 
-use crate::claims::{Central, Claim, Definition, Item, List, Note, Part, Planned, Purpose};
+use crate::claims::{Central, Claim, Definition, Definitions, Item, List, Note, Part, Planned, Purpose};
 
 type Checked = Result<(), String>;
 
@@ -87,11 +87,14 @@ impl<'g> Facts<'g> {
                 let not = [UnresolvedClass::Missing, UnresolvedClass::StandardLibrary];
                 self.outside(list, |from| self.place(from).is_some(), &not)
             }
-            Claim::FindsThere(found) => found.iter().try_for_each(|(path, signature)| {
+            Claim::FindsThere(path, signatures) => {
                 hold!(self.imports(about).contains(path.as_str()), "{about} does not build on {path}");
                 hold!(self.place(path).is_some(), "{path} is not developed, and quoted");
-                has_signature(self.file(path)?, signature)
-            }),
+                let file = self.file(path)?;
+                let signed = top_level(file).filter(|symbol| !symbol.signature.is_empty()).count();
+                hold!(signatures.len() <= signed, "{path} has {signed} signatures, not {}", signatures.len());
+                signatures.names().try_for_each(|signature| has_signature(file, signature))
+            }
             Claim::OthersDepend(list) => {
                 self.neighbours(list, &self.importers_by(about, false), |from| self.names(from, about))
             }
@@ -99,7 +102,12 @@ impl<'g> Facts<'g> {
                 self.neighbours(list, &self.importers_by(about, true), |from| self.names(from, about))
             }
             Claim::Defines(list) => self.defines(self.file(about)?, list),
-            Claim::Holds(lines) => holds(self.file(about)?, lines),
+            // Held together against the file by `holds`.
+            Claim::Holds(..) | Claim::AlsoHolds(..) => Ok(()),
+            Claim::MayGiveNothing(list) => {
+                self.outcomes(about, list, &["Option<", "Optional[", "None", "undefined", "null", "?"])
+            }
+            Claim::MayFail(list) => self.outcomes(about, list, &["Result", "error", "throws"]),
             Claim::Reads(path, list, one) => self.reads(about, path, list, *one),
             Claim::Parts(parts) => self.parts(parts),
             Claim::NeededMost(files) => self.needed_most(files),
@@ -390,30 +398,106 @@ fn document(clause: &str) -> Checked {
     Ok(())
 }
 
-/// Each line is the next definition, or several alike.
-fn holds(file: &FileNode, lines: &[Definition]) -> Checked {
-    let mut symbols = file.symbols.iter();
-    for line in lines {
-        for _ in 0..line.times {
-            let symbol = symbols.next().ok_or_else(|| format!("{} holds nothing more: {line:?}", file.path))?;
-            is_defined(file, symbol, line)?;
-        }
-    }
-    hold!(symbols.next().is_none(), "{} holds more than is told", file.path);
+fn is_defined(symbol: &Symbol, told: &Definition) -> Checked {
+    hold!(told.kind.is_empty() || told.kind == symbol.kind, "{} is a {}: {told:?}", symbol.name, symbol.kind);
+    hold!(told.code == symbol.name || told.code == symbol.signature, "it is {symbol:?}: {told:?}");
+    let lines = (symbol.end_line - symbol.start_line + 1) as usize;
+    hold!(told.lines.is_none_or(|told| told == lines), "{} has {lines} lines: {told:?}", symbol.name);
+    hold!(told.doc.as_ref().is_none_or(|told| is_said_by(told, &symbol.doc)), "it says {}: {told:?}", symbol.doc);
     Ok(())
 }
 
-fn is_defined(file: &FileNode, symbol: &Symbol, line: &Definition) -> Checked {
-    let (mut depth, mut parent) = (0, symbol.parent);
-    while let Some(at) = parent {
-        (depth, parent) = (depth + 1, file.symbols[at as usize].parent);
+/// What stands directly in a definition, or at the top level, in the order of the file.
+fn directly_in(file: &FileNode, parent: Option<usize>) -> Vec<usize> {
+    let is_in = |at: &usize| file.symbols[*at].parent.map(|it| it as usize) == parent;
+    (0..file.symbols.len()).filter(is_in).collect()
+}
+
+fn anywhere_in(file: &FileNode, parent: usize) -> usize {
+    directly_in(file, Some(parent)).into_iter().map(|at| 1 + anywhere_in(file, at)).sum()
+}
+
+/// Definitions told are the next of `expected`, in order; gives those of which it is told that they hold something.
+fn follow<'d>(
+    file: &FileNode,
+    expected: &mut impl Iterator<Item = usize>,
+    told: &'d [Definition],
+) -> Result<Vec<(usize, &'d Definitions)>, String> {
+    let mut holding = Vec::new();
+    for definition in told {
+        for _ in 0..definition.times {
+            let at = expected.next().ok_or_else(|| format!("{} holds nothing more: {definition:?}", file.path))?;
+            is_defined(&file.symbols[at], definition)?;
+            if !definition.inner.told.is_empty() {
+                holding.push((at, &definition.inner));
+            }
+        }
     }
-    hold!(line.depth == depth.min(8), "{} stands {depth} deep: {line:?}", symbol.name);
-    hold!(line.kind.is_empty() || line.kind == symbol.kind, "{} is a {}: {line:?}", symbol.name, symbol.kind);
-    hold!(line.code == symbol.name || line.code == symbol.signature, "it is {symbol:?}: {line:?}");
-    let lines = (symbol.end_line - symbol.start_line + 1) as usize;
-    hold!(line.lines.is_none_or(|told| told == lines), "{} has {lines} lines: {line:?}", symbol.name);
-    hold!(line.doc.as_ref().is_none_or(|told| is_said_by(told, &symbol.doc)), "it says {}: {line:?}", symbol.doc);
+    Ok(holding)
+}
+
+impl Facts<'_> {
+    /// The sentences about what a file holds tell all of it, in its order.
+    pub(crate) fn holds(&self, about: &str, claims: &[Claim]) -> Checked {
+        if !claims.iter().any(|claim| matches!(claim, Claim::Holds(..))) {
+            return Ok(());
+        }
+        let file = self.file(about)?;
+        let mut top = directly_in(file, None).into_iter();
+        let mut inside: Option<(usize, Vec<usize>)> = None;
+        let mut begun = false;
+        for claim in claims {
+            let (parent, definitions) = match claim {
+                Claim::Holds(first, definitions) => {
+                    hold!(*first != begun, "{about} begins elsewhere");
+                    begun = true;
+                    all_told(file, inside.take())?;
+                    let mut holding = follow(file, &mut top, &definitions.told)?;
+                    hold!(holding.len() < 2 && definitions.more == 0, "one sentence for each: {definitions:?}");
+                    let Some((at, definitions)) = holding.pop() else { continue };
+                    inside = Some((at, directly_in(file, Some(at))));
+                    (at, definitions)
+                }
+                Claim::AlsoHolds(code, definitions) => {
+                    let (at, _) = inside.as_ref().ok_or("nobody holds it")?;
+                    let symbol = &file.symbols[*at];
+                    hold!(*code == symbol.name || *code == symbol.signature, "{code} is not {}", symbol.name);
+                    (*at, definitions)
+                }
+                _ => continue,
+            };
+            let (_, left) = inside.as_mut().expect("something is held");
+            let mut next = std::mem::take(left).into_iter();
+            let holding = follow(file, &mut next, &definitions.told)?;
+            *left = next.collect();
+            hold!(definitions.more == 0, "all of what {} holds is told", file.symbols[parent].name);
+            for (at, inner) in holding {
+                let mut deeper = directly_in(file, Some(at)).into_iter();
+                follow(file, &mut deeper, &inner.told)?;
+                let told: usize = inner.told.iter().map(|it| it.times).sum();
+                hold!(told + inner.more == anywhere_in(file, at), "{inner:?} of {}", anywhere_in(file, at));
+            }
+        }
+        all_told(file, inside)?;
+        hold!(top.next().is_none(), "{about} holds more than is told");
+        Ok(())
+    }
+
+    /// Functions of the file whose signatures speak of such an outcome: all of them.
+    fn outcomes(&self, about: &str, list: &List, words: &[&str]) -> Checked {
+        let file = self.file(about)?;
+        for name in list.names() {
+            let speaks = |symbol: &&Symbol| words.iter().any(|word| symbol.signature.contains(word));
+            let found = file.symbols.iter().filter(|symbol| symbol.name == name).find(speaks);
+            hold!(found.is_some(), "no signature of {name} speaks of {words:?}");
+        }
+        Ok(())
+    }
+}
+
+fn all_told(file: &FileNode, inside: Option<(usize, Vec<usize>)>) -> Checked {
+    let Some((at, left)) = inside else { return Ok(()) };
+    hold!(left.is_empty(), "{} holds {} more than is told", file.symbols[at].name, left.len());
     Ok(())
 }
 

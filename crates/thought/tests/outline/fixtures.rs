@@ -17,6 +17,42 @@ pub(crate) fn skip(repository: &mut Repository, path: &str, reason: SkipReason) 
     repository.skipped.insert(path.into(), SkippedFile { bytes: 9, lines: 0, sha256: None, reason });
 }
 
+/// More members than one sentence names, some of them alike, and a class inside the class.
+const REGISTER: &str = "\
+class Register:
+    total: int = 0
+    count: int = 0
+
+    def ring(self): ...
+    def ring(self): ...
+
+    class Drawer:
+        '''Where the money is.'''
+        def open(self): ...
+        def close(self): ...
+        class Coin:
+            value = 1
+
+    def last(self) -> int | None: ...
+    def first(self) -> int | None: ...
+    def a(self): ...
+    def b(self): ...
+    def c(self): ...
+    def d(self): ...
+    def e(self): ...
+
+LIMIT = 9
+";
+
+/// Functions that may fail.
+const TILL: &str = "\
+pub fn read() -> Result<u8, Error> {
+    todo!()
+}
+
+pub struct Error;
+";
+
 /// A project with a file of every standing: developed, dropped, held out, empty; and a ring.
 pub(crate) fn shop() -> Repository {
     let files = [
@@ -43,6 +79,8 @@ pub(crate) fn shop() -> Repository {
         ("shop/empty/part.py", "def alone():\n    return 1\n"),
         ("app.py", "from shop.cart import Cart\nfrom shop.empty.part import alone\n\ndef main():\n    return Cart\n"),
         ("tests/test_price.py", "from shop.price import total\n\ndef test_total():\n    assert total([])\n"),
+        ("shop/register.py", REGISTER),
+        ("till/lib.rs", TILL),
         ("README.md", "# Shop\n"),
     ];
     let mut repository = Repository::from_files("shop", files);

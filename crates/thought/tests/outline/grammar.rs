@@ -1,6 +1,6 @@
 //! Parses the outline author's text back into claims. A sentence of an unknown kind is an error.
 
-use crate::claims::{Central, Claim, Definition, Item, List, Note, Part, Planned, Purpose};
+use crate::claims::{Central, Claim, Definition, Definitions, Item, List, Note, Part, Planned, Purpose};
 
 type Parsed<T> = Result<T, String>;
 
@@ -24,8 +24,6 @@ pub(crate) fn claims(text: &str) -> Parsed<Vec<Claim>> {
 fn headed(heading: &str, lines: &[&str]) -> Parsed<Vec<Claim>> {
     const ORDER: &str = "The files in the order of their dependencies, each after those of them that it builds on";
     Ok(vec![match heading {
-        "What it finds there:" => Claim::FindsThere(all(lines, found)?),
-        "In order, the file holds:" => Claim::Holds(all(lines, definition)?),
         "Its parts, with the source files developed here:" => Claim::Parts(all(lines, part)?),
         "Of the files developed here, others need these most:" => Claim::NeededMost(all(lines, central)?),
         "These depend on each other in a ring, and are written one right after the other:" => {
@@ -86,11 +84,30 @@ fn sentence(text: &str) -> Parsed<(Claim, &str)> {
             return Ok((claim(list), expect(rest, ".")?));
         }
     }
+    for (start, first) in [("It opens with ", true), ("Then comes ", false), ("Then come ", false)] {
+        if let Some(rest) = text.strip_prefix(start) {
+            let (mut definitions, mut rest) = definitions(rest)?;
+            if let Some(after) = rest.strip_prefix(", which holds ") {
+                let last = definitions.told.last_mut().ok_or("nothing holds anything")?;
+                (last.inner, rest) = self::definitions(after)?;
+            }
+            let several = definitions.told.iter().map(|it| it.times).sum::<usize>() > 1;
+            if !first && several == (start == "Then comes ") {
+                return Err(format!("number of the verb: {text}"));
+            }
+            return Ok((Claim::Holds(first, definitions), expect(rest, ".")?));
+        }
+    }
+    if let Some(rest) = text.strip_prefix("In `") {
+        let (path, rest) = rest.split_once('`').ok_or("code without an end")?;
+        let (list, rest) = list(expect(rest, " it finds ")?)?;
+        return Ok((Claim::FindsThere(path.into(), list), expect(rest, ".")?));
+    }
     match text.strip_prefix("The project is ") {
         Some(rest) if rest.starts_with('`') => scale(rest),
         Some(rest) => Ok((Claim::LeastProject(rest.strip_suffix('.').ok_or("no full stop")?.into()), "")),
         None if text.starts_with("Beside them ") => beside(text),
-        None if text.starts_with('`') => reads(text),
+        None if text.starts_with('`') => named(text),
         None => Err(format!("unknown sentence: {text}")),
     }
 }
@@ -155,6 +172,23 @@ fn beside(text: &str) -> Parsed<(Claim, &str)> {
     Ok((Claim::Beside(number), expect(expect(rest, verb)?, " without being developed here.")?))
 }
 
+/// A sentence that begins with names.
+fn named(text: &str) -> Parsed<(Claim, &str)> {
+    let (names, rest) = list(text)?;
+    for (what, claim) in
+        [(" may give nothing back.", Claim::MayGiveNothing as fn(List) -> Claim), (" may fail.", Claim::MayFail)]
+    {
+        if let Some(rest) = rest.strip_prefix(what) {
+            return Ok((claim(names), rest));
+        }
+    }
+    if let Some(rest) = rest.strip_prefix(" also holds ") {
+        let (definitions, rest) = definitions(rest)?;
+        return Ok((Claim::AlsoHolds(names.items[0].name.clone(), definitions), expect(rest, ".")?));
+    }
+    reads(text)
+}
+
 fn reads(text: &str) -> Parsed<(Claim, &str)> {
     let (path, rest) = code(text)?;
     let (list, rest) = list(expect(rest, " builds on ")?)?;
@@ -164,32 +198,69 @@ fn reads(text: &str) -> Parsed<(Claim, &str)> {
     Ok((Claim::Reads(path, list, one), expect(rest, " before I write it.")?))
 }
 
-fn found(line: &str) -> Parsed<(String, String)> {
-    let (path, rest) = code(expect(line, "- ")?)?;
-    let (signature, rest) = code(expect(rest, ": ")?)?;
-    end((path, signature), rest)
+/// Definitions in a row. A kind with a number is that of as many as it says.
+fn definitions(text: &str) -> Parsed<(Definitions, &str)> {
+    let (mut definitions, mut rest) = (Definitions::default(), text);
+    let (mut kind, mut of_kind) = (String::new(), 0_usize);
+    loop {
+        if let Some(after) = rest.strip_prefix("the ") {
+            let open = after.find('`').ok_or("no code")?;
+            let word = after[..open].trim_end();
+            (kind, of_kind) = match word.split_once(' ') {
+                Some((number, many)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    (singular(many), number.parse().map_err(|_| "no number")?)
+                }
+                _ => (word.to_owned(), 1),
+            };
+            rest = &after[open..];
+        }
+        let own = if of_kind > 0 { kind.clone() } else { String::new() };
+        of_kind = of_kind.saturating_sub(1);
+        let (code, after) = code(rest)?;
+        let (definition, after) = noted(code, own, after)?;
+        definitions.told.push(definition);
+        let begins = |rest: &str| rest.starts_with('`') || rest.starts_with("the ");
+        if let Some(after) = after.strip_prefix(", ").filter(|after| begins(after)) {
+            rest = after;
+            continue;
+        }
+        let Some(last) = after.strip_prefix(" and ") else { return Ok((definitions, after)) };
+        if begins(last) {
+            rest = last;
+            continue;
+        }
+        let (more, after) = last.split_once(" more").ok_or_else(|| format!("unknown end of definitions: {last}"))?;
+        definitions.more = more.parse().map_err(|_| format!("no number of definitions: {more}"))?;
+        return Ok((definitions, after));
+    }
 }
 
-fn definition(line: &str) -> Parsed<Definition> {
-    let depth = line.len() - line.trim_start().len();
-    let rest = expect(line.trim_start(), "- ")?;
-    let open = rest.find('`').ok_or("no code")?;
-    let kind = rest[..open].trim_end().to_owned();
-    let (code, mut rest) = code(&rest[open..])?;
-    let mut definition = Definition { depth: depth / 2, kind, code, lines: None, doc: None, times: 1 };
-    if let Some((before, times)) = rest.rsplit_once(", ").filter(|(_, end)| end.ends_with(" times")) {
-        definition.times = times.trim_end_matches(" times").parse().map_err(|_| "no number of times")?;
-        rest = before;
+fn singular(kinds: &str) -> String {
+    let stem = kinds.strip_suffix("ies").map(|stem| format!("{stem}y"));
+    let hissing = || kinds.strip_suffix("es").filter(|stem| stem.ends_with('s')).map(String::from);
+    stem.or_else(hissing).unwrap_or_else(|| kinds.trim_end_matches('s').to_owned())
+}
+
+/// A definition with what stands in parentheses behind it.
+fn noted(code: String, kind: String, text: &str) -> Parsed<(Definition, &str)> {
+    let mut definition = Definition { kind, code, lines: None, doc: None, times: 1, inner: Definitions::default() };
+    let Some(mut rest) = text.strip_prefix(" (") else { return Ok((definition, text)) };
+    loop {
+        if let Some(quoted) = rest.strip_prefix('“') {
+            let (doc, after) = quoted.split_once('”').ok_or("a quotation without an end")?;
+            (definition.doc, rest) = (Some(doc.into()), after);
+        } else if let Some(after) = rest.strip_prefix("which holds ") {
+            (definition.inner, rest) = definitions(after)?;
+        } else if let Ok((lines, after)) = counted(rest, "line") {
+            (definition.lines, rest) = (Some(lines), after);
+        } else {
+            (definition.times, rest) = counted(rest, "time")?;
+        }
+        match rest.strip_prefix("; ") {
+            Some(after) => rest = after,
+            None => return Ok((definition, expect(rest, ")")?)),
+        }
     }
-    if let Some(after) = rest.strip_prefix(", ") {
-        let (lines, after) = counted(after, "line")?;
-        (definition.lines, rest) = (Some(lines), after);
-    }
-    definition.doc = rest.strip_prefix(": ").map(String::from);
-    if definition.doc.is_none() && !rest.is_empty() {
-        return Err(format!("unknown end of a definition: {rest}"));
-    }
-    Ok(definition)
 }
 
 fn part(line: &str) -> Parsed<Part> {

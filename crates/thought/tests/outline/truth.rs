@@ -52,6 +52,7 @@ fn judge(graph: &RepoGraph, said: &[Said]) -> Result<BTreeSet<&'static str>, Str
             Facts(graph).check(about, claim).map_err(|error| format!("{error}\n\n{text}"))?;
             kinds.insert(claim.kind());
         }
+        Facts(graph).holds(about, &claims).map_err(|error| format!("{error}\n\n{text}"))?;
         says_what_it_builds_on(graph, about, &claims).map_err(|error| format!("{error}\n\n{text}"))?;
     }
     Ok(kinds)
