@@ -1,7 +1,7 @@
 //! What stands in a file, as sentences in its order, and what those who call it must be ready for.
 //!
-//! A definition at the top level that holds others has a sentence of its own, what it holds in it; the others share
-//! sentences of at most [`LIST`]. Deeper than three levels definitions are counted.
+//! A definition at the top level that holds others has sentences of its own, what it holds in them; the others share
+//! sentences. The more is told of each, the fewer stand in one. Deeper than three levels definitions are counted.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ pub(super) fn definitions(file: &FileNode, detail: Detail) -> Vec<Told> {
     let mut run: Vec<usize> = Vec::new();
     for &at in &outline.top {
         let holds = !outline.children[at].is_empty();
-        if holds || run.len() == LIST {
+        if holds || run.len() == outline.in_one_sentence() {
             outline.tell_run(&mut run, &mut sentences);
         }
         if holds { outline.tell(at, &mut sentences) } else { run.push(at) }
@@ -73,6 +73,14 @@ impl<'f> Outline<'f> {
         Self { symbols, detail, top, children, within }
     }
 
+    fn in_one_sentence(&self) -> usize {
+        match self.detail {
+            Detail::Brief | Detail::Names => LIST,
+            Detail::Signatures => 4,
+            Detail::Full => 2,
+        }
+    }
+
     /// Tells definitions that hold nothing.
     fn tell_run(&self, run: &mut Vec<usize>, sentences: &mut Vec<Told>) {
         if !run.is_empty() {
@@ -86,7 +94,7 @@ impl<'f> Outline<'f> {
     /// Tells a definition and what it holds.
     fn tell(&self, at: usize, sentences: &mut Vec<Told>) {
         let own = self.items(&[at], |_| String::new());
-        for (part, children) in self.children[at].chunks(LIST).enumerate() {
+        for (part, children) in self.children[at].chunks(self.in_one_sentence()).enumerate() {
             let items = self.items(children, |child| self.inner(child));
             let (holds, inner) = (prose(&items), told(&items));
             sentences.push(match part {
@@ -100,7 +108,7 @@ impl<'f> Outline<'f> {
 
     /// What a definition inside another one holds, and how much more.
     fn inner(&self, at: usize) -> String {
-        let shown = &self.children[at][..self.children[at].len().min(LIST)];
+        let shown = &self.children[at][..self.children[at].len().min(self.in_one_sentence())];
         let items = self.items(shown, |_| String::new());
         let hidden = self.within[at] - told(&items);
         match hidden {

@@ -82,7 +82,8 @@ fn part(directory: &str, mut files: Vec<&FileNode>, detail: Detail) -> String {
     match face(&files).filter(|face| !face.doc.is_empty()) {
         Some(face) => line.push_str(&format!(", {}", doc_run(&face.doc))),
         None => {
-            let stems: Vec<String> = files.iter().map(|file| split(paths::stem(&file.path))).collect();
+            let mut stems: Vec<String> = files.iter().map(|file| split(paths::stem(&file.path))).collect();
+            stems.dedup();
             line.push_str(&format!(" for {}", list(&stems, LIST)));
         }
     }

@@ -18,6 +18,11 @@ use recon_schema::trajectory::{Fault, Subject};
 use crate::outline::Project;
 use crate::unusable::Unusable;
 
+/// Places behind the sentences and items of a text, ascending.
+pub(crate) fn sentence_ends(text: &str) -> Vec<usize> {
+    sentences::ends(text, true)
+}
+
 /// What a model answered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer<'a> {

@@ -46,7 +46,7 @@ pub(super) fn spoken(text: &str) -> (usize, usize) {
 }
 
 /// Places behind sentences and items, ascending.
-fn ends(text: &str, ended: bool) -> Vec<usize> {
+pub(super) fn ends(text: &str, ended: bool) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {

@@ -158,6 +158,29 @@ fn with_any_import_added_something_said_is_false() {
 }
 
 #[test]
+fn with_any_definition_renamed_or_moved_something_said_is_false() {
+    let graph = build(&shop());
+    let said = everything(&graph);
+    let mut changed = 0;
+    for (file, node) in graph.files.iter().enumerate().filter(|(_, node)| graph.order.contains(&node.path)) {
+        for at in 0..node.symbols.len() {
+            let mut other = graph.clone();
+            let symbol = &mut other.files[file].symbols[at];
+            (symbol.name, symbol.signature) = ("renamed".into(), "renamed".into());
+            assert!(judge(&other, &said).is_err(), "{} {}", node.path, node.symbols[at].name);
+            let mut other = graph.clone();
+            let symbol = &mut other.files[file].symbols[at];
+            symbol.parent = if symbol.parent.is_some() || at == 0 { None } else { Some(0) };
+            if symbol.parent != node.symbols[at].parent {
+                assert!(judge(&other, &said).is_err(), "{} {}", node.path, node.symbols[at].name);
+            }
+            changed += 1;
+        }
+    }
+    assert!(changed > 20, "{changed}");
+}
+
+#[test]
 fn a_sentence_nobody_knows_is_refused() {
     let graph = build(&shop());
     for text in [
