@@ -297,7 +297,7 @@ fn lines(out: &Path) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     let of = |line: &str| {
         let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        for key in ["tokens_per_s", "mfu", "peak_bytes", "device_peak_bytes"] {
+        for key in ["tokens_per_s", "data_wait_s", "mfu", "peak_bytes", "device_peak_bytes"] {
             line.as_object_mut().unwrap().remove(key);
         }
         line

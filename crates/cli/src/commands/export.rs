@@ -22,9 +22,9 @@ pub struct ExportArgs {
     /// The directory to make.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Form of the weights.
-    #[arg(long, value_enum, default_value_t = Dtype::Bf16)]
-    dtype: Dtype,
+    /// Form of the weights; the model's own if absent: what its configuration says.
+    #[arg(long, value_enum)]
+    dtype: Option<Dtype>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,10 +37,10 @@ enum Dtype {
 
 /// Runs the command.
 pub fn run(arguments: &ExportArgs) -> Outcome {
-    let dtype = match arguments.dtype {
+    let dtype = arguments.dtype.map(|dtype| match dtype {
         Dtype::Bf16 => DType::BF16,
         Dtype::F32 => DType::F32,
-    };
+    });
     let out = &arguments.out;
     let empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
     if out.exists() && !empty {

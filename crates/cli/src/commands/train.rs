@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use clap::Parser;
-use recon_train::{Machine, Observer, Signals, StepMetrics, TrainPlan};
+use recon_train::{Machine, Observer, SaveMetrics, Signals, StepMetrics, TrainPlan};
 
 use super::{Format, plan, print_line, rehearse};
 use crate::config::ConfigArgs;
@@ -113,7 +113,8 @@ impl Observer for Bar {
         if self.signals.asked().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn saved(&mut self, checkpoint: &Path) {
-        tracing::info!(checkpoint = %checkpoint.display(), "saved");
+    fn saved(&mut self, checkpoint: &Path, metrics: &SaveMetrics) {
+        let SaveMetrics { stall_s, total_s, .. } = metrics;
+        tracing::info!(checkpoint = %checkpoint.display(), stall_s, total_s, "saved");
     }
 }
