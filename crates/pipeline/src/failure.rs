@@ -134,8 +134,8 @@ impl From<recon_corpus::Error> for Failure {
 impl From<recon_train::Error> for Failure {
     fn from(error: recon_train::Error) -> Self {
         use recon_train::Error::{
-            Checkpoint, Data, Id, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Ranks, Read,
-            Shape,
+            Average, Checkpoint, Data, Id, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option,
+            Ranks, Read, Shape, Unlike,
         };
         match error {
             Checkpoint(error) => error.into(),
@@ -144,6 +144,8 @@ impl From<recon_train::Error> for Failure {
             | Option { .. }
             | Occupied { .. }
             | Mismatch { .. }
+            | Unlike { .. }
+            | Average { .. }
             | Incomplete { .. }
             | NothingTrained { .. } => Self::input(error),
             Longer { .. } => Self::input(error).hint(LONGER),

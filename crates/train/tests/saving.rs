@@ -1,13 +1,16 @@
 //! Checkpoints that are written while the training goes on: the same bytes, complete or not there, and what happens where
-//! one cannot be written. And the trace of a step, which a checkpoint is part of.
+//! one cannot be written; the average of several. And the trace of a step, which a checkpoint is part of.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use candle_core::{DType, Device};
+use recon_checkpoint::ModelFiles;
 use recon_checkpoint::state::{self, SavedState};
 use recon_train::{
-    Error, FailedSave, MemoryRows, Observer, Quiet, SaveMetrics, SavePolicy, TrainOptions, TrainPlan, run_on,
+    Averaging, Error, FailedSave, MemoryRows, Observer, Quiet, SaveMetrics, SavePolicy, TrainOptions, TrainPlan,
+    average, export, run_on,
 };
 
 #[path = "tiny/figures.rs"]
@@ -183,4 +186,44 @@ fn a_trace_tells_what_a_step_spent_its_time_on_and_changes_no_bit() {
         assert_eq!(named(name).len(), 1, "{name}");
     }
     assert!(named("checkpoint of step 2")[0].1 != named("optimizer")[0].1, "on a track of its own");
+}
+
+#[test]
+fn an_average_is_that_of_the_exports_and_only_of_one_model() {
+    let run = Run::new();
+    run.train("a", TrainOptions { keep: 9.try_into().unwrap(), ..every(3, 1) }, rows(6));
+    let at = |step: u64| run.out("a").join(format!("checkpoints/step-{step}"));
+    let weights = |name: &str| {
+        let tensors = ModelFiles::Directory(run.out(name)).tensors().unwrap();
+        let read = |name: &str| tensors.read(name, DType::F32, &Device::Cpu).unwrap().flatten_all().unwrap().to_vec1();
+        tensors.names().flat_map(|name| read(name).unwrap()).collect::<Vec<f32>>()
+    };
+    let steps = [1, 2, 3].map(|step| {
+        let name = format!("export-{step}");
+        export(&at(step), &run.out(&name), Some(DType::F32)).unwrap();
+        weights(&name)
+    });
+    // Given in another order than that of the steps.
+    let given = [at(3), at(1), at(2)];
+    for (name, averaging, shares) in
+        [("mean", Averaging::Uniform, [1.0 / 3.0; 3]), ("moving", Averaging::Moving(0.8), [0.64, 0.16, 0.2])]
+    {
+        average(&given, averaging, &run.out(name), Some(DType::F32)).unwrap();
+        for (at, value) in weights(name).into_iter().enumerate() {
+            let expected: f64 = steps.iter().zip(shares).map(|(step, share)| f64::from(step[at]) * share).sum();
+            assert!((f64::from(value) - expected).abs() <= f64::from(f32::EPSILON) * expected.abs(), "{name} {at}");
+        }
+    }
+    average(&[at(2), at(2), at(2)], Averaging::Uniform, &run.out("same"), Some(DType::F32)).unwrap();
+    assert_eq!(weights("same"), steps[1], "three times the same is the same to the bit");
+
+    let wider = TrainPlan { model: tiny::model(run.directory.path(), 64), ..run.plan("wider", every(1, 1)) };
+    let wider = run_on(&wider, &MemoryRows::new(rows(2)).unwrap(), &mut Quiet).unwrap().checkpoint;
+    let error = average(&[at(1), wider], Averaging::Uniform, &run.out("x"), None).unwrap_err();
+    assert!(matches!(&error, Error::Unlike { key, .. } if key == "hidden_size"), "{error}");
+    for (checkpoints, averaging) in [(&given[..0], Averaging::Uniform), (&given[..], Averaging::Moving(1.0))] {
+        let error = average(checkpoints, averaging, &run.out("x"), None).unwrap_err();
+        assert!(matches!(error, Error::Average { .. }), "{error}");
+    }
+    assert!(!run.out("x").exists());
 }
