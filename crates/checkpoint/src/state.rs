@@ -9,22 +9,19 @@
 
 mod read;
 mod record;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use candle_core::{CpuStorage, Device, Storage, Tensor};
-use recon_schema::file::{AtomicFile, Written, write_json};
-use recon_schema::manifest::{self, Manifest};
+use candle_core::Tensor;
+use recon_schema::manifest;
 
-use crate::write::write_values;
 use crate::{Error, Result};
 pub use read::SavedState;
 pub use record::SCHEMA;
-use record::{Entry, RECORD, Record, STAGE, Stored};
 
 /// Which complete checkpoints stay when another is saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +37,8 @@ pub fn path(directory: &Path, step: u64) -> PathBuf {
     directory.join(format!("step-{step}"))
 }
 
-/// Saves a state as `directory/step-N` and returns how large it is; a tensor is asked for when the one before is written.
+/// Saves a state as `directory/step-N` and returns how large it is. Tensors are asked for one after the other, each when
+/// a thread is free to write it, and all of them also where writing fails.
 /// Then removes the complete checkpoints before it that `keep` does not name, and every later one: a run that was at a
 /// later step once and saves this one went on from here because that was damaged.
 ///
@@ -55,7 +53,7 @@ pub fn save<E: From<Error>>(
 ) -> Result<u64, E> {
     let target = path(directory, step);
     remove(&target)?;
-    let bytes = write(&target, step, record, tensors).inspect_err(|_| {
+    let bytes = write::write(&target, step, record, tensors).inspect_err(|_| {
         // A disk that is full must have room again for what comes next; the error is that of the writing.
         let _ = fs::remove_dir_all(&target);
     })?;
@@ -66,34 +64,6 @@ pub fn save<E: From<Error>>(
     for old in older.map(|(_, old)| old).chain(future.into_values()) {
         remove(&old)?;
     }
-    Ok(bytes)
-}
-
-/// Writes the files of a checkpoint, its manifest last. Returns their bytes.
-fn write<E: From<Error>>(
-    target: &Path,
-    step: u64,
-    record: &serde_json::Value,
-    tensors: impl IntoIterator<Item = Result<(String, Tensor), E>>,
-) -> Result<u64, E> {
-    let mut outputs = BTreeMap::new();
-    let mut entries = Vec::new();
-    for (at, named) in tensors.into_iter().enumerate() {
-        let (name, tensor) = named?;
-        let file = format!("{at:05}.tensor");
-        let dtype = Stored::of(tensor.dtype()).ok_or_else(|| Error::Unwritable {
-            path: target.join(&file),
-            problem: format!("tensor `{name}` is {:?}, which a training state does not hold", tensor.dtype()),
-        })?;
-        outputs.insert(file.clone(), write_tensor(&target.join(&file), &tensor)?);
-        entries.push(Entry { name, dtype, shape: tensor.dims().to_vec(), file });
-    }
-    let record = Record { schema: SCHEMA.into(), step, record: record.clone(), tensors: entries };
-    outputs.insert(RECORD.into(), write_json(&target.join(RECORD), &record).map_err(Error::from)?);
-    let bytes = outputs.values().map(|written| written.bytes).sum();
-    let mut manifest = Manifest::new(STAGE, serde_json::json!({"step": step}), BTreeMap::new());
-    manifest.outputs = outputs;
-    manifest.write(target).map_err(Error::from)?;
     Ok(bytes)
 }
 
@@ -176,23 +146,4 @@ fn remove(checkpoint: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn write_tensor(path: &Path, tensor: &Tensor) -> Result<Written> {
-    let values = tensor.to_device(&Device::Cpu)?.contiguous()?;
-    let (storage, layout) = values.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else { unreachable!("it was brought to the CPU") };
-    let range = layout.start_offset()..layout.start_offset() + values.elem_count();
-    let mut file = AtomicFile::create(path)?;
-    match storage {
-        CpuStorage::F32(values) => write_values(&mut file, &values[range], f32::to_le_bytes),
-        CpuStorage::F64(values) => write_values(&mut file, &values[range], f64::to_le_bytes),
-        CpuStorage::BF16(values) => write_values(&mut file, &values[range], half::bf16::to_le_bytes),
-        CpuStorage::U32(values) => write_values(&mut file, &values[range], u32::to_le_bytes),
-        CpuStorage::I64(values) => write_values(&mut file, &values[range], i64::to_le_bytes),
-        _ => unreachable!("`Stored` names the types"),
-    }
-    .and_then(|()| file.flush())
-    .map_err(|source| Error::Write { path: path.into(), source })?;
-    Ok(file.finish()?)
 }
