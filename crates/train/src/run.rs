@@ -149,6 +149,9 @@ fn prepare_and_go(
     observer.start(steps, trainer.step);
     let (saver, saves) = (Saver::new(checkpoints.clone(), options), Saves::new(options.save));
     let traced = options.trace.filter(|_| leads).map(std::num::NonZeroU64::get);
+    if let Some(step) = traced.filter(|step| !(trainer.step + 1..=steps).contains(step)) {
+        tracing::warn!(step, done = trainer.step, steps, "train.trace names a step that is not made; none is traced");
+    }
     let run = Run {
         trainer,
         log,
@@ -304,7 +307,7 @@ impl Run<'_> {
             if let Some(log) = &mut self.log {
                 log.save(&saved.metrics)?;
             }
-            if let Some(trace) = &self.trace {
+            if let Some(trace) = self.trace.as_ref().filter(|trace| saved.metrics.step <= trace.step) {
                 trace.add(format!("checkpoint of step {}", saved.metrics.step), Track::Checkpoint, saved.during);
             }
             match &saved.metrics.failed {
@@ -318,7 +321,8 @@ impl Run<'_> {
                 }
             }
         }
-        let over = self.trace.take_if(|trace| trace.step <= self.trainer.step && !self.saver.is_writing());
+        let (done, writing) = (self.trainer.step, self.saver.writes());
+        let over = self.trace.take_if(|trace| trace.step <= done && writing.is_none_or(|step| step > trace.step));
         over.map_or(Ok(()), |trace| trace.write(&self.out.join(format!("trace-step-{}.json", trace.step))))
     }
 

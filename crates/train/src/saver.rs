@@ -136,8 +136,9 @@ impl Saver {
         self.end(asked, stall, ended, written)
     }
 
-    pub(crate) fn is_writing(&self) -> bool {
-        self.writing.is_some()
+    /// The step whose checkpoint is being written.
+    pub(crate) fn writes(&self) -> Option<u64> {
+        self.writing.as_ref().map(|writing| writing.asked.step)
     }
 
     /// The checkpoints that ended since this was asked last.

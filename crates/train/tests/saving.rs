@@ -185,6 +185,7 @@ fn a_trace_tells_what_a_step_spent_its_time_on_and_changes_no_bit() {
     for name in ["rows", "exchange and norms", "optimizer", "checkpoint of step 2"] {
         assert_eq!(named(name).len(), 1, "{name}");
     }
+    assert!(named("checkpoint of step 3").is_empty(), "of what comes later nothing");
     assert!(named("checkpoint of step 2")[0].1 != named("optimizer")[0].1, "on a track of its own");
 }
 

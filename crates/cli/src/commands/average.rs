@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use candle_core::DType;
 use clap::Args;
-use recon_pipeline::Outcome;
+use recon_pipeline::{Failure, Outcome};
 use recon_train::{Averaging, average};
 
 use super::export::{Dtype, require_free};
@@ -31,6 +31,10 @@ pub struct AverageArgs {
 pub fn run(arguments: &AverageArgs) -> Outcome {
     let AverageArgs { checkpoints, moving, out, dtype } = arguments;
     require_free(out)?;
+    if let Some(run) = checkpoints.iter().find(|path| path.join("checkpoints").is_dir()) {
+        let message = format!("{} is a run, not a checkpoint", run.display());
+        return Err(Failure::input_because(message).hint("name its checkpoints: checkpoints/step-*"));
+    }
     let averaging = moving.map_or(Averaging::Uniform, Averaging::Moving);
     Ok(average(checkpoints, averaging, out, dtype.map(DType::from))?)
 }
