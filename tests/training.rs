@@ -297,7 +297,7 @@ fn lines(out: &Path) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     let of = |line: &str| {
         let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        for key in ["tokens_per_s", "mfu", "peak_bytes", "device_peak_bytes"] {
+        for key in ["tokens_per_s", "data_wait_s", "mfu", "peak_bytes", "device_peak_bytes"] {
             line.as_object_mut().unwrap().remove(key);
         }
         line
@@ -341,6 +341,29 @@ fn a_training_that_is_killed_again_and_again_ends_with_the_undisturbed_bits() {
     Ran::from(train_command(&data, &out, &settings).arg("--resume").output().unwrap()).expect(0);
     assert_eq!(lines(&out), lines(&whole), "after {kills} kills");
     assert_eq!(tensors(&out, 160), tensors(&whole, 160), "after {kills} kills");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_checkpoint_for_which_there_is_no_room_is_one_line_and_takes_none() {
+    let work = tempfile::tempdir().unwrap();
+    let (data, out) = (work.path().join("rows"), work.path().join("out"));
+    rows(&data, true);
+    let mut train = train_command(&data, &out, &["train.duration={ steps = 4 }", "train.save={ every_steps = 2 }"]);
+    // No file may be longer than so many blocks of 512 or 1,024 bytes: those of tensors are.
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 2000; exec \"$0\" \"$@\""])
+        .arg(train.get_program())
+        .args(train.get_args());
+    let ran = Ran::from(limited.env_remove("RUST_LOG").output().unwrap()).expect(1);
+    let said = ran.error();
+    assert!(said.contains("failed to write") && said.contains("checkpoints/step-2/"), "{said}");
+    assert_eq!(fs::read_dir(out.join("checkpoints")).unwrap().count(), 0);
+    assert!((2..=4).contains(&figures(&out).len()), "it ends at the latest where the next one is due");
+    train.arg("--resume");
+    Ran::from(train.output().unwrap()).expect(0);
+    assert_eq!(figures(&out).len(), 4);
 }
 
 #[test]

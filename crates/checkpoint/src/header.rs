@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -120,16 +121,30 @@ impl SafetensorsFile {
 
     /// The tensor `name` in its stored type, on the CPU.
     pub(crate) fn read(&self, name: &str) -> Result<Tensor> {
-        let info = self.info(name).ok_or_else(|| Error::NoTensor { name: name.into(), path: self.path() })?;
+        let info = self.info(name).ok_or_else(|| self.missing(name))?;
+        Ok(self.read_range(name, 0..info.shape.iter().product())?.reshape(info.shape.as_slice())?)
+    }
+
+    /// The elements `range` of the tensor `name`, row after row, in its stored type, on the CPU.
+    pub(crate) fn read_range(&self, name: &str, range: Range<usize>) -> Result<Tensor> {
+        let info = self.info(name).ok_or_else(|| self.missing(name))?;
         let dtype = candle_dtype(info.dtype).ok_or_else(|| Error::Dtype {
             name: name.into(),
             path: self.path(),
             dtype: info.dtype.to_string(),
             expected: "BF16, F16, F32, F64, U8, U32 or I64",
         })?;
-        let (start, end) = info.data_offsets;
-        let data = self.bytes.read(self.data_start + start as u64, end - start)?;
-        Ok(Tensor::from_raw_buffer(&data, dtype, &info.shape, &Device::Cpu)?)
+        let (size, (start, end)) = (dtype.size_in_bytes(), info.data_offsets);
+        if range.start > range.end || range.end * size > end - start {
+            let problem = format!("tensor `{name}` of shape {:?} has no elements {range:?}", info.shape);
+            return Err(Error::Malformed { path: self.path(), problem });
+        }
+        let data = self.bytes.read(self.data_start + (start + range.start * size) as u64, range.len() * size)?;
+        Ok(Tensor::from_raw_buffer(&data, dtype, &[range.len()], &Device::Cpu)?)
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        Error::NoTensor { name: name.into(), path: self.path() }
     }
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::blocks::blocks;
 use crate::header::{Bytes, SafetensorsFile};
 use crate::{Error, Result};
 
@@ -140,16 +141,22 @@ impl HfTensors {
     /// [`Error::NoTensor`] and [`Error::Dtype`] name the tensor and its file.
     pub fn read(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
         let (file, stored) = self.file(name)?;
-        let tensor = file.read(stored)?;
-        if !tensor.dtype().is_float() {
-            return Err(Error::Dtype {
-                name: name.into(),
-                path: file.path(),
-                dtype: format!("{:?}", tensor.dtype()),
-                expected: "a floating-point type",
-            });
-        }
+        let tensor = floats(name, file, file.read(stored)?)?;
         Ok(tensor.to_dtype(dtype)?.to_device(device)?)
+    }
+
+    /// The elements of one tensor of the shape `expected`, row after row, in blocks in their stored type on the CPU.
+    ///
+    /// # Errors
+    /// As [`HfTensors::read_shaped`]; each block as [`HfTensors::read`].
+    pub fn read_blocks<'t>(
+        &'t self,
+        name: &'t str,
+        expected: &[usize],
+    ) -> Result<impl Iterator<Item = Result<Tensor>> + use<'t>> {
+        let (file, stored) = self.file_shaped(name, expected)?;
+        let elements = 0..expected.iter().product();
+        Ok(blocks(elements).map(move |range| floats(name, file, file.read_range(stored, range)?)))
     }
 
     /// [`HfTensors::read`], refusing another shape than `expected`.
@@ -157,13 +164,18 @@ impl HfTensors {
     /// # Errors
     /// As [`HfTensors::read`], and [`Error::Shape`] before any data is read.
     pub fn read_shaped(&self, name: &str, expected: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
-        let (file, _) = self.file(name)?;
+        self.file_shaped(name, expected)?;
+        self.read(name, dtype, device)
+    }
+
+    fn file_shaped(&self, name: &str, expected: &[usize]) -> Result<(&SafetensorsFile, &str)> {
+        let (file, stored) = self.file(name)?;
         let found = self.shape(name).unwrap_or_default();
         if found != expected {
             let (expected, found) = (expected.to_vec(), found.to_vec());
             return Err(Error::Shape { name: name.into(), path: file.path(), expected, found });
         }
-        self.read(name, dtype, device)
+        Ok((file, stored))
     }
 
     /// Whether both names are there and hold other numbers.
@@ -183,6 +195,15 @@ impl HfTensors {
             place.ok_or_else(|| Error::NoTensor { name: name.into(), path: self.source.clone() })?;
         Ok((&self.shards[*shard], stored))
     }
+}
+
+/// Refuses what is not of a floating-point type.
+fn floats(name: &str, file: &SafetensorsFile, tensor: Tensor) -> Result<Tensor> {
+    if tensor.dtype().is_float() {
+        return Ok(tensor);
+    }
+    let dtype = format!("{:?}", tensor.dtype());
+    Err(Error::Dtype { name: name.into(), path: file.path(), dtype, expected: "a floating-point type" })
 }
 
 /// The full name of each stored tensor.

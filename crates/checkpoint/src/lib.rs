@@ -7,8 +7,9 @@
 //!
 //! Invariants: nothing is visible half-written; hostile or damaged files give an error that names
 //! the file, never a panic or an allocation beyond the file's size; tensors are read one at a
-//! time; this crate does not know what a Llama is.
+//! time or in blocks; this crate does not know what a Llama is.
 
+mod blocks;
 mod bytes;
 mod error;
 mod header;
@@ -18,6 +19,7 @@ mod resolve;
 pub mod state;
 mod write;
 
+pub use blocks::blocks;
 pub use bytes::tensors_to_bytes;
 pub use error::{Error, Result};
 pub use hf::HfTensors;

@@ -5,95 +5,31 @@
 //!
 //! Invariants: values come back bit for bit; a truncated, flipped or missing file is refused and
 //! named; an older checkpoint is removed only when a newer one is complete; what comes after the state last saved is
-//! not of its run's past, and goes.
+//! not of its run's past, and goes; what could not be written whole takes no room on the disk.
+
+mod read;
+mod record;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
-use recon_schema::file::{AtomicFile, Written, hash_file, read_json, write_json};
-use recon_schema::manifest::{self, Manifest};
-use serde::{Deserialize, Serialize};
+use candle_core::Tensor;
+use recon_schema::manifest;
 
-use crate::write::write_values;
 use crate::{Error, Result};
+pub use read::SavedState;
+pub use record::SCHEMA;
 
-/// The schema of `state.json`.
-pub const SCHEMA: &str = "recon.state/1";
-const STAGE: &str = "training-state";
-const RECORD: &str = "state.json";
-
-/// A training state read back.
-#[derive(Debug)]
-pub struct State {
-    /// The step it was saved at.
-    pub step: u64,
-    /// The record given to [`save`].
-    pub record: serde_json::Value,
-    /// The tensors in the order given to [`save`], on the CPU.
-    pub tensors: Vec<(String, Tensor)>,
-}
-
-impl State {
-    /// The tensor `name`, taken out.
-    pub fn take(&mut self, name: &str) -> Option<Tensor> {
-        let at = self.tensors.iter().position(|(found, _)| found == name)?;
-        Some(self.tensors.remove(at).1)
-    }
-}
-
-/// `state.json`.
-#[derive(Serialize, Deserialize)]
-struct Record {
-    schema: String,
-    step: u64,
-    record: serde_json::Value,
-    tensors: Vec<Entry>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    name: String,
-    dtype: Stored,
-    shape: Vec<usize>,
-    file: String,
-}
-
-/// The types a state may hold.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Stored {
-    F32,
-    F64,
-    Bf16,
-    U32,
-    I64,
-}
-
-impl Stored {
-    fn of(dtype: DType) -> Option<Self> {
-        match dtype {
-            DType::F32 => Some(Self::F32),
-            DType::F64 => Some(Self::F64),
-            DType::BF16 => Some(Self::Bf16),
-            DType::U32 => Some(Self::U32),
-            DType::I64 => Some(Self::I64),
-            _ => None,
-        }
-    }
-
-    fn dtype(self) -> DType {
-        match self {
-            Self::F32 => DType::F32,
-            Self::F64 => DType::F64,
-            Self::Bf16 => DType::BF16,
-            Self::U32 => DType::U32,
-            Self::I64 => DType::I64,
-        }
-    }
+/// Which complete checkpoints stay when another is saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// So many of the newest.
+    pub newest: NonZeroUsize,
+    /// And each whose step is a multiple of this.
+    pub every: Option<NonZeroU64>,
 }
 
 /// The directory of the checkpoint at `step`.
@@ -101,45 +37,34 @@ pub fn path(directory: &Path, step: u64) -> PathBuf {
     directory.join(format!("step-{step}"))
 }
 
-/// Saves a state as `directory/step-N` and returns that path; a tensor is asked for when the one before is written. Then
-/// removes all but the `keep`
-/// newest complete checkpoints up to it, and every later one: a run that was at a later step once and saves this one
-/// went on from here because that was damaged.
+/// Saves a state as `directory/step-N` and returns how large it is. Tensors are asked for one after the other, each when
+/// a thread is free to write it, and all of them also where writing fails.
+/// Then removes the complete checkpoints before it that `keep` does not name, and every later one: a run that was at a
+/// later step once and saves this one went on from here because that was damaged.
 ///
 /// # Errors
-/// The file that could not be written is named; a half-written checkpoint has no manifest.
+/// The file that could not be written is named, and what was written of this checkpoint is removed.
 pub fn save<E: From<Error>>(
     directory: &Path,
     step: u64,
     record: &serde_json::Value,
     tensors: impl IntoIterator<Item = Result<(String, Tensor), E>>,
-    keep: NonZeroUsize,
-) -> Result<PathBuf, E> {
+    keep: Keep,
+) -> Result<u64, E> {
     let target = path(directory, step);
     remove(&target)?;
-    let mut outputs = BTreeMap::new();
-    let mut entries = Vec::new();
-    for (at, named) in tensors.into_iter().enumerate() {
-        let (name, tensor) = named?;
-        let file = format!("{at:05}.tensor");
-        let dtype = Stored::of(tensor.dtype()).ok_or_else(|| Error::Unwritable {
-            path: target.join(&file),
-            problem: format!("tensor `{name}` is {:?}, which a training state does not hold", tensor.dtype()),
-        })?;
-        outputs.insert(file.clone(), write_tensor(&target.join(&file), &tensor, dtype)?);
-        entries.push(Entry { name, dtype, shape: tensor.dims().to_vec(), file });
-    }
-    let record = Record { schema: SCHEMA.into(), step, record: record.clone(), tensors: entries };
-    outputs.insert(RECORD.into(), write_json(&target.join(RECORD), &record).map_err(Error::from)?);
-    let mut manifest = Manifest::new(STAGE, serde_json::json!({"step": step}), BTreeMap::new());
-    manifest.outputs = outputs;
-    manifest.write(&target).map_err(Error::from)?;
+    let bytes = write::write(&target, step, record, tensors).inspect_err(|_| {
+        // A disk that is full must have room again for what comes next; the error is that of the writing.
+        let _ = fs::remove_dir_all(&target);
+    })?;
     let mut past = complete(directory)?;
     let future = past.split_off(&(step.saturating_add(1)));
-    for old in past.into_values().rev().skip(keep.get()).chain(future.into_values()) {
+    let is_kept = |step: u64| keep.every.is_some_and(|every| step.is_multiple_of(every.get()));
+    let older = past.into_iter().rev().skip(keep.newest.get()).filter(|(step, _)| !is_kept(*step));
+    for old in older.map(|(_, old)| old).chain(future.into_values()) {
         remove(&old)?;
     }
-    Ok(target)
+    Ok(bytes)
 }
 
 /// The newest complete checkpoint below `directory`, by step; `None` where there is none.
@@ -147,16 +72,16 @@ pub fn latest(directory: &Path) -> Result<Option<PathBuf>> {
     Ok(complete(directory)?.pop_last().map(|(_, path)| path))
 }
 
-/// Reads the newest checkpoint below `directory` that is whole, and warns of each newer one that is not; `None` where
+/// Opens the newest checkpoint below `directory` that is whole, and warns of each newer one that is not; `None` where
 /// there is none at all.
 ///
 /// # Errors
 /// [`Error::NoneWhole`] where there are some.
-pub fn load_newest(directory: &Path) -> Result<Option<(PathBuf, State)>> {
+pub fn open_newest(directory: &Path) -> Result<Option<SavedState>> {
     let mut newest = None;
     for path in complete(directory)?.into_values().rev() {
-        match load(&path) {
-            Ok(state) => return Ok(Some((path, state))),
+        match SavedState::open(&path) {
+            Ok(state) => return Ok(Some(state)),
             Err(error) => {
                 tracing::warn!(checkpoint = %path.display(), %error, "this checkpoint is damaged; an older one is looked for");
                 newest.get_or_insert(error);
@@ -182,47 +107,6 @@ pub fn sweep(directory: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Reads the checkpoint at `path` (a `step-N` directory) after checking every digest.
-///
-/// # Errors
-/// [`Error::Record`] and [`Error::Malformed`] name the file that is missing or damaged.
-pub fn load(path: &Path) -> Result<State> {
-    let manifest = Manifest::read(path)?.ok_or_else(|| Error::Malformed {
-        path: path.into(),
-        problem: format!("it has no {}, so it was never finished", manifest::FILE_NAME),
-    })?;
-    let record_path = path.join(RECORD);
-    let malformed = |path: &Path, problem: String| Error::Malformed { path: path.into(), problem };
-    if manifest.stage != STAGE || !manifest.outputs.contains_key(RECORD) {
-        return Err(malformed(&path.join(manifest::FILE_NAME), format!("it is not the manifest of a {STAGE}")));
-    }
-    verify(&record_path, &manifest.outputs[RECORD])?;
-    let record: Record = read_json(&record_path, SCHEMA)?;
-    if record.schema != SCHEMA {
-        return Err(recon_schema::Error::Schema { path: record_path, found: record.schema, expected: SCHEMA }.into());
-    }
-    let mut tensors = Vec::with_capacity(record.tensors.len());
-    for Entry { name, dtype, shape, file } in record.tensors {
-        let Some(written) = manifest.outputs.get(&file).filter(|_| !file.contains(['/', '\\'])) else {
-            return Err(malformed(
-                &record_path,
-                format!("tensor `{name}` is in `{file}`, which the manifest does not list"),
-            ));
-        };
-        let file = path.join(file);
-        let tensor = read_tensor(&file, written, dtype, &shape)?;
-        tensors.push((name, tensor));
-    }
-    Ok(State { step: record.step, record: record.record, tensors })
-}
-
-fn verify(path: &Path, written: &Written) -> Result<()> {
-    if hash_file(path)? == *written {
-        return Ok(());
-    }
-    Err(recon_schema::Error::HashMismatch { path: path.into() }.into())
 }
 
 /// Complete checkpoints by step.
@@ -262,31 +146,4 @@ fn remove(checkpoint: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn write_tensor(path: &Path, tensor: &Tensor, dtype: Stored) -> Result<Written> {
-    let values = tensor.to_device(&Device::Cpu)?.flatten_all()?;
-    let mut file = AtomicFile::create(path)?;
-    match dtype {
-        Stored::F32 => write_values(&mut file, &values.to_vec1()?, f32::to_le_bytes),
-        Stored::F64 => write_values(&mut file, &values.to_vec1()?, f64::to_le_bytes),
-        Stored::Bf16 => write_values(&mut file, &values.to_vec1()?, half::bf16::to_le_bytes),
-        Stored::U32 => write_values(&mut file, &values.to_vec1()?, u32::to_le_bytes),
-        Stored::I64 => write_values(&mut file, &values.to_vec1()?, i64::to_le_bytes),
-    }
-    .and_then(|()| file.flush())
-    .map_err(|source| Error::Write { path: path.into(), source })?;
-    Ok(file.finish()?)
-}
-
-fn read_tensor(path: &Path, written: &Written, dtype: Stored, shape: &[usize]) -> Result<Tensor> {
-    verify(path, written)?;
-    let bytes = fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
-    let dtype = dtype.dtype();
-    let expected = shape.iter().try_fold(dtype.size_in_bytes(), |bytes, dim| bytes.checked_mul(*dim));
-    if expected != Some(bytes.len()) {
-        let problem = format!("it has {} bytes, which is not a {dtype:?} tensor of shape {shape:?}", bytes.len());
-        return Err(Error::Malformed { path: path.into(), problem });
-    }
-    Ok(Tensor::from_raw_buffer(&bytes, dtype, shape, &Device::Cpu)?)
 }

@@ -1,7 +1,7 @@
 //! A Hugging Face directory out: weights in one file or in shards, configuration, tokenizer.
 //!
 //! Everything is written into a temporary sibling directory, flushed, and renamed: the directory
-//! is there complete, or not at all. Peak memory is one tensor and its bytes.
+//! is there complete, or not at all. A tensor comes in blocks, so peak memory is that of a block, however large a tensor is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -33,18 +33,18 @@ pub struct HfDirectory<'a> {
 /// Writes `directory`, which must not exist yet or be empty.
 ///
 /// `tensors` are named `(name, shape)` first, so that the headers can be written before the data;
-/// `read` is then called once for each, in the same order.
+/// `read` is then called once for each, in the same order, and gives its elements row after row in blocks of any size.
 ///
 /// # Errors
 /// [`Error::Unwritable`] says what does not hold; nothing is left under `directory` then.
-pub fn write_hf<E>(
+pub fn write_hf<B>(
     directory: &Path,
     contents: &HfDirectory,
     tensors: &[(String, Vec<usize>)],
-    mut read: impl FnMut(&str) -> Result<Tensor, E>,
+    mut read: impl FnMut(&str) -> Result<B>,
 ) -> Result<()>
 where
-    Error: From<E>,
+    B: IntoIterator<Item = Result<Tensor>>,
 {
     let unwritable = |problem: String| Error::Unwritable { path: directory.into(), problem };
     let shards = plan(tensors, contents).map_err(unwritable)?;
@@ -127,15 +127,15 @@ fn stamped(contents: &HfDirectory) -> Result<String, String> {
     Ok(serde_json::to_string_pretty(&config).expect("a map of JSON values is JSON") + "\n")
 }
 
-fn write_shard<E>(
+fn write_shard<B>(
     path: &Path,
     directory: &Path,
     shard: &[&Named],
     dtype: DType,
-    read: &mut impl FnMut(&str) -> Result<Tensor, E>,
+    read: &mut impl FnMut(&str) -> Result<B>,
 ) -> Result<()>
 where
-    Error: From<E>,
+    B: IntoIterator<Item = Result<Tensor>>,
 {
     let fail = |source| Error::Write { path: directory.into(), source };
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path).map_err(fail)?);
@@ -143,17 +143,20 @@ where
     file.write_all(&(header.len() as u64).to_le_bytes()).map_err(fail)?;
     file.write_all(&header).map_err(fail)?;
     for (name, shape) in shard {
-        let tensor = read(name)?;
-        if tensor.dims() != shape {
-            let problem = format!("tensor `{name}` has shape {:?}, {shape:?} was announced", tensor.dims());
+        let mut elements = 0;
+        for block in read(name)? {
+            let block = block?.to_device(&Device::Cpu)?.to_dtype(dtype)?.flatten_all()?;
+            elements += block.elem_count();
+            match dtype {
+                DType::BF16 => write_values(&mut file, &block.to_vec1::<half::bf16>()?, half::bf16::to_le_bytes),
+                _ => write_values(&mut file, &block.to_vec1::<f32>()?, f32::to_le_bytes),
+            }
+            .map_err(fail)?;
+        }
+        if elements != shape.iter().product::<usize>() {
+            let problem = format!("tensor `{name}` has {elements} elements, shape {shape:?} was announced");
             return Err(Error::Unwritable { path: directory.into(), problem });
         }
-        let tensor = tensor.to_device(&Device::Cpu)?.to_dtype(dtype)?.flatten_all()?;
-        match dtype {
-            DType::BF16 => write_values(&mut file, &tensor.to_vec1::<half::bf16>()?, half::bf16::to_le_bytes),
-            _ => write_values(&mut file, &tensor.to_vec1::<f32>()?, f32::to_le_bytes),
-        }
-        .map_err(fail)?;
     }
     let file = file.into_inner().map_err(|error| fail(error.into_error()))?;
     file.sync_all().map_err(fail)
@@ -181,11 +184,11 @@ pub(crate) fn write_values<T: Copy, const B: usize>(
     values: &[T],
     to_bytes: impl Fn(T) -> [u8; B],
 ) -> std::io::Result<()> {
-    let mut block = Vec::with_capacity(B * 4096);
-    for values in values.chunks(4096) {
-        block.clear();
-        block.extend(values.iter().flat_map(|value| to_bytes(*value)));
-        file.write_all(&block)?;
+    let mut block = vec![[0; B]; values.len().min(1 << 14)];
+    for values in values.chunks(block.len().max(1)) {
+        let block = &mut block[..values.len()];
+        block.iter_mut().zip(values).for_each(|(bytes, value)| *bytes = to_bytes(*value));
+        file.write_all(block.as_flattened())?;
     }
     Ok(())
 }

@@ -26,7 +26,11 @@ fn write(directory: &Path, dtype: DType, max_shard_bytes: u64) -> Result<(), Err
     let extra = [("tokenizer.json".to_string(), b"{}".to_vec())];
     let contents = HfDirectory { dtype, max_shard_bytes, config_json: r#"{"vocab_size": 5}"#, extra: &extra };
     write_hf(directory, &contents, &names, |name| {
-        Ok::<_, Error>(tensors.iter().find(|(found, _)| found == name).expect("it was announced").1.clone())
+        let (_, tensor) = tensors.iter().find(|(found, _)| found == name).expect("it was announced");
+        // In blocks of two elements.
+        let flat = tensor.flatten_all()?;
+        let blocks = (0..flat.elem_count()).step_by(2).map(move |at| Ok(flat.narrow(0, at, 2)?));
+        Ok(blocks)
     })
 }
 
@@ -90,9 +94,9 @@ fn a_failed_write_leaves_nothing_and_an_existing_model_is_not_replaced() {
     let directory = root.path().join("model");
     let names = [("a".to_string(), vec![2])];
     let contents = HfDirectory { dtype: DType::F32, max_shard_bytes: 1, config_json: "{}", extra: &[] };
-    let wrong = |_: &str| Ok::<_, Error>(Tensor::zeros(3, DType::F32, &Device::Cpu)?);
+    let wrong = |_: &str| Ok([Ok(Tensor::zeros(3, DType::F32, &Device::Cpu)?)]);
     let error = write_hf(&directory, &contents, &names, wrong).unwrap_err();
-    assert!(error.to_string().contains("`a` has shape [3], [2] was announced"), "{error}");
+    assert!(error.to_string().contains("`a` has 3 elements, shape [2] was announced"), "{error}");
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 
     write(&directory, DType::F32, u64::MAX).unwrap();

@@ -1,15 +1,15 @@
 //! Training states: bit for bit, refused when damaged, the newest kept.
 
 use std::fs;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use recon_checkpoint::state;
+use recon_checkpoint::state::{self, Keep, SavedState};
 use serde_json::json;
 
-fn keep(count: usize) -> NonZeroUsize {
-    NonZeroUsize::new(count).unwrap()
+fn keep(newest: usize, every: u64) -> Keep {
+    Keep { newest: NonZeroUsize::new(newest).unwrap(), every: NonZeroU64::new(every) }
 }
 
 /// Values a decimal round trip would lose: subnormals, a NaN payload, −0, and a type each.
@@ -28,7 +28,7 @@ fn tensors() -> Vec<(String, Tensor)> {
 
 fn save(directory: &Path, step: u64, kept: usize) {
     let tensors = tensors().into_iter().map(Ok::<_, recon_checkpoint::Error>);
-    state::save(directory, step, &json!({"lr": 0.1, "step": step}), tensors, keep(kept)).unwrap();
+    state::save(directory, step, &json!({"lr": 0.1, "step": step}), tensors, keep(kept, 0)).unwrap();
 }
 
 fn bits(tensor: &Tensor) -> Vec<u64> {
@@ -45,13 +45,56 @@ fn bits(tensor: &Tensor) -> Vec<u64> {
 fn a_state_comes_back_bit_for_bit() {
     let root = tempfile::tempdir().unwrap();
     save(root.path(), 7, 1);
-    let mut state = state::load(&state::latest(root.path()).unwrap().unwrap()).unwrap();
+    let state = SavedState::open(&state::latest(root.path()).unwrap().unwrap()).unwrap();
     assert_eq!((state.step, &state.record), (7, &json!({"lr": 0.1, "step": 7})));
-    for ((name, want), (found, got)) in tensors().iter().zip(&state.tensors) {
-        assert_eq!((name, want.dtype(), want.dims()), (found, got.dtype(), got.dims()));
-        assert_eq!(bits(want), bits(got), "{name}");
+    assert!(state.names().eq(tensors().iter().map(|(name, _)| name.as_str())));
+    for (name, want) in &tensors() {
+        let got = state.tensor(name).unwrap();
+        assert_eq!((want.dtype(), want.dims()), (got.dtype(), got.dims()));
+        assert_eq!(bits(want), bits(&got), "{name}");
+        let elements = want.elem_count();
+        for range in [0..0, 0..elements, elements / 2..elements, elements..elements] {
+            assert_eq!(bits(&state.read(name, range.clone()).unwrap()), bits(want)[range], "{name}");
+        }
+        assert!(state.read(name, 0..elements + 1).is_err());
     }
-    assert!(state.take("empty").is_some() && state.take("empty").is_none());
+    assert!(state.shape("absent").is_none() && state.tensor("absent").is_err());
+}
+
+#[test]
+fn what_is_saved_of_a_view_is_what_it_shows() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = Tensor::new(&[[1_f32, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu).unwrap();
+    let views = [("turned", whole.t().unwrap()), ("narrow", whole.narrow(0, 1, 1).unwrap())];
+    let named = views.iter().map(|(name, view)| Ok::<_, recon_checkpoint::Error>(((*name).into(), view.clone())));
+    state::save(root.path(), 1, &json!({}), named, keep(1, 0)).unwrap();
+    let state = SavedState::open(&state::path(root.path(), 1)).unwrap();
+    for (name, view) in views {
+        assert_eq!(bits(&state.tensor(name).unwrap()), bits(&view), "{name}");
+    }
+}
+
+#[test]
+fn what_could_not_be_written_leaves_nothing_and_the_one_before_stays() {
+    let root = tempfile::tempdir().unwrap();
+    save(root.path(), 1, 1);
+    let fails = Err(recon_checkpoint::Error::Malformed { path: "x".into(), problem: "no room".into() });
+    let named = tensors().into_iter().map(Ok).chain([fails]);
+    let error = state::save(root.path(), 2, &json!({}), named, keep(1, 0)).unwrap_err();
+    assert!(error.to_string().contains("no room"), "{error}");
+    assert!(!state::path(root.path(), 2).exists());
+    SavedState::open(&state::latest(root.path()).unwrap().unwrap()).unwrap();
+}
+
+#[test]
+fn every_so_many_stay_beside_the_newest() {
+    let root = tempfile::tempdir().unwrap();
+    for step in 1..=11 {
+        let none = std::iter::empty::<Result<_, recon_checkpoint::Error>>();
+        state::save(root.path(), step, &json!({}), none, keep(2, 4)).unwrap();
+    }
+    let there: Vec<u64> = (1..=11).filter(|step| state::path(root.path(), *step).exists()).collect();
+    assert_eq!(there, [4, 8, 10, 11]);
 }
 
 #[test]
@@ -69,10 +112,10 @@ fn the_newest_are_kept_and_an_unfinished_one_is_not_seen() {
     assert_eq!(steps(root.path()), ["step-10", "step-100"]);
     fs::remove_file(state::path(root.path(), 100).join("manifest.json")).unwrap();
     assert_eq!(state::latest(root.path()).unwrap().unwrap(), state::path(root.path(), 10));
-    let error = state::load(&state::path(root.path(), 100)).unwrap_err().to_string();
+    let error = SavedState::open(&state::path(root.path(), 100)).unwrap_err().to_string();
     assert!(error.contains("never finished"), "{error}");
     save(root.path(), 100, 2);
-    assert!(state::load(&state::path(root.path(), 100)).is_ok(), "an unfinished checkpoint is replaced");
+    assert!(SavedState::open(&state::path(root.path(), 100)).is_ok(), "an unfinished checkpoint is replaced");
 }
 
 #[test]
@@ -94,30 +137,30 @@ fn any_damage_is_refused_and_the_file_named() {
         }
         for damage in damages {
             fs::write(path, damage).unwrap();
-            let error = state::load(&checkpoint).unwrap_err().to_string();
+            let error = SavedState::open(&checkpoint).unwrap_err().to_string();
             assert!(error.contains(name), "{name}: {error}");
         }
         fs::remove_file(path).unwrap();
-        assert!(state::load(&checkpoint).unwrap_err().to_string().contains(name));
+        assert!(SavedState::open(&checkpoint).unwrap_err().to_string().contains(name));
         fs::write(path, good).unwrap();
     }
-    assert!(state::load(&checkpoint).is_ok());
+    assert!(SavedState::open(&checkpoint).is_ok());
 }
 
 #[test]
 fn the_newest_whole_one_is_used_and_a_damaged_one_takes_no_place_among_those_kept() {
     let root = tempfile::tempdir().unwrap();
-    assert!(state::load_newest(root.path()).unwrap().is_none());
+    assert!(state::open_newest(root.path()).unwrap().is_none());
     save(root.path(), 8, 2);
     save(root.path(), 10, 2);
     fs::write(state::path(root.path(), 10).join("state.json"), "{}").unwrap();
-    let (path, found) = state::load_newest(root.path()).unwrap().unwrap();
-    assert_eq!((path, found.step), (state::path(root.path(), 8), 8));
+    let found = state::open_newest(root.path()).unwrap().unwrap();
+    assert_eq!((found.path(), found.step), (state::path(root.path(), 8).as_path(), 8));
     save(root.path(), 9, 1);
     assert_eq!(state::latest(root.path()).unwrap(), Some(state::path(root.path(), 9)));
     assert!(!state::path(root.path(), 10).exists() && !state::path(root.path(), 8).exists());
     fs::remove_file(state::path(root.path(), 9).join("00000.tensor")).unwrap();
-    let error = state::load_newest(root.path()).unwrap_err();
+    let error = state::open_newest(root.path()).unwrap_err();
     assert!(matches!(error, recon_checkpoint::Error::NoneWhole { .. }), "{error}");
 }
 

@@ -30,6 +30,9 @@ pub enum Fault {
 const GPU_IS_FULL: &str = "other processes may hold the GPU's memory (`nvidia-smi` lists them); else make \
     `engine.cache_tokens` smaller, train shorter rows, or keep fewer activations";
 
+const DISK_IS_FULL: &str = "make room on that disk and give the same command again; a training goes on from its newest \
+    checkpoint with --resume";
+
 const LONGER: &str = "cut longer documents, or set `model.max_position_embeddings` (and `model.rope_theta`) to \
     train the model on more positions";
 
@@ -78,9 +81,10 @@ impl Failure {
 
     /// What to do about it, where that is known.
     pub fn advice(&self) -> Option<&str> {
-        // Memory runs out anywhere below, so what to change is said here.
-        let full = || self.message().contains("CUDA_ERROR_OUT_OF_MEMORY").then_some(GPU_IS_FULL);
-        self.hint.as_deref().or_else(full)
+        // Memory and disks run out anywhere below, so what to change is said here.
+        let full = |sign: &str, hint| self.message().contains(sign).then_some(hint);
+        let gpu = || full("CUDA_ERROR_OUT_OF_MEMORY", GPU_IS_FULL);
+        self.hint.as_deref().or_else(gpu).or_else(|| full("No space left on device", DISK_IS_FULL))
     }
 
     /// The error and its causes on one line; a cause that repeats what was said is left out.
@@ -134,8 +138,8 @@ impl From<recon_corpus::Error> for Failure {
 impl From<recon_train::Error> for Failure {
     fn from(error: recon_train::Error) -> Self {
         use recon_train::Error::{
-            Checkpoint, Data, Id, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option, Ranks, Read,
-            Shape,
+            Average, Checkpoint, Data, Id, Incomplete, Longer, Mismatch, Model, NothingTrained, Occupied, Option,
+            Ranks, Read, Shape, Unlike,
         };
         match error {
             Checkpoint(error) => error.into(),
@@ -144,6 +148,8 @@ impl From<recon_train::Error> for Failure {
             | Option { .. }
             | Occupied { .. }
             | Mismatch { .. }
+            | Unlike { .. }
+            | Average { .. }
             | Incomplete { .. }
             | NothingTrained { .. } => Self::input(error),
             Longer { .. } => Self::input(error).hint(LONGER),
@@ -159,7 +165,8 @@ impl From<recon_checkpoint::Error> for Failure {
     /// What could not be written is the machine's fault; what could not be read was named by the user.
     fn from(error: recon_checkpoint::Error) -> Self {
         match error {
-            recon_checkpoint::Error::Write { .. } => Self::run(error),
+            recon_checkpoint::Error::Write { .. }
+            | recon_checkpoint::Error::Record(recon_schema::Error::Write { .. }) => Self::run(error),
             recon_checkpoint::Error::NoneWhole { .. } => {
                 Self::input(error).hint("remove that folder to train from the beginning")
             }

@@ -4,13 +4,12 @@
 //! position and the token counts. Every random choice of a run (fresh weights, order of rows) is
 //! a function of the seed and a counter, so there is no generator state to keep.
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use recon_checkpoint::state::{self, State};
+use recon_checkpoint::state::{self, SavedState};
 use recon_kernels::norm;
-use recon_llama::{Config, FlatParams, Unit};
+use recon_llama::{Config, FlatParams, TensorSpec, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,7 +21,20 @@ use crate::{Drawn, Error, Result, TrainOptions};
 /// Options that may change between a run and its resumption: they do not change any number, or, as
 /// the device, only within the bound that docs/numerics.md states. What the sources hold, and their weights, is in
 /// [`Identity::data`]; where they lie is not.
-const FREE: [&str; 8] = ["activations", "save", "keep", "peak_tflops", "device", "sources", "validation", "parallel"];
+const FREE: [&str; 12] = [
+    "activations",
+    "save",
+    "keep",
+    "keep_every",
+    "save_in_background",
+    "failed_save",
+    "trace",
+    "peak_tflops",
+    "device",
+    "sources",
+    "validation",
+    "parallel",
+];
 
 /// What must be the same for a run to be the same run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,31 +134,21 @@ pub(crate) fn require_finite(params: &FlatParams, config: &Config, step: u64) ->
     Ok(())
 }
 
-/// Writes `directory/step-N` on the rank that leads, from what every rank keeps: a whole tensor at a time, so the files
-/// are the same for every number of ranks. Returns when it is written.
-pub(crate) fn save(
-    directory: &Path,
-    step: u64,
-    progress: &Progress,
-    (slots, params, config): (&Slots, &FlatParams, &Config),
-    ranks: &Ranks<'_>,
-    keep: NonZeroUsize,
-) -> Result<PathBuf> {
-    let named = slots.saved(params).into_iter().map(|saved| -> Result<(String, Tensor)> {
+/// What a checkpoint holds of what every rank keeps: a whole tensor at a time, so the files are the same for every number
+/// of ranks. Every rank goes through all of them; they are of use on the rank that leads.
+pub(crate) fn tensors<'a>(
+    (slots, params, config): (&'a Slots, &'a FlatParams, &'a Config),
+    ranks: &'a Ranks<'_>,
+) -> impl Iterator<Item = Result<(String, Tensor)>> {
+    slots.saved(params).into_iter().map(move |saved| {
         let elements = config.layout(saved.unit).elements;
         let whole = if saved.kept { ranks.whole(saved.flat, elements)? } else { saved.flat.clone() };
-        Ok((format!("{}.{}", saved.kind, unit_name(saved.unit)), whole))
-    });
-    if ranks.leads() {
-        let record = serde_json::to_value(progress).expect("progress is numbers and names");
-        state::save(directory, step, &record, named, keep)?;
-    } else {
-        for named in named {
-            named?;
-        }
-    }
-    ranks.meet()?;
-    Ok(state::path(directory, step))
+        Ok((name(saved.kind, saved.unit), whole))
+    })
+}
+
+fn name(kind: &str, unit: Unit) -> String {
+    format!("{kind}.{}", unit_name(unit))
 }
 
 /// A checkpoint's parameters, optimizer slots, step and progress.
@@ -157,18 +159,22 @@ pub(crate) struct Restored {
     pub(crate) slots: Slots,
 }
 
-/// The newest checkpoint below `directory` that is whole, as a state on the CPU.
+/// The newest checkpoint below a directory that is whole.
 pub(crate) struct Found {
-    path: PathBuf,
-    state: State,
-    progress: Progress,
+    state: SavedState,
+    pub(crate) progress: Progress,
 }
 
 impl Found {
     /// Step and digest, by which two ranks know that they found the same one.
     pub(crate) fn name(&self) -> Result<String> {
-        let manifest = recon_schema::file::hash_file(&self.path.join(recon_schema::manifest::FILE_NAME))?;
+        let manifest = recon_schema::file::hash_file(&self.state.path().join(recon_schema::manifest::FILE_NAME))?;
         Ok(format!("step {} with digest {}", self.state.step, manifest.sha256))
+    }
+
+    /// The step it was saved at.
+    pub(crate) fn step(&self) -> u64 {
+        self.state.step
     }
 
     /// Parts of a step of the run that saved it.
@@ -182,10 +188,10 @@ impl Found {
 /// # Errors
 /// [`Error::Mismatch`] where it belongs to another run, and where there are some and none is whole.
 pub(crate) fn find(directory: &Path, identity: &Identity) -> Result<Option<Found>> {
-    let Some((path, state)) = state::load_newest(directory)? else { return Ok(None) };
-    let progress = progress(&state, &path)?;
-    identity.must_equal(&progress.identity, &path)?;
-    Ok(Some(Found { path, state, progress }))
+    let Some(state) = state::open_newest(directory)? else { return Ok(None) };
+    let progress = progress(&state)?;
+    identity.must_equal(&progress.identity, state.path())?;
+    Ok(Some(Found { state, progress }))
 }
 
 /// What `found` holds, of the slots what this rank keeps.
@@ -196,49 +202,64 @@ pub(crate) fn restore(
     optimizer: &dyn Optimizer,
     ranks: &Ranks<'_>,
 ) -> Result<Restored> {
-    let Found { path, mut state, progress } = found;
-    let whole = parameters(&mut state, &path, config, (device, optimizer.master().unwrap_or(dtype)))?;
-    let slots = Slots::new(optimizer, config, &whole, ranks, |unit, name, dtype| {
-        let moment = flat(&mut state, &path, name, unit, config.layout(unit).elements)?;
-        Ok(ranks.kept(&moment)?.to_device(device)?.to_dtype(dtype)?)
+    let Found { state, progress } = found;
+    let whole = parameters(&state, config, (device, optimizer.master().unwrap_or(dtype)))?;
+    let slots = Slots::new(optimizer, config, &whole, ranks, |unit, kind, dtype| {
+        let name = require(&state, kind, unit, config.layout(unit).elements)?;
+        let moment = state.read(&name, ranks.own(config.layout(unit).elements))?;
+        Ok(moment.to_device(device)?.to_dtype(dtype)?)
     })?;
     let params = computed(optimizer, whole, dtype)?;
     Ok(Restored { step: state.step, progress, params, slots })
 }
 
-pub(crate) fn progress(state: &State, path: &Path) -> Result<Progress> {
-    serde_json::from_value(state.record.clone())
-        .map_err(|error| Error::Incomplete { path: path.into(), what: format!("record of a training run ({error})") })
+pub(crate) fn progress(state: &SavedState) -> Result<Progress> {
+    serde_json::from_value(state.record.clone()).map_err(|error| Error::Incomplete {
+        path: state.path().into(),
+        what: format!("record of a training run ({error})"),
+    })
 }
 
 /// The parameters of a checkpoint.
-pub(crate) fn parameters(
-    state: &mut State,
-    path: &Path,
-    config: &Config,
-    (device, dtype): (&Device, DType),
-) -> Result<FlatParams> {
-    let mut buffers = Vec::new();
-    for unit in config.units() {
-        let layout = config.layout(unit);
-        let tensor = flat(state, path, PARAMETERS, unit, layout.elements)?;
-        buffers.extend(layout.specs.into_iter().map(|spec| (spec, tensor.clone())));
-    }
-    let mut buffers = buffers.into_iter();
+fn parameters(state: &SavedState, config: &Config, (device, dtype): (&Device, DType)) -> Result<FlatParams> {
+    let mut places = places(state, config)?.into_iter();
     Ok(FlatParams::load(config, device, dtype, |name, shape| {
         // `load` asks in the order of the layouts.
-        let (spec, tensor) = buffers.next().expect("one buffer was listed for each tensor");
-        debug_assert_eq!(spec.name, name);
-        tensor.narrow(0, spec.offset, spec.elements())?.reshape(shape)
+        let place = places.next().expect("one place was listed for each tensor");
+        debug_assert_eq!(place.spec.name, name);
+        state.read(&place.stored, place.spec.range())?.reshape(shape).map_err(recon_checkpoint::Error::from)
     })?)
 }
 
-fn flat(state: &mut State, path: &Path, kind: &str, unit: Unit, elements: usize) -> Result<Tensor> {
-    let name = format!("{kind}.{}", unit_name(unit));
-    match state.take(&name).filter(|tensor| tensor.dims() == [elements]) {
-        Some(tensor) => Ok(tensor),
-        None => Err(Error::Incomplete { path: path.into(), what: format!("{name} of {elements} elements") }),
+/// Where a tensor of the model lies in a checkpoint.
+pub(crate) struct Place {
+    /// The checkpoint's tensor, flat, of a whole unit.
+    pub(crate) stored: String,
+    /// The tensor's range in it.
+    pub(crate) spec: TensorSpec,
+}
+
+/// Where the tensors of a model of `config` lie in `state`, in the order of the layouts.
+///
+/// # Errors
+/// [`Error::Incomplete`] where it lacks one.
+pub(crate) fn places(state: &SavedState, config: &Config) -> Result<Vec<Place>> {
+    let mut places = Vec::new();
+    for unit in config.units() {
+        let layout = config.layout(unit);
+        let stored = require(state, PARAMETERS, unit, layout.elements)?;
+        places.extend(layout.specs.into_iter().map(|spec| Place { stored: stored.clone(), spec }));
     }
+    Ok(places)
+}
+
+/// The name of a tensor that must be there, with so many elements.
+fn require(state: &SavedState, kind: &str, unit: Unit, elements: usize) -> Result<String> {
+    let name = name(kind, unit);
+    if state.shape(&name) == Some(&[elements]) {
+        return Ok(name);
+    }
+    Err(Error::Incomplete { path: state.path().into(), what: format!("{name} of {elements} elements") })
 }
 
 #[cfg(test)]

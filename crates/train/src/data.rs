@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Packed rows in a fixed order.
-pub trait RowSource {
+/// Packed rows in a fixed order, read by a thread of their own.
+pub trait RowSource: Sync {
     /// Rows of one epoch; more than 0.
     fn rows(&self) -> u64;
 
@@ -54,7 +54,7 @@ pub trait RowSource {
 pub struct Drawn {
     /// The source.
     pub source: String,
-    /// Rows: the source's own position.
+    /// Rows; what a run passed over, going back, is not counted.
     pub rows: u64,
     /// Tokens inside documents.
     pub tokens: u64,

@@ -45,6 +45,22 @@ pub enum Error {
         /// Its value now.
         current: String,
     },
+    /// Checkpoints of two models, of which there is no average.
+    #[error("{} and {} are of two models: they differ in {key}", path.display(), other.display())]
+    Unlike {
+        /// One of them.
+        path: PathBuf,
+        /// The other one.
+        other: PathBuf,
+        /// The first key of the configuration that differs.
+        key: String,
+    },
+    /// An average that cannot be meant.
+    #[error("the average {problem}")]
+    Average {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A checkpoint without something a run needs.
     #[error("{} holds no `{what}`", path.display())]
     Incomplete {

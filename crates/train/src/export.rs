@@ -1,29 +1,30 @@
 //! A checkpoint, or a model by name, as a Hugging Face directory that transformers and vLLM load.
 //!
 //! Both are written in one way: the tensors that the configuration asks for and no others, and the configuration in
-//! every spelling that versions of transformers read.
+//! every spelling that versions of transformers read. Tensors pass in blocks, so memory does not grow with the model.
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
-use recon_checkpoint::state::State;
-use recon_checkpoint::{COMPANIONS, HfDirectory, ModelFiles, SHARD_BYTES, state, write_hf};
+use candle_core::{DType, Tensor};
+use recon_checkpoint::state::{self, SavedState};
+use recon_checkpoint::{COMPANIONS, HfDirectory, ModelFiles, SHARD_BYTES, blocks, write_hf};
 use recon_llama::Config;
 use serde_json::{Value, json};
 
-use crate::{Error, Result, checkpoint};
+use crate::checkpoint::{self, Place};
+use crate::{Error, Result};
 
 const TOKENIZER: &str = "tokenizer.json";
 const GENERATION: &str = "generation_config.json";
 
 /// Writes the parameters of `checkpoint` (a `checkpoints/step-N` directory of a run) to `out` as
-/// `dtype` (`BF16` or `F32`), with the configuration they were trained under, overrides included,
+/// `dtype` (`BF16` or `F32`; the model's own if absent), with the configuration they were trained under, overrides included,
 /// and the tokenizer of the run.
 ///
 /// # Errors
 /// A checkpoint that is incomplete or damaged; an `out` that exists and is not empty.
-pub fn export(checkpoint: &Path, out: &Path, dtype: DType) -> Result<()> {
-    export_state(state::load(checkpoint)?, checkpoint, out, dtype)
+pub fn export(checkpoint: &Path, out: &Path, dtype: Option<DType>) -> Result<()> {
+    export_state(&SavedState::open(checkpoint)?, out, dtype)
 }
 
 /// The same of the newest checkpoint below `checkpoints` that is whole; each newer one is warned of. Returns which it
@@ -31,49 +32,81 @@ pub fn export(checkpoint: &Path, out: &Path, dtype: DType) -> Result<()> {
 ///
 /// # Errors
 /// As [`export`], and where there are checkpoints and none is whole.
-pub fn export_newest(checkpoints: &Path, out: &Path, dtype: DType) -> Result<Option<PathBuf>> {
-    let Some((checkpoint, state)) = state::load_newest(checkpoints)? else { return Ok(None) };
-    export_state(state, &checkpoint, out, dtype)?;
-    Ok(Some(checkpoint))
+pub fn export_newest(checkpoints: &Path, out: &Path, dtype: Option<DType>) -> Result<Option<PathBuf>> {
+    let Some(state) = state::open_newest(checkpoints)? else { return Ok(None) };
+    export_state(&state, out, dtype)?;
+    Ok(Some(state.path().into()))
 }
 
-fn export_state(mut state: State, checkpoint: &Path, out: &Path, dtype: DType) -> Result<()> {
-    let identity = checkpoint::progress(&state, checkpoint)?.identity;
-    let config = Config::from_json(&identity.model.to_string())?;
-    let params = checkpoint::parameters(&mut state, checkpoint, &config, (&Device::Cpu, DType::F32))?;
-    let named = params.named().map(|pair| Ok(pair.map(|(name, tensor)| (name.to_owned(), tensor))?));
-    let named = named.collect::<Result<Vec<(String, Tensor)>>>()?;
-    let shapes: Vec<_> = named.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect();
-    let extra = companions(checkpoint, &config)?;
-    let contents = HfDirectory { dtype, max_shard_bytes: SHARD_BYTES, config_json: &config.to_json(), extra: &extra };
-    let mut tensors = named.into_iter();
-    write_hf(out, &contents, &shapes, |_| -> Result<Tensor, recon_checkpoint::Error> {
+fn export_state(state: &SavedState, out: &Path, dtype: Option<DType>) -> Result<()> {
+    let config = config(state)?;
+    let places = checkpoint::places(state, &config)?;
+    let mut places = places.iter();
+    write(state.path(), &config, out, dtype, |_| {
         // `write_hf` reads each tensor once, in the order given.
-        Ok(tensors.next().expect("one tensor was listed for each shape").1)
-    })?;
-    Ok(())
+        let Place { stored, spec } = places.next().expect("one place was listed for each tensor");
+        Ok(blocks(spec.range()).map(move |range| state.read(stored, range)))
+    })
 }
 
-/// Writes the model `files` to `out` as `dtype` (`BF16` or `F32`). Tensors that no Llama uses stay behind.
+/// The configuration that `state` was trained under.
+pub(crate) fn config(state: &SavedState) -> Result<Config> {
+    Ok(Config::from_json(&checkpoint::progress(state)?.identity.model.to_string())?)
+}
+
+/// Writes a model of `config`, trained in the run of `checkpoint`, whose tensors `read` gives in the order of the layouts.
+pub(crate) fn write<B: IntoIterator<Item = Result<Tensor, recon_checkpoint::Error>>>(
+    checkpoint: &Path,
+    config: &Config,
+    out: &Path,
+    dtype: Option<DType>,
+    read: impl FnMut(&str) -> Result<B, recon_checkpoint::Error>,
+) -> Result<()> {
+    let extra = companions(checkpoint, config)?;
+    write_files(config, out, dtype, &extra, read)
+}
+
+fn write_files<B: IntoIterator<Item = Result<Tensor, recon_checkpoint::Error>>>(
+    config: &Config,
+    out: &Path,
+    dtype: Option<DType>,
+    extra: &[(String, Vec<u8>)],
+    read: impl FnMut(&str) -> Result<B, recon_checkpoint::Error>,
+) -> Result<()> {
+    let (dtype, config_json) = (dtype.unwrap_or_else(|| own_dtype(config)), &config.to_json());
+    let contents = HfDirectory { dtype, max_shard_bytes: SHARD_BYTES, config_json, extra };
+    Ok(write_hf(out, &contents, &shapes(config), read)?)
+}
+
+/// Name and shape of every tensor, in the order of the layouts.
+fn shapes(config: &Config) -> Vec<(String, Vec<usize>)> {
+    let layouts = config.units().into_iter().flat_map(|unit| config.layout(unit).specs);
+    layouts.map(|spec| (spec.name, spec.shape)).collect()
+}
+
+/// The type that a model says its weights have: what an export has where nothing else is asked for.
+fn own_dtype(config: &Config) -> DType {
+    let named = ["dtype", "torch_dtype"].into_iter().find_map(|key| config.other(key)?.as_str());
+    if matches!(named, Some("bfloat16" | "float16")) { DType::BF16 } else { DType::F32 }
+}
+
+/// Writes the model `files` to `out` as `dtype` (`BF16` or `F32`; its own if absent). Tensors that no Llama uses stay behind.
 ///
 /// # Errors
 /// A file of the model that is missing or damaged; an `out` that exists and is not empty.
-pub fn export_model(files: &ModelFiles, out: &Path, dtype: DType) -> Result<()> {
+pub fn export_model(files: &ModelFiles, out: &Path, dtype: Option<DType>) -> Result<()> {
     let config = Config::from_json(&files.config_json()?)?;
     let tensors = files.tensors()?;
-    let layouts = config.units().into_iter().flat_map(|unit| config.layout(unit).specs);
-    let shapes: Vec<_> = layouts.map(|spec| (spec.name, spec.shape)).collect();
     let mut extra = files.companions()?;
     extra.push((TOKENIZER.into(), files.tokenizer_json()?));
     let extra = with_generation(extra, &config);
-    let contents = HfDirectory { dtype, max_shard_bytes: SHARD_BYTES, config_json: &config.to_json(), extra: &extra };
+    let shapes = shapes(&config);
     let mut expected = shapes.iter();
-    write_hf(out, &contents, &shapes, |name| -> Result<Tensor, recon_checkpoint::Error> {
+    write_files(&config, out, dtype, &extra, |_| {
         // `write_hf` reads each tensor once, in the order given.
-        let (_, shape) = expected.next().expect("one tensor is read for each shape");
-        tensors.read_shaped(name, shape, DType::F32, &Device::Cpu)
-    })?;
-    Ok(())
+        let (name, shape) = expected.next().expect("one tensor is read for each shape");
+        tensors.read_blocks(name, shape)
+    })
 }
 
 /// The files a run keeps in `model/` for its exports.

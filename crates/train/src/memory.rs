@@ -35,6 +35,8 @@ pub struct MemoryPlan {
     pub scratch_bytes: u64,
     /// A unit's sum on its way from the other devices.
     pub communication_bytes: u64,
+    /// The copy that a checkpoint is written from while the training goes on; a GPU's lies in the host's memory.
+    pub copy_bytes: u64,
     /// What the allocator rounds up, and on a GPU the program's context.
     pub slack_bytes: u64,
     /// All of it.
@@ -81,6 +83,10 @@ impl MemoryPlan {
             let each = if options.attention == Backend::Cudnn { 12 } else { 4 };
             plan.scratch_bytes = rows * config.query_dim() as u64 * each;
         }
+        if !on_gpu && options.save_in_background {
+            let stored = if master_bytes > 0 { 0 } else { bytes };
+            plan.copy_bytes = elements * (stored + optimizer.bytes_per_parameter());
+        }
         if devices > 1 {
             let largest = units.iter().map(elements_of).max().unwrap_or(0);
             plan.communication_bytes = largest * F32_BYTES;
@@ -99,6 +105,7 @@ impl MemoryPlan {
             + self.working_bytes
             + self.scratch_bytes
             + self.communication_bytes
+            + self.copy_bytes
     }
 }
 

@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::StepMetrics;
+use crate::{SaveMetrics, StepMetrics};
 
 /// Told of what happens; nothing it does changes the numbers.
 pub trait Observer {
-    /// Before the first step: the steps of the whole run, and where this one begins.
+    /// Before the first step, and where the run goes back: the steps of the whole run, and where this one begins.
     fn start(&mut self, _steps: u64, _done: u64) {}
 
     /// After each step. `Break` saves a checkpoint and ends the run; it can be resumed.
@@ -16,7 +16,7 @@ pub trait Observer {
     }
 
     /// A checkpoint is complete.
-    fn saved(&mut self, _checkpoint: &Path) {}
+    fn saved(&mut self, _checkpoint: &Path, _metrics: &SaveMetrics) {}
 }
 
 /// Watches nothing.

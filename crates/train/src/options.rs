@@ -1,6 +1,6 @@
 //! What a training run may be told.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use recon_kernels::attention::Backend;
 use recon_llama::{ActivationPolicy, Precision, place};
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sources::first_without_weight;
 use crate::{
-    BadSteps, ClipNorm, Decay, Error, ParallelOptions, Result, SavePolicy, SourceOptions, ValidationOptions, Weight,
+    BadSteps, ClipNorm, Decay, Error, FailedSave, ParallelOptions, Result, SavePolicy, SourceOptions,
+    ValidationOptions, Weight,
 };
 
 /// How long to train.
@@ -57,6 +58,11 @@ impl OptimizerState {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -127,6 +133,19 @@ pub struct TrainOptions {
     pub save: SavePolicy,
     /// Complete checkpoints kept, the newest ones.
     pub keep: NonZeroUsize,
+    /// Also kept, for good: those whose step is a multiple of this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_every: Option<NonZeroU64>,
+    /// Whether a checkpoint is written while the training goes on, from a copy in host memory; else the training waits for
+    /// it.
+    #[serde(skip_serializing_if = "is_true")]
+    pub save_in_background: bool,
+    /// `stop` or `go_on`: what happens where a checkpoint on the way cannot be written.
+    #[serde(skip_serializing_if = "FailedSave::is_default")]
+    pub failed_save: FailedSave,
+    /// The step of which `trace-step-N.json` is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<NonZeroU64>,
     /// Peak arithmetic of the device in TFLOP/s, for `mfu`; absent: `mfu` is null.
     pub peak_tflops: Option<f64>,
     /// How several ranks share a step.
@@ -163,6 +182,10 @@ impl Default for TrainOptions {
             activations: ActivationPolicy::KeepAll,
             save: SavePolicy::EveryMinutes(30.0),
             keep: NonZeroUsize::new(2).expect("2 is not 0"),
+            keep_every: None,
+            save_in_background: true,
+            failed_save: FailedSave::Stop,
+            trace: None,
             peak_tflops: None,
             parallel: ParallelOptions::default(),
         }

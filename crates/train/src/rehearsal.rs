@@ -8,6 +8,7 @@ use recon_comm::Communicator;
 use recon_llama::{Config, FlatParams, Packed};
 
 use crate::data::fit_packed;
+use crate::prefetch::Prefetch;
 use crate::ranks::Ranks;
 use crate::run::{Opened, open, require_memory};
 use crate::trainer::Trainer;
@@ -76,10 +77,13 @@ pub fn rehearse(
     let first = FlatParams::random(config, &device, optimizer.master().unwrap_or(dtype), options.seed)?;
     let mut trainer = Trainer::fresh(&model, options, optimizer, steps, first, dtype, ranks)?;
     observer.start(steps, 0);
-    while trainer.step < steps {
-        if observer.step(&trainer.step(rows)?) == ControlFlow::Break(()) {
-            break;
+    std::thread::scope(|scope| {
+        let mut data = Prefetch::start(scope, rows, config.vocab_size);
+        while trainer.step < steps {
+            if observer.step(&trainer.step(&mut data)?) == ControlFlow::Break(()) {
+                break;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }

@@ -1,7 +1,8 @@
 //! A whole run: open, plan or restore, step until done, save.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use recon_checkpoint::ModelFiles;
@@ -11,11 +12,13 @@ use recon_llama::{Config, FlatParams, Llama, place};
 
 use crate::checkpoint::{Found, Identity, find, first_difference, restore};
 use crate::export::keep_companions;
-use crate::metrics::MetricsFile;
+use crate::log::Log;
 use crate::optimizer::{self, Optimizer};
+use crate::prefetch::Prefetch;
 use crate::ranks::Ranks;
+use crate::saver::Saver;
 use crate::saves::Saves;
-use crate::tensorboard::EventFile;
+use crate::trace::{Trace, Track};
 use crate::trainer::Trainer;
 use crate::validation::Validation;
 use crate::{
@@ -131,7 +134,7 @@ fn prepare_and_go(
     }
     comm.barrier()?;
     let found = if plan.resume { find(&checkpoints, &identity)? } else { None };
-    comm.agree("checkpoint to go on from", &found.as_ref().map_or(Ok("none".into()), Found::name)?)?;
+    agree_on(comm, found.as_ref())?;
     let parts = found.as_ref().map(Found::parts);
     let ranks = Ranks::new(comm, &options.parallel, options.accumulation.get(), parts)?;
     let validation = Validation::open(options.validation.as_ref(), config.vocab_size)?;
@@ -144,7 +147,25 @@ fn prepare_and_go(
     };
     tracing::info!(steps, done = trainer.step, rows = rows.rows(), "training; {}", options.clip_norm);
     observer.start(steps, trainer.step);
-    Run { trainer, log, steps, checkpoints, identity, saves: Saves::new(options.save), validation }.go(rows, observer)
+    let (saver, saves) = (Saver::new(checkpoints.clone(), options), Saves::new(options.save));
+    let traced = options.trace.filter(|_| leads).map(std::num::NonZeroU64::get);
+    if let Some(step) = traced.filter(|step| !(trainer.step + 1..=steps).contains(step)) {
+        tracing::warn!(step, done = trainer.step, steps, "train.trace names a step that is not made; none is traced");
+    }
+    let run = Run {
+        trainer,
+        log,
+        steps,
+        out: out.into(),
+        checkpoints,
+        identity,
+        saver,
+        saves,
+        validation,
+        traced,
+        trace: None,
+    };
+    std::thread::scope(|scope| run.go(Prefetch::start(scope, rows, config.vocab_size), observer))
 }
 
 /// Makes sure that all ranks do the same, but for where they compute.
@@ -165,6 +186,11 @@ fn same_plan(comm: &dyn Communicator, identity: &Identity, plan: &TrainPlan) -> 
         };
         recon_comm::Error::Disagree { what, rank, world, found, expected }.into()
     })
+}
+
+/// Makes sure that all ranks found the same checkpoint.
+fn agree_on(comm: &dyn Communicator, found: Option<&Found>) -> Result<()> {
+    Ok(comm.agree("checkpoint to go on from", &found.map_or(Ok("none".into()), Found::name)?)?)
 }
 
 /// A model without weights, and where and how it is trained.
@@ -221,42 +247,113 @@ struct Run<'a> {
     /// Of the rank that writes.
     log: Option<Log>,
     steps: u64,
+    out: PathBuf,
     checkpoints: PathBuf,
     identity: Identity,
+    saver: Saver,
     saves: Saves,
     validation: Validation,
+    /// The step to trace, on the rank that writes.
+    traced: Option<u64>,
+    trace: Option<Arc<Trace>>,
 }
 
 impl Run<'_> {
     /// Steps until all are done or the observer stops it.
-    fn go(mut self, rows: &dyn RowSource, observer: &mut dyn Observer) -> Result<TrainReport> {
-        let (mut last, mut saved) = (None, None);
+    fn go(mut self, mut data: Prefetch, observer: &mut dyn Observer) -> Result<TrainReport> {
+        let mut last = None;
         while self.trainer.step < self.steps {
-            let mut metrics = self.trainer.step(rows)?;
+            self.trace = self.traced.take_if(|step| *step == self.trainer.step + 1).map(Trace::new).or(self.trace);
+            self.trainer.trace = self.trace.clone().filter(|trace| trace.step == self.trainer.step + 1);
+            let mut metrics = match self.trainer.step(&mut data) {
+                Ok(metrics) => metrics,
+                Err(error) => {
+                    self = self.go_back(error, observer)?;
+                    continue;
+                }
+            };
             if self.validation.is_due(self.trainer.step, self.steps) {
                 metrics.validation = self.trainer.validate(&self.validation)?;
             }
             if let Some(log) = &mut self.log {
-                log.append(&metrics)?;
+                log.step(&metrics)?;
             }
             let (stop, due) = (observer.step(&metrics) == ControlFlow::Break(()), self.saves.due(self.trainer.step));
             last = Some(metrics);
             // Clocks differ, and a signal may have come to one rank only.
             let (stop, due) = self.trainer.ranks().any_and_first(stop, due)?;
-            if stop || due || self.trainer.step == self.steps {
-                let checkpoint = self.trainer.save(&self.checkpoints, self.identity.clone())?;
+            let must = stop || self.trainer.step == self.steps;
+            if must || due {
+                self.trainer.save(&mut self.saver, self.identity.clone(), must)?;
                 self.saves.saved();
-                observer.saved(&checkpoint);
-                saved = Some(checkpoint);
             }
+            self.saver.look()?;
+            self.tell(observer)?;
             if stop {
                 break;
             }
         }
+        self.saver.wait()?;
+        self.tell(observer)?;
+        self.trainer.ranks().meet()?;
         let step = self.trainer.step;
-        // Nothing left to do: the checkpoint the run was restored from is the newest.
-        let checkpoint = saved.unwrap_or_else(|| recon_checkpoint::state::path(&self.checkpoints, step));
+        let checkpoint = recon_checkpoint::state::path(&self.checkpoints, step);
         Ok(TrainReport { steps: self.steps, step, last, checkpoint })
+    }
+
+    /// Tells of the checkpoints that ended, and writes the trace when nothing of it goes on any more.
+    fn tell(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        for saved in self.saver.ended() {
+            if let Some(log) = &mut self.log {
+                log.save(&saved.metrics)?;
+            }
+            if let Some(trace) = self.trace.as_ref().filter(|trace| saved.metrics.step <= trace.step) {
+                trace.add(format!("checkpoint of step {}", saved.metrics.step), Track::Checkpoint, saved.during);
+            }
+            match &saved.metrics.failed {
+                None => observer.saved(&saved.path, &saved.metrics),
+                Some(error) => {
+                    tracing::warn!(
+                        step = saved.metrics.step,
+                        error,
+                        "a checkpoint could not be written; the run goes on"
+                    );
+                }
+            }
+        }
+        let (done, writing) = (self.trainer.step, self.saver.writes());
+        let over = self.trace.take_if(|trace| trace.step <= done && writing.is_none_or(|step| step > trace.step));
+        over.map_or(Ok(()), |trace| trace.write(&self.out.join(format!("trace-step-{}.json", trace.step))))
+    }
+
+    /// Goes back to the newest checkpoint after a step that ended with `error`, where the run may.
+    ///
+    /// # Errors
+    /// `error` itself where it may not, or has no checkpoint yet.
+    fn go_back(mut self, error: Error, observer: &mut dyn Observer) -> Result<Self> {
+        if !self.trainer.may_rewind(&error) {
+            return Err(error);
+        }
+        // The newest may be in the making.
+        self.saver.wait()?;
+        self.tell(observer)?;
+        self.trainer.ranks().meet()?;
+        let found = find(&self.checkpoints, &self.identity)?;
+        agree_on(self.trainer.ranks().communicator(), found.as_ref())?;
+        let Some(found) = found else { return Err(error) };
+        let Some(rewound) = self.trainer.rewind(&error, &found) else { return Err(error) };
+        tracing::warn!(
+            %error,
+            to_step = rewound.to_step,
+            rows = rewound.rows,
+            "the run goes back to its checkpoint and passes over the rows since then (train.bad_steps)"
+        );
+        if let Some(log) = &mut self.log {
+            log.rewind(rewound.to_step)?;
+        }
+        let trainer = self.trainer.rewound(found, rewound)?;
+        observer.start(self.steps, trainer.step);
+        Ok(Self { trainer, ..self })
     }
 }
 
@@ -267,36 +364,4 @@ fn initial(plan: &TrainPlan, config: &Config, device: &Device, dtype: DType) -> 
     }
     let tensors = plan.model.tensors()?;
     Ok(FlatParams::load(config, device, dtype, |name, shape| tensors.read_shaped(name, shape, dtype, &Device::Cpu))?)
-}
-
-/// The two records of a run's figures.
-struct Log {
-    metrics: MetricsFile,
-    events: EventFile,
-}
-
-impl Log {
-    fn open(out: &Path, step: u64) -> Result<Self> {
-        let metrics = MetricsFile::open(out.join("metrics.jsonl"), step)?;
-        Ok(Self { metrics, events: EventFile::create(&out.join("tensorboard"))? })
-    }
-
-    fn append(&mut self, metrics: &StepMetrics) -> Result<()> {
-        self.metrics.append(metrics)?;
-        let mut scalars = vec![
-            ("loss_nats", metrics.loss_nats),
-            ("grad_norm", metrics.grad_norm),
-            ("lr", metrics.lr),
-            ("trained_tokens", metrics.trained_tokens as f64),
-            ("tokens_per_s", metrics.tokens_per_s),
-        ];
-        scalars.extend(metrics.mfu.map(|mfu| ("mfu", mfu)));
-        let by_source = metrics.sources.iter().map(|it| (format!("loss_nats/{}", it.drawn.source), it.loss_nats));
-        let by_source: Vec<_> = by_source.collect();
-        let validation = metrics.validation.iter().map(|it| (format!("validation_nats/{}", it.source), it.loss_nats));
-        let validation: Vec<_> = validation.collect();
-        scalars.extend(validation.iter().map(|(name, loss)| (name.as_str(), *loss)));
-        scalars.extend(by_source.iter().filter_map(|(name, loss)| Some((name.as_str(), (*loss)?))));
-        self.events.scalars(metrics.step, &scalars)
-    }
 }

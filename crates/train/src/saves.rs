@@ -1,4 +1,4 @@
-//! When a checkpoint is written on the way.
+//! When a checkpoint is written on the way, and what happens where it cannot be.
 
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
@@ -26,6 +26,24 @@ impl SavePolicy {
             }
             _ => None,
         }
+    }
+}
+
+/// What happens where a checkpoint on the way cannot be written. One at the end, or where a run is stopped, must be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailedSave {
+    /// The run ends with the error; the checkpoint before stays.
+    #[default]
+    Stop,
+    /// The run goes on and says so; the next one is tried when it is due.
+    GoOn,
+}
+
+impl FailedSave {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -135,7 +135,7 @@ fn an_exported_model_is_what_its_configuration_asks_for() {
     let run = Run::new();
     let (report, _) = run.train("a", options(2), rows(2));
     let source = run.out("source");
-    export(&report.checkpoint, &source, DType::F32).unwrap();
+    export(&report.checkpoint, &source, Some(DType::F32)).unwrap();
     // As transformers 5 writes it: the rotary base and scaling in one place, the chat template in a file of its own.
     let mut config: serde_json::Value = serde_json::from_slice(&fs::read(source.join("config.json")).unwrap()).unwrap();
     let rope = serde_json::json!({"rope_type": "llama3", "rope_theta": 500_000.0, "factor": 8.0, "low_freq_factor": 1.0,
@@ -150,11 +150,11 @@ fn an_exported_model_is_what_its_configuration_asks_for() {
 
     let files = ModelFiles::Directory(source.clone());
     let copied = run.out("copied");
-    export_model(&files, &copied, DType::F32).unwrap();
+    export_model(&files, &copied, Some(DType::F32)).unwrap();
     let plan = TrainPlan { model: files, ..run.plan("b", TrainOptions { init: Init::Model, ..options(1) }) };
     let trained = run_on(&plan, &MemoryRows::new(rows(2)).unwrap(), &mut Quiet).unwrap();
     let exported = run.out("exported");
-    export(&trained.checkpoint, &exported, DType::F32).unwrap();
+    export(&trained.checkpoint, &exported, Some(DType::F32)).unwrap();
 
     let read = |directory: &Path| -> serde_json::Value {
         serde_json::from_slice(&fs::read(directory.join("config.json")).unwrap()).unwrap()

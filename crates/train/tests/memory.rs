@@ -5,7 +5,9 @@
 use peak_alloc::PeakAlloc;
 use recon_checkpoint::ModelFiles;
 use recon_llama::{ActivationPolicy, Config, Packed};
-use recon_train::{Duration, Init, MemoryPlan, MemoryRows, ModelOverrides, Quiet, TrainOptions, TrainPlan, run_on};
+use recon_train::{
+    Duration, Init, MemoryPlan, MemoryRows, ModelOverrides, Quiet, SavePolicy, TrainOptions, TrainPlan, run_on,
+};
 
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
@@ -35,7 +37,9 @@ fn the_plan_is_within_a_tenth_of_what_is_allocated() {
     for activations in [ActivationPolicy::KeepAll, ActivationPolicy::KeepAttention, ActivationPolicy::BlockInputs] {
         let options = TrainOptions {
             activations,
-            duration: Duration::Steps(1),
+            // The second step is made beside the copy of the first one's checkpoint.
+            duration: Duration::Steps(2),
+            save: SavePolicy::EverySteps(1.try_into().unwrap()),
             init: Init::Random,
             micro_batch_rows: 4.try_into().unwrap(),
             ..TrainOptions::default()

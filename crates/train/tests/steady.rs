@@ -1,9 +1,13 @@
 //! Bad steps, validation, gradient norms by layer: what a run says of itself on the way, and goes on with.
 
+use std::ops::ControlFlow;
+use std::path::Path;
+
 use candle_core::DType;
+use recon_checkpoint::state::SavedState;
 use recon_train::{
-    BadSteps, Error, MemoryRows, Quiet, Skipped, TrainOptions, TrainPlan, ValidationOptions, ValidationSource, Warmup,
-    export_newest, run_on,
+    BadSteps, Error, MemoryRows, Observer, Quiet, Rewound, SavePolicy, Skipped, StepMetrics, TrainOptions, TrainPlan,
+    ValidationOptions, ValidationSource, Warmup, export_newest, run_on,
 };
 
 #[path = "tiny/figures.rs"]
@@ -51,7 +55,7 @@ fn a_spike_is_left_out_and_a_resumed_run_tells_it_from_the_same_norms() {
     let mut data = rows(24);
     data.iter_mut().take(23).for_each(|row| row.ids.fill(7));
     let data = MemoryRows::new(data).unwrap();
-    let bad_steps = BadSteps { skip: 9, spike_factor: Some(3.0) };
+    let bad_steps = BadSteps { skip: 9, spike_factor: Some(3.0), ..BadSteps::default() };
     let options = TrainOptions { micro_batch_rows: 1.try_into().unwrap(), bad_steps, ..options(30) };
     run_on(&run.plan("whole", options.clone()), &data, &mut Quiet).unwrap();
     let whole = metrics(&run.out("whole"));
@@ -65,6 +69,75 @@ fn a_spike_is_left_out_and_a_resumed_run_tells_it_from_the_same_norms() {
     let strict = TrainOptions { bad_steps: BadSteps { skip: 0, ..bad_steps }, ..options };
     let error = run_on(&run.plan("strict", strict), &data, &mut Quiet).unwrap_err();
     assert!(matches!(error, Error::Spike { step: 24, .. }), "{error}");
+}
+
+/// Copies the run's folder after every step, as a kill would leave it.
+struct CopyEach<'a> {
+    run: &'a Run,
+    copies: usize,
+}
+
+impl Observer for CopyEach<'_> {
+    fn step(&mut self, _: &StepMetrics) -> ControlFlow<()> {
+        copy_folder(&self.run.out("whole"), &self.run.out(&format!("killed-{}", self.copies)));
+        self.copies += 1;
+        ControlFlow::Continue(())
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_back_passes_over_rows_and_a_killed_one_does_so_again_to_the_same_bits() {
+    let run = Run::new();
+    // Two rows in 30 are noise, the second of which comes soon after the first.
+    let mut data = rows(30);
+    data.iter_mut().enumerate().filter(|(at, _)| !matches!(at, 23 | 26)).for_each(|(_, row)| row.ids.fill(7));
+    let data = MemoryRows::new(data).unwrap();
+    let of = |rewind| TrainOptions {
+        micro_batch_rows: 1.try_into().unwrap(),
+        bad_steps: BadSteps { rewind, spike_factor: Some(1.1), ..BadSteps::default() },
+        save: SavePolicy::EverySteps(5.try_into().unwrap()),
+        // What lies in the folder after a step does not depend on a thread.
+        save_in_background: false,
+        ..options(26)
+    };
+    let mut copies = CopyEach { run: &run, copies: 0 };
+    let done = run_on(&run.plan("whole", of(2)), &data, &mut copies).unwrap();
+    let whole = metrics(&run.out("whole"));
+    assert_eq!(whole.iter().map(|step| step.step).collect::<Vec<_>>(), (1..=26).collect::<Vec<_>>());
+    let rewound: Vec<_> = whole.iter().filter(|step| !step.rewound.is_empty()).collect();
+    let [once] = &rewound[..] else { panic!("{:?}", whole.iter().map(|step| step.grad_norm).collect::<Vec<_>>()) };
+    // From step 24 to 20, past rows 20 to 23; then from 23, whose row is 26, to 20 again.
+    let told = |from_step, rows| Rewound { from_step, reason: Skipped::Spike, to_step: 20, rows };
+    assert_eq!((once.step, &once.rewound[..]), (21, &[told(24, 4), told(23, 7)][..]));
+    let state = SavedState::open(&done.checkpoint).unwrap();
+    assert_eq!(state.record["position"], 26 + 7);
+    assert_eq!(whole[25].tokens, 26 * 24, "what was passed over is not counted");
+    assert_eq!(copies.copies, 23 + 2 + 6, "steps up to the first, to the second, and to the end");
+
+    for at in [18, 22, 23, 24, 25, 28] {
+        let name = format!("killed-{at}");
+        let plan = TrainPlan { resume: true, ..run.plan(&name, of(2)) };
+        let resumed = run_on(&plan, &data, &mut Quiet).unwrap();
+        assert_eq!(figures(&metrics(&run.out(&name))), figures(&whole), "{name}");
+        assert_eq!(tensors(&resumed.checkpoint), tensors(&done.checkpoint), "{name}");
+    }
+    let error = run_on(&run.plan("once", of(1)), &data, &mut Quiet).unwrap_err();
+    assert!(matches!(error, Error::Spike { step: 23, .. }), "no more than it may: {error}");
+    let unsaved = TrainOptions { save: SavePolicy::AtEnd, ..of(2) };
+    let error = run_on(&run.plan("unsaved", unsaved), &data, &mut Quiet).unwrap_err();
+    assert!(matches!(error, Error::Spike { step: 24, .. }), "nothing to go back to: {error}");
 }
 
 #[test]
@@ -114,7 +187,7 @@ fn an_export_is_of_the_newest_checkpoint_that_is_whole() {
     let save = recon_train::SavePolicy::EverySteps(2.try_into().unwrap());
     run.train("a", TrainOptions { save, ..options(4) }, rows(4));
     let checkpoints = run.out("a").join("checkpoints");
-    let exported = |name: &str| export_newest(&checkpoints, &run.out(name), DType::F32).map(Option::unwrap);
+    let exported = |name: &str| export_newest(&checkpoints, &run.out(name), Some(DType::F32)).map(Option::unwrap);
     assert!(exported("newest").unwrap().ends_with("step-4"));
     std::fs::write(checkpoints.join("step-4/00000.tensor"), "torn").unwrap();
     assert!(exported("older").unwrap().ends_with("step-2"));
@@ -122,5 +195,5 @@ fn an_export_is_of_the_newest_checkpoint_that_is_whole() {
     assert_ne!(weights("older"), weights("newest"));
     std::fs::write(checkpoints.join("step-2/state.json"), "torn").unwrap();
     assert!(exported("none").is_err() && !run.out("none").exists());
-    assert_eq!(export_newest(&run.out("nowhere"), &run.out("none"), DType::F32).unwrap(), None);
+    assert_eq!(export_newest(&run.out("nowhere"), &run.out("none"), Some(DType::F32)).unwrap(), None);
 }

@@ -123,7 +123,7 @@ fn a_step_that_is_not_finite_stops_before_the_update() {
     let data = MemoryRows::new(rows(4)).unwrap();
     let report = run_on(&run.plan("a", options(4)), &data, &mut StopAfter(2)).unwrap();
     let exported = run.out("exported");
-    export(&report.checkpoint, &exported, DType::F32).unwrap();
+    export(&report.checkpoint, &exported, Some(DType::F32)).unwrap();
     // The same weights with one value that is not a number.
     let tensors = ModelFiles::Directory(exported.clone()).tensors().unwrap();
     let named: Vec<_> = tensors.names().map(|name| (name.to_owned(), tensors.shape(name).unwrap().to_vec())).collect();
@@ -136,9 +136,9 @@ fn a_step_that_is_not_finite_stops_before_the_update() {
         config_json: &config_json,
         extra: &extra,
     };
-    recon_checkpoint::write_hf(&broken, &contents, &named, |name| -> recon_checkpoint::Result<Tensor> {
+    recon_checkpoint::write_hf(&broken, &contents, &named, |name| {
         let tensor = tensors.read(name, DType::F32, &Device::Cpu)?;
-        Ok(if name.ends_with("norm.weight") { (tensor * f64::NAN)? } else { tensor })
+        Ok([Ok(if name.ends_with("norm.weight") { (tensor * f64::NAN)? } else { tensor })])
     })
     .unwrap();
     let options = TrainOptions { init: Init::Model, ..options(4) };
@@ -163,7 +163,7 @@ fn an_export_holds_the_trained_weights_and_is_a_model_again() {
     let run = Run::new();
     let (report, figures) = run.train("a", options(4), rows(4));
     let exported = run.out("exported");
-    export(&report.checkpoint, &exported, DType::F32).unwrap();
+    export(&report.checkpoint, &exported, Some(DType::F32)).unwrap();
     let files = ModelFiles::Directory(exported);
     let config = Config::from_json(&files.config_json().unwrap()).unwrap();
     let tensors = files.tensors().unwrap();
@@ -211,7 +211,7 @@ fn overrides_are_trained_under_and_exported() {
     let (plain, _) = run.train("plain", options(2), rows(4));
     assert_ne!(tensors(&report.checkpoint), tensors(&plain.checkpoint));
     let exported = run.out("exported");
-    export(&report.checkpoint, &exported, DType::BF16).unwrap();
+    export(&report.checkpoint, &exported, Some(DType::BF16)).unwrap();
     let config = Config::from_json(&ModelFiles::Directory(exported).config_json().unwrap()).unwrap();
     assert_eq!((config.rope.theta, config.max_position_embeddings), (8e6, 128));
 }

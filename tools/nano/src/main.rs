@@ -92,7 +92,7 @@ fn finish(
     if exported.exists() {
         std::fs::remove_dir_all(&exported)?;
     }
-    recon_train::export(checkpoint, &exported, DType::BF16)?;
+    recon_train::export(checkpoint, &exported, Some(DType::BF16))?;
     let figures = measure::measure(work, &exported, &corpus.held_out)?;
     let card = card::card(&figures, list, corpus);
     recon_schema::file::write_bytes(&exported.join("README.md"), card.as_bytes())?;

@@ -108,7 +108,7 @@ pub(crate) fn train(work: &Path) -> anyhow::Result<PathBuf> {
     if between.exists() {
         std::fs::remove_dir_all(&between)?;
     }
-    recon_train::export(&checkpoint, &between, DType::F32)?;
+    recon_train::export(&checkpoint, &between, Some(DType::F32))?;
     phase(work, between, &long)
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use recon_cli::commands::{check, convert, eval, export, generate, graph, pack, report, score, stages, study};
+use recon_cli::commands::{average, check, convert, eval, export, generate, graph, pack, report, score, stages, study};
 use recon_pipeline::Until;
 
 #[derive(Parser)]
@@ -30,6 +30,7 @@ enum Command {
     Convert(convert::ConvertArgs),
     Pack(pack::PackArgs),
     Export(export::ExportArgs),
+    Average(average::AverageArgs),
     Eval(eval::EvalArgs),
     Score(score::ScoreArgs),
     Generate(generate::GenerateArgs),
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Pack(arguments) => pack::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Average(arguments) => average::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),

@@ -1,6 +1,6 @@
 //! `recon export`: a checkpoint, or a model by name, as a directory in Hugging Face layout.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 use clap::{ArgGroup, Args, ValueEnum};
@@ -22,31 +22,44 @@ pub struct ExportArgs {
     /// The directory to make.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Form of the weights.
-    #[arg(long, value_enum, default_value_t = Dtype::Bf16)]
-    dtype: Dtype,
+    /// Form of the weights; the model's own if absent: what its configuration says.
+    #[arg(long, value_enum)]
+    dtype: Option<Dtype>,
 }
 
+/// Form of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Dtype {
+pub(super) enum Dtype {
     /// 16 bits, as the checkpoints on the hub.
     Bf16,
     /// 32 bits, exactly as trained.
     F32,
 }
 
-/// Runs the command.
-pub fn run(arguments: &ExportArgs) -> Outcome {
-    let dtype = match arguments.dtype {
-        Dtype::Bf16 => DType::BF16,
-        Dtype::F32 => DType::F32,
-    };
-    let out = &arguments.out;
+impl From<Dtype> for DType {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::Bf16 => Self::BF16,
+            Dtype::F32 => Self::F32,
+        }
+    }
+}
+
+/// Refuses a folder in which something lies.
+pub(super) fn require_free(out: &Path) -> Outcome {
     let empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
     if out.exists() && !empty {
         return Err(Failure::input_because(format!("{} exists and is not an empty folder", out.display()))
             .hint("choose another with --out"));
     }
+    Ok(())
+}
+
+/// Runs the command.
+pub fn run(arguments: &ExportArgs) -> Outcome {
+    let dtype = arguments.dtype.map(DType::from);
+    let out = &arguments.out;
+    require_free(out)?;
     match (&arguments.checkpoint, &arguments.model) {
         (Some(run), _) => {
             let checkpoint = export_trained(run, out, dtype)?;

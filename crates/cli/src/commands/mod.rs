@@ -1,5 +1,6 @@
 //! One file per command, and what all of them need: output forms and printing.
 
+pub mod average;
 pub mod check;
 pub mod convert;
 pub mod eval;

@@ -1,11 +1,13 @@
 //! `recon-train`: continued pretraining on packed rows.
 
+use std::io::IsTerminal as _;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
-use recon_train::{Machine, Observer, Signals, StepMetrics, TrainPlan};
+use recon_train::{Machine, Observer, SaveMetrics, Signals, StepMetrics, TrainPlan};
 
 use super::{Format, plan, print_line, rehearse};
 use crate::config::ConfigArgs;
@@ -69,7 +71,8 @@ pub fn run(arguments: &TrainArgs) -> Outcome {
     let leads = comm.rank() == 0;
     let _lock = if leads { Some(ranks::or_give_up(&*comm, Lock::take(&plan.out))?) } else { None };
     let progress = if leads { Progress::new() } else { Progress::hidden() };
-    let mut bar = Bar { progress, signals: Signals::listen() };
+    let lines = !std::io::stderr().is_terminal();
+    let mut bar = Bar { progress, signals: Signals::listen(), steps: 0, lines, told: None };
     let report = recon_train::run_among(&plan, &*comm, &mut bar)?;
     bar.progress.finish();
     if report.last.is_none() {
@@ -97,23 +100,37 @@ fn rehearsal(mut config: Config, steps: NonZeroU64, arguments: &TrainArgs) -> Ou
     ranks::or_give_up(&*comm, done)
 }
 
+/// A bar on a terminal; elsewhere a line for the first step, the last, one a minute, and each checkpoint.
 struct Bar {
     progress: Progress,
     signals: Signals,
+    steps: u64,
+    /// Lines are told, and when the last one was.
+    lines: bool,
+    told: Option<Instant>,
 }
 
 impl Observer for Bar {
     fn start(&mut self, steps: u64, done: u64) {
         self.progress.begin("train", steps.saturating_sub(done));
+        self.steps = steps;
     }
 
     fn step(&mut self, metrics: &StepMetrics) -> ControlFlow<()> {
-        self.progress.advance(&format!("loss {:.4}", metrics.loss_nats));
-        tracing::info!(step = metrics.step, loss_nats = metrics.loss_nats, tokens_per_s = metrics.tokens_per_s, "step");
+        let StepMetrics { step, loss_nats, tokens_per_s, .. } = *metrics;
+        self.progress.advance(&format!("loss {loss_nats:.4}"));
+        let is_due = self.told.is_none_or(|told| told.elapsed() >= Duration::from_mins(1)) || step == self.steps;
+        if self.lines && is_due {
+            self.told = Some(Instant::now());
+            tracing::info!(target: "recon_train", loss_nats, tokens_per_s, "step {step} of {}", self.steps);
+        }
         if self.signals.asked().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn saved(&mut self, checkpoint: &Path) {
-        tracing::info!(checkpoint = %checkpoint.display(), "saved");
+    fn saved(&mut self, checkpoint: &Path, metrics: &SaveMetrics) {
+        let SaveMetrics { stall_s, total_s, .. } = *metrics;
+        if self.lines {
+            tracing::info!(target: "recon_train", stall_s, total_s, "saved {}", checkpoint.display());
+        }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct ExportFacts {}
 pub(crate) fn run(root: &Path, trained: &Finished<TrainFacts>) -> Outcome<Finished<ExportFacts>> {
     let key = Key::new(NAME, &["train"], &Plan { dtype: "f32" }).input("train", trained.digest());
     Stage::new(root, key).run(|directory| {
-        recon_train::export(&newest(&trained.directory)?, &directory.join(MODEL), DType::F32)?;
+        recon_train::export(&newest(&trained.directory)?, &directory.join(MODEL), Some(DType::F32))?;
         Ok(ExportFacts {})
     })
 }
@@ -47,7 +47,7 @@ fn newest(training: &Path) -> Outcome<PathBuf> {
 ///
 /// # Errors
 /// Where there is no such folder, or no checkpoint in it is whole.
-pub fn export_trained(run: &Path, out: &Path, dtype: DType) -> Outcome<PathBuf> {
+pub fn export_trained(run: &Path, out: &Path, dtype: Option<DType>) -> Outcome<PathBuf> {
     if !run.is_dir() {
         return Err(Failure::input_because(format!("there is no folder {}", run.display())));
     }

@@ -62,6 +62,11 @@ impl<'a> Ranks<'a> {
         self.comm.world()
     }
 
+    /// What they exchange through.
+    pub(crate) fn communicator(&self) -> &'a dyn Communicator {
+        self.comm
+    }
+
     /// Whether this is the rank that writes.
     pub(crate) fn leads(&self) -> bool {
         self.comm.rank() == FIRST

@@ -6,7 +6,7 @@ use recon_train::StepMetrics;
 pub(crate) fn figures(metrics: &[StepMetrics]) -> Vec<serde_json::Value> {
     let without_clock = |step: &StepMetrics| {
         let mut value = serde_json::to_value(step).unwrap();
-        for key in ["tokens_per_s", "mfu", "peak_bytes", "device_peak_bytes"] {
+        for key in ["tokens_per_s", "data_wait_s", "mfu", "peak_bytes", "device_peak_bytes"] {
             value.as_object_mut().unwrap().remove(key);
         }
         value

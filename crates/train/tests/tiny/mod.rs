@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
-use recon_checkpoint::{ModelFiles, state};
+use recon_checkpoint::ModelFiles;
+use recon_checkpoint::state::SavedState;
 use recon_llama::Packed;
 use recon_train::{
     Duration, Init, MemoryRows, ModelOverrides, Observer, Quiet, StepMetrics, TrainOptions, TrainPlan, TrainReport,
@@ -92,8 +93,9 @@ pub(crate) fn metrics(run: &Path) -> Vec<StepMetrics> {
 }
 
 pub(crate) fn tensors(checkpoint: &Path) -> Vec<(String, Vec<u32>)> {
-    let bits = |tensor: &Tensor| tensor.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect();
-    state::load(checkpoint).unwrap().tensors.iter().map(|(name, tensor)| (name.clone(), bits(tensor))).collect()
+    let bits = |tensor: Tensor| tensor.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect();
+    let state = SavedState::open(checkpoint).unwrap();
+    state.names().map(|name| (name.to_owned(), bits(state.tensor(name).unwrap()))).collect()
 }
 
 pub(crate) struct StopAfter(pub(crate) u64);
