@@ -197,12 +197,14 @@ pub(crate) fn restore(
     ranks: &Ranks<'_>,
 ) -> Result<Restored> {
     let Found { path, mut state, progress } = found;
-    let whole = parameters(&mut state, &path, config, (device, optimizer.master().unwrap_or(dtype)))?;
-    let slots = Slots::new(optimizer, config, &whole, ranks, |unit, name, dtype| {
-        let moment = flat(&mut state, &path, name, unit, config.layout(unit).elements)?;
-        Ok(ranks.kept(&moment)?.to_device(device)?.to_dtype(dtype)?)
+    let to = (device, optimizer.master().unwrap_or(dtype));
+    let masters = parameters(&mut state, &path, config, to, |whole| ranks.weights(whole))?;
+    let slots = Slots::new(optimizer, config, &masters, ranks, |unit, name, dtype| {
+        let elements = config.layout(unit).elements;
+        let moment = flat(&mut state, &path, name, unit, elements)?;
+        Ok(ranks.kept(&moment, elements)?.to_device(device)?.to_dtype(dtype)?)
     })?;
-    let params = computed(optimizer, whole, dtype)?;
+    let params = computed(optimizer, masters, dtype)?;
     Ok(Restored { step: state.step, progress, params, slots })
 }
 
@@ -211,12 +213,13 @@ pub(crate) fn progress(state: &State, path: &Path) -> Result<Progress> {
         .map_err(|error| Error::Incomplete { path: path.into(), what: format!("record of a training run ({error})") })
 }
 
-/// The parameters of a checkpoint.
+/// The parameters of a checkpoint; of every unit what `keep` makes of it.
 pub(crate) fn parameters(
     state: &mut State,
     path: &Path,
     config: &Config,
     (device, dtype): (&Device, DType),
+    keep: impl Fn(Tensor) -> recon_llama::Result<Tensor>,
 ) -> Result<FlatParams> {
     let mut buffers = Vec::new();
     for unit in config.units() {
@@ -225,12 +228,13 @@ pub(crate) fn parameters(
         buffers.extend(layout.specs.into_iter().map(|spec| (spec, tensor.clone())));
     }
     let mut buffers = buffers.into_iter();
-    Ok(FlatParams::load(config, device, dtype, |name, shape| {
-        // `load` asks in the order of the layouts.
+    let read = |name: &str, shape: &[usize]| {
+        // It is asked in the order of the layouts.
         let (spec, tensor) = buffers.next().expect("one buffer was listed for each tensor");
         debug_assert_eq!(spec.name, name);
         tensor.narrow(0, spec.offset, spec.elements())?.reshape(shape)
-    })?)
+    };
+    Ok(FlatParams::load_kept(config, device, dtype, read, keep)?)
 }
 
 fn flat(state: &mut State, path: &Path, kind: &str, unit: Unit, elements: usize) -> Result<Tensor> {

@@ -40,7 +40,7 @@ pub fn export_newest(checkpoints: &Path, out: &Path, dtype: DType) -> Result<Opt
 fn export_state(mut state: State, checkpoint: &Path, out: &Path, dtype: DType) -> Result<()> {
     let identity = checkpoint::progress(&state, checkpoint)?.identity;
     let config = Config::from_json(&identity.model.to_string())?;
-    let params = checkpoint::parameters(&mut state, checkpoint, &config, (&Device::Cpu, DType::F32))?;
+    let params = checkpoint::parameters(&mut state, checkpoint, &config, (&Device::Cpu, DType::F32), Ok)?;
     let named = params.named().map(|pair| Ok(pair.map(|(name, tensor)| (name.to_owned(), tensor))?));
     let named = named.collect::<Result<Vec<(String, Tensor)>>>()?;
     let shapes: Vec<_> = named.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect();
