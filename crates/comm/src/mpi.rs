@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::iter;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mpi::Threading;
 use mpi::point_to_point::MatchedReceiveVec as _;
@@ -25,8 +25,6 @@ const MESSAGE: mpi::Tag = 1;
 const GAVE_UP: mpi::Tag = 2;
 /// Waiting ranks leave the processor to those that compute.
 const PAUSE: Duration = Duration::from_micros(20);
-/// How long a rank that failed waits for the others to leave the library with it.
-const PARTING: Duration = Duration::from_secs(2);
 
 enum Work {
     /// Each other member, and the message for it.
@@ -221,17 +219,10 @@ impl Communicator for Mpi {
 impl Drop for Mpi {
     fn drop(&mut self) {
         drop(self.work.take());
-        let Some(thread) = self.thread.take() else { return };
-        // Ranks that all fail leave the library together; without that, Open MPI's mpirun now and then does not end.
-        let until = Instant::now() + PARTING;
-        while self.failed.get() && !thread.is_finished() {
-            if Instant::now() > until {
-                return;
-            }
-            thread::sleep(PAUSE);
+        if let Some(thread) = self.thread.take().filter(|_| !self.failed.get()) {
+            // A panic there has been told already.
+            drop(thread.join());
         }
-        // A panic there has been told already.
-        drop(thread.join());
     }
 }
 
