@@ -1,8 +1,9 @@
 //! Ranks: who they are, how they find each other, and what they compute together.
 //!
 //! A run of `W` ranks is `W` processes (or threads, in tests) that execute the same collective calls in the same order.
-//! Everything rests on one of them, [`Communicator::exchange`]: each rank hands over one message for every rank and gets
-//! one from every rank. Gathers, broadcasts and sums follow from it here, once, whatever carries the messages:
+//! Everything rests on one of them, an exchange: each rank hands over one message for every rank and gets one from every
+//! rank. It may be among some ranks only ([`Group`]), and it may be started before what comes is needed. Gathers,
+//! broadcasts and sums follow from it here, once, whatever carries the messages:
 //!
 //! | implementation | carries messages | for |
 //! |---|---|---|
@@ -16,6 +17,7 @@
 //! silent, gives up or disagrees is named on every other rank.
 
 mod error;
+mod group;
 mod launch;
 mod mesh;
 #[cfg(feature = "mpi")]
@@ -29,6 +31,7 @@ mod wire;
 use std::ops::Range;
 
 pub use error::{Error, Result};
+pub use group::Group;
 pub use launch::{Launch, Master};
 pub use rendezvous::join;
 pub use solo::Solo;
@@ -45,17 +48,39 @@ pub trait Communicator {
     /// The number of ranks.
     fn world(&self) -> usize;
 
-    /// Sends `messages[r]` to rank `r`, and returns what each rank sent to this one, by rank.
+    /// Begins an exchange among `members`, of which this rank is one: `messages[i]` goes to `members[i]`. Does not wait for
+    /// the others; what they send is asked for by [`Communicator::finish`]. All members name the same ones in the same
+    /// order.
+    ///
+    /// # Panics
+    /// Where there is not one message for each member, or this rank is none.
+    fn start(&self, members: &[usize], messages: Vec<Vec<u8>>) -> Pending;
+
+    /// What each member sent to this rank, in the order of the members. Exchanges may be finished in any order.
     ///
     /// # Errors
     /// [`Error::Lost`], [`Error::Silent`] and [`Error::GaveUp`] name the rank.
-    ///
-    /// # Panics
-    /// Where there is not one message for each rank.
-    fn exchange(&self, messages: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>>;
+    fn finish(&self, pending: Pending) -> Result<Vec<Vec<u8>>>;
 
     /// Tells the others, as far as they can be told, that this rank will not go on.
     fn give_up(&self, reason: &str);
+
+    /// Sends `messages[r]` to rank `r`, and returns what each rank sent to this one, by rank.
+    ///
+    /// # Errors
+    /// As [`Communicator::finish`].
+    ///
+    /// # Panics
+    /// Where there is not one message for each rank.
+    fn exchange(&self, messages: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+        let all: Vec<usize> = (0..self.world()).collect();
+        self.finish(self.start(&all, messages))
+    }
+
+    /// The number of rank `rank` among all ranks of the run, for messages.
+    fn number(&self, rank: usize) -> usize {
+        rank
+    }
 
     /// Returns when every rank has called it.
     ///
@@ -126,7 +151,7 @@ pub trait Communicator {
         let messages = ranges.iter().map(|range| bytemuck::cast_slice(&values[range.clone()]).to_vec()).collect();
         let terms: Vec<Vec<f32>> = self.exchange(messages)?.iter().map(|bytes| numbers(bytes)).collect();
         match terms.iter().position(|term| term.len() != own.len()) {
-            Some(rank) => Err(Error::Length { rank, found: terms[rank].len(), expected: own.len() }),
+            Some(at) => Err(Error::Length { rank: self.number(at), found: terms[at].len(), expected: own.len() }),
             None => Ok(tree_sum(terms)),
         }
     }
@@ -154,7 +179,7 @@ pub trait Communicator {
     fn sum_f64(&self, values: &[f64]) -> Result<Vec<f64>> {
         let terms = self.all_gather_f64(values)?;
         match terms.iter().position(|term| term.len() != values.len()) {
-            Some(rank) => Err(Error::Length { rank, found: terms[rank].len(), expected: values.len() }),
+            Some(at) => Err(Error::Length { rank: self.number(at), found: terms[at].len(), expected: values.len() }),
             None => Ok(tree_sum(terms)),
         }
     }
@@ -171,12 +196,22 @@ pub trait Communicator {
         let expected = all.iter().rev().max_by_key(|said| votes(said)).expect("there is at least one rank");
         match all.iter().position(|said| said != expected) {
             Some(rank) => {
-                let (found, expected) = (all[rank].clone(), expected.clone());
+                let (found, expected, rank) = (all[rank].clone(), expected.clone(), self.number(rank));
                 Err(Error::Disagree { what: what.into(), rank, world: self.world(), found, expected })
             }
             None => Ok(()),
         }
     }
+}
+
+/// An exchange that has begun.
+#[must_use = "what the others send waits to be taken"]
+#[derive(Debug)]
+pub struct Pending {
+    /// Counted by the rank that began it.
+    number: u64,
+    /// What needed no other rank.
+    ready: Option<Vec<Vec<u8>>>,
 }
 
 /// Numbers from the bytes of a message, which lie wherever they came to lie. What is no whole number is left out.

@@ -1,22 +1,23 @@
-//! Ranks that are linked each to each: one exchange, whatever the links are.
+//! Ranks that are linked each to each: exchanges, whatever the links are.
 //!
 //! Input: for every other rank a way to send it a [`Frame`], and one inbox into which everything that the others send is
-//! put. Invariants: exchanges are numbered, so a rank at another place of the run is found out; what a rank sent before it
+//! put. Invariants: an exchange has a number among those of the same members, so a rank at another place of the run is found
+//! out; exchanges are collected in the order in which they began, as each link delivers them; what a rank sent before it
 //! ended counts, so ranks that all see a fault by themselves all tell it in their own words; a failure is told to the
 //! others before it is returned, so that they name the rank that failed and not the one that noticed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::{Communicator, Error, Result};
+use crate::{Communicator, Error, Pending, Result};
 
 /// What goes from one rank to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// A message of the exchange of that number.
+    /// A message of the exchange with that mark.
     Message { exchange: u64, bytes: Vec<u8> },
     /// The sender will not go on, for a reason of its own.
     GaveUp { reason: String },
@@ -32,6 +33,15 @@ pub(crate) type Received = (usize, Frame);
 /// The way to one other rank. False: it cannot be reached any more.
 pub(crate) type Link = Box<dyn Fn(Frame) -> bool + Send>;
 
+/// An exchange that is not collected yet.
+struct Begun {
+    number: u64,
+    mark: u64,
+    members: Vec<usize>,
+    /// In the order of the members; the own one is there.
+    received: Vec<Option<Vec<u8>>>,
+}
+
 pub(crate) struct Mesh {
     rank: usize,
     /// By rank; `None` for the own one.
@@ -39,6 +49,11 @@ pub(crate) struct Mesh {
     inbox: Receiver<Received>,
     limit: Duration,
     next: Cell<u64>,
+    /// Exchanges so far among the same members.
+    among: RefCell<BTreeMap<Vec<usize>, u64>>,
+    begun: RefCell<VecDeque<Begun>>,
+    /// Collected before they were asked for.
+    done: RefCell<BTreeMap<u64, Vec<Vec<u8>>>>,
     waiting: RefCell<Vec<VecDeque<Frame>>>,
     /// Threads that end when they have sent [`Frame::Gone`].
     senders: Vec<JoinHandle<()>>,
@@ -47,7 +62,8 @@ pub(crate) struct Mesh {
 impl Mesh {
     pub(crate) fn new(rank: usize, links: Vec<Option<Link>>, inbox: Receiver<Received>, limit: Duration) -> Self {
         let waiting = RefCell::new(vec![VecDeque::new(); links.len()]);
-        Self { rank, links, inbox, limit, next: Cell::new(0), waiting, senders: Vec::new() }
+        let (among, begun, done) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { rank, links, inbox, limit, next: Cell::new(0), among, begun, done, waiting, senders: Vec::new() }
     }
 
     /// The same, waiting for `senders` before it is gone.
@@ -57,15 +73,26 @@ impl Mesh {
         mesh
     }
 
-    /// The messages of exchange `number` from all other ranks, put into `messages`.
-    fn collect(&self, number: u64, messages: &mut [Option<Vec<u8>>]) -> Result<()> {
-        let world = self.world();
+    /// What all members of a group write on the next exchange among them: which one it is, and which members.
+    fn mark(&self, members: &[usize]) -> u64 {
+        let mut among = self.among.borrow_mut();
+        let count = among.entry(members.to_vec()).or_default();
+        *count += 1;
+        let who =
+            members.iter().fold(0_u64, |mark, member| mark.wrapping_mul(0x0100_0193).wrapping_add(*member as u64));
+        *count ^ (who << 40)
+    }
+
+    /// Waits for the messages of all members.
+    fn collect(&self, exchange: &mut Begun) -> Result<()> {
+        let (world, mark) = (self.world(), exchange.mark);
         let mut waiting = self.waiting.borrow_mut();
         let mut last = Instant::now();
         loop {
-            for (rank, message) in messages.iter_mut().enumerate().filter(|(_, message)| message.is_none()) {
+            let missing = exchange.members.iter().copied().zip(&mut exchange.received);
+            for (rank, message) in missing.filter(|(_, message)| message.is_none()) {
                 match waiting[rank].pop_front() {
-                    Some(Frame::Message { exchange, bytes }) if exchange == number => *message = Some(bytes),
+                    Some(Frame::Message { exchange, bytes }) if exchange == mark => *message = Some(bytes),
                     Some(Frame::Message { .. }) => return Err(Error::OutOfStep { rank, world }),
                     Some(Frame::GaveUp { reason }) => return Err(Error::GaveUp { rank, world, reason }),
                     Some(Frame::Told { line }) => return Err(Error::Told(line)),
@@ -73,14 +100,15 @@ impl Mesh {
                     None => {}
                 }
             }
-            if messages.iter().all(Option::is_some) {
+            if exchange.received.iter().all(Option::is_some) {
                 return Ok(());
             }
             let left = self.limit.saturating_sub(last.elapsed());
             match self.inbox.recv_timeout(left) {
                 Ok((from, frame)) => waiting[from].push_back(frame),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    let silent = (0..world).filter(|rank| messages[*rank].is_none()).collect();
+                    let received = exchange.members.iter().zip(&exchange.received);
+                    let silent = received.filter(|(_, message)| message.is_none()).map(|(rank, _)| *rank).collect();
                     return Err(Error::Silent { silent, world, limit: self.limit });
                 }
             }
@@ -105,26 +133,39 @@ impl Communicator for Mesh {
         self.links.len()
     }
 
-    fn exchange(&self, messages: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
-        assert_eq!(messages.len(), self.world(), "one message for each rank");
-        let number = self.next.replace(self.next.get() + 1);
-        let mut received: Vec<Option<Vec<u8>>> = vec![None; self.world()];
-        for (to, bytes) in messages.into_iter().enumerate() {
-            match &self.links[to] {
+    fn start(&self, members: &[usize], messages: Vec<Vec<u8>>) -> Pending {
+        assert_eq!(messages.len(), members.len(), "one message for each member");
+        assert!(members.contains(&self.rank), "this rank is a member");
+        let (number, mark) = (self.next.replace(self.next.get() + 1), self.mark(members));
+        let mut received: Vec<Option<Vec<u8>>> = vec![None; members.len()];
+        for ((to, bytes), received) in members.iter().zip(messages).zip(&mut received) {
+            match &self.links[*to] {
                 // One that cannot be reached is named when what it should have sent is missing.
                 Some(link) => {
-                    link(Frame::Message { exchange: number, bytes });
+                    link(Frame::Message { exchange: mark, bytes });
                 }
-                None => received[to] = Some(bytes),
+                None => *received = Some(bytes),
             }
         }
-        if let Err(error) = self.collect(number, &mut received) {
-            if !matches!(error, Error::GaveUp { .. } | Error::Told(_)) {
-                self.tell(&Frame::Told { line: error.to_string() });
+        self.begun.borrow_mut().push_back(Begun { number, mark, members: members.to_vec(), received });
+        Pending { number, ready: None }
+    }
+
+    fn finish(&self, pending: Pending) -> Result<Vec<Vec<u8>>> {
+        loop {
+            if let Some(received) = self.done.borrow_mut().remove(&pending.number) {
+                return Ok(received);
             }
-            return Err(error);
+            let mut exchange = self.begun.borrow_mut().pop_front().expect("a begun exchange is finished once");
+            if let Err(error) = self.collect(&mut exchange) {
+                if !matches!(error, Error::GaveUp { .. } | Error::Told(_)) {
+                    self.tell(&Frame::Told { line: error.to_string() });
+                }
+                return Err(error);
+            }
+            let received = exchange.received.into_iter().map(|message| message.expect("each was waited for"));
+            self.done.borrow_mut().insert(exchange.number, received.collect());
         }
-        Ok(received.into_iter().map(|message| message.expect("each was waited for")).collect())
     }
 
     fn give_up(&self, reason: &str) {

@@ -1,12 +1,13 @@
 //! Ranks that `mpirun` or `srun` started, linked by the MPI library (feature `mpi`).
 //!
-//! One thread makes every call of the library: it starts all sends of an exchange, then takes in what has come, from
-//! whoever it is. The caller waits for that thread, no longer than its limit: a call inside the library could not be given
+//! One thread makes every call of the library, exchange after exchange: it starts all sends, then takes in what has come,
+//! from whichever member it is. The caller waits for that thread, no longer than its limit: a call inside the library could not be given
 //! up. Sums are not the library's: its order of terms depends on the algorithm that it chooses by size and fabric.
 //!
 //! Messages go in chunks, because the library counts in 31 bits; one that is not full ends its message.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::iter;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -17,7 +18,7 @@ use mpi::point_to_point::MatchedReceiveVec as _;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, Destination as _, Source as _};
 
-use crate::{Communicator, Error, Result};
+use crate::{Communicator, Error, Pending, Result};
 
 const CHUNK_BYTES: usize = 1 << 28;
 const MESSAGE: mpi::Tag = 1;
@@ -26,7 +27,8 @@ const GAVE_UP: mpi::Tag = 2;
 const PAUSE: Duration = Duration::from_micros(20);
 
 enum Work {
-    Exchange(Vec<Vec<u8>>),
+    /// Each other member, and the message for it.
+    Exchange(Vec<(usize, Vec<u8>)>),
     GiveUp(String),
 }
 
@@ -46,6 +48,17 @@ pub struct Mpi {
     thread: Option<JoinHandle<()>>,
     /// The library can be left in order only by ranks that are in step.
     failed: Cell<bool>,
+    next: Cell<u64>,
+    begun: RefCell<VecDeque<Begun>>,
+    /// Collected before they were asked for.
+    done: RefCell<BTreeMap<u64, Vec<Vec<u8>>>>,
+}
+
+/// An exchange that is not collected yet; of what was received, the own message is there.
+struct Begun {
+    number: u64,
+    members: Vec<usize>,
+    received: Vec<Option<Vec<u8>>>,
 }
 
 /// Starts the library, once in a process; no call waits longer than `limit` for a rank that says nothing.
@@ -58,8 +71,9 @@ pub fn join(limit: Duration) -> Result<Box<dyn Communicator + Send>> {
     let failed = |problem: &str| Error::Network { attempt: "start MPI".into(), problem: problem.into() };
     match ready.recv_timeout(limit) {
         Ok((rank, world)) => {
-            let (work, thread, failed) = (Some(work), Some(thread), Cell::new(false));
-            Ok(Box::new(Mpi { rank, world, limit, work, events, thread, failed }))
+            let (work, thread, failed, next) = (Some(work), Some(thread), Cell::new(false), Cell::new(0));
+            let (begun, done) = (RefCell::default(), RefCell::default());
+            Ok(Box::new(Mpi { rank, world, limit, work, events, thread, failed, next, begun, done }))
         }
         Err(RecvTimeoutError::Timeout) => Err(failed("not all ranks came in time")),
         Err(RecvTimeoutError::Disconnected) => Err(failed("it was started before")),
@@ -83,17 +97,15 @@ fn serve(to_do: &Receiver<Work>, happened: &Sender<Event>, told: &Sender<(usize,
     }
 }
 
-fn exchange(world: &SimpleCommunicator, messages: &[Vec<u8>], happened: &Sender<Event>) {
-    let others = || (0..world.size()).filter(|other| *other != world.rank());
+fn exchange(world: &SimpleCommunicator, messages: &[(usize, Vec<u8>)], happened: &Sender<Event>) {
     mpi::request::scope(|scope| {
         let mut sends = Vec::new();
-        for other in others() {
-            let to = world.process_at_rank(other);
-            sends.extend(
-                chunks(&messages[other as usize]).map(|chunk| to.immediate_send_with_tag(scope, chunk, MESSAGE)),
-            );
+        for (other, message) in messages {
+            let to = world.process_at_rank(*other as mpi::Rank);
+            sends.extend(chunks(message).map(|chunk| to.immediate_send_with_tag(scope, chunk, MESSAGE)));
         }
-        let mut waiting: Vec<(mpi::Rank, Vec<u8>)> = others().map(|other| (other, Vec::new())).collect();
+        let mut waiting: Vec<(mpi::Rank, Vec<u8>)> =
+            messages.iter().map(|(other, _)| (*other as mpi::Rank, Vec::new())).collect();
         while !waiting.is_empty() {
             let mut still = Vec::with_capacity(waiting.len());
             let before = waiting.len();
@@ -137,15 +149,19 @@ impl Mpi {
         drop(ways.send(work));
     }
 
-    fn collect(&self, received: &mut [Option<Vec<u8>>]) -> Result<()> {
-        let world = self.world;
+    fn collect(&self, exchange: &mut Begun) -> Result<()> {
+        let (world, Begun { members, received, .. }) = (self.world, exchange);
         loop {
             match self.events.recv_timeout(self.limit) {
-                Ok(Event::Came { from, message }) => received[from] = Some(message),
+                Ok(Event::Came { from, message }) => {
+                    let at = members.iter().position(|member| *member == from).expect("only members were asked");
+                    received[at] = Some(message);
+                }
                 Ok(Event::GaveUp { rank, reason }) => return Err(Error::GaveUp { rank, world, reason }),
                 Ok(Event::Sent) => return Ok(()),
                 Err(_) => {
-                    let silent = (0..world).filter(|rank| received[*rank].is_none()).collect();
+                    let silent = members.iter().zip(received.iter()).filter(|(_, message)| message.is_none());
+                    let silent = silent.map(|(rank, _)| *rank).collect();
                     return Err(Error::Silent { silent, world, limit: self.limit });
                 }
             }
@@ -162,13 +178,34 @@ impl Communicator for Mpi {
         self.world
     }
 
-    fn exchange(&self, mut messages: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
-        assert_eq!(messages.len(), self.world, "one message for each rank");
-        let mut received: Vec<Option<Vec<u8>>> = vec![None; self.world];
-        received[self.rank] = Some(std::mem::take(&mut messages[self.rank]));
-        self.ask(Work::Exchange(messages));
-        self.collect(&mut received).inspect_err(|_| self.failed.set(true))?;
-        Ok(received.into_iter().map(|message| message.expect("a finished exchange has all")).collect())
+    fn start(&self, members: &[usize], messages: Vec<Vec<u8>>) -> Pending {
+        assert_eq!(messages.len(), members.len(), "one message for each member");
+        let number = self.next.replace(self.next.get() + 1);
+        let mut received: Vec<Option<Vec<u8>>> = vec![None; members.len()];
+        let mut others = Vec::with_capacity(members.len());
+        for ((member, message), received) in members.iter().zip(messages).zip(&mut received) {
+            if *member == self.rank {
+                *received = Some(message);
+            } else {
+                others.push((*member, message));
+            }
+        }
+        assert!(others.len() < members.len(), "this rank is a member");
+        self.ask(Work::Exchange(others));
+        self.begun.borrow_mut().push_back(Begun { number, members: members.to_vec(), received });
+        Pending { number, ready: None }
+    }
+
+    fn finish(&self, pending: Pending) -> Result<Vec<Vec<u8>>> {
+        loop {
+            if let Some(received) = self.done.borrow_mut().remove(&pending.number) {
+                return Ok(received);
+            }
+            let mut exchange = self.begun.borrow_mut().pop_front().expect("a begun exchange is finished once");
+            self.collect(&mut exchange).inspect_err(|_| self.failed.set(true))?;
+            let received = exchange.received.into_iter().map(|message| message.expect("a finished exchange has all"));
+            self.done.borrow_mut().insert(exchange.number, received.collect());
+        }
     }
 
     fn give_up(&self, reason: &str) {

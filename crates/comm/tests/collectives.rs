@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use recon_comm::{Communicator, Error, Launch, Master, Solo, even, join, threads, tree_sum};
+use recon_comm::{Communicator, Error, Group, Launch, Master, Solo, even, join, threads, tree_sum};
 
 type Rank = Box<dyn Communicator + Send>;
 
@@ -167,4 +167,40 @@ fn ranks_that_do_not_come_are_named_and_strangers_are_turned_away() {
     let place = format!("of 4 did not come to 127.0.0.1:{port} within 2 s");
     assert_eq!(said[0], format!("ranks 2, 3 {place}"));
     assert!(said[1].contains(&place), "{}", said[1]);
+}
+
+#[test]
+fn groups_exchange_among_themselves_while_an_exchange_of_all_is_under_way() {
+    let work = |comm: Rank| {
+        let rank = comm.rank();
+        let all: Vec<usize> = (0..4).collect();
+        let early = comm.start(&all, vec![vec![rank as u8]; 4]);
+        let pair = Group::new(&*comm, if rank < 2 { vec![1, 0] } else { vec![2, 3] });
+        let others = Group::new(&*comm, vec![rank % 2, rank % 2 + 2]);
+        let in_pair = pair.all_gather(&[10 + rank as u8]).unwrap();
+        let late = comm.start(&all, vec![vec![20 + rank as u8]; 4]);
+        let mut sum = [rank as f32];
+        others.all_reduce_f32(&mut sum).unwrap();
+        let numbers = [pair.number(0), others.number(1)];
+        (in_pair.concat(), sum[0], comm.finish(late).unwrap().concat(), comm.finish(early).unwrap().concat(), numbers)
+    };
+    for ranks in on_ranks(4, LIMIT, work) {
+        for (rank, (in_pair, sum, late, early, numbers)) in ranks.into_iter().enumerate() {
+            assert_eq!(in_pair, if rank < 2 { [11, 10] } else { [12, 13] }, "in the order of the members");
+            assert_eq!(sum, if rank % 2 == 0 { 2.0 } else { 4.0 });
+            assert_eq!((late, early), (vec![20, 21, 22, 23], vec![0, 1, 2, 3]));
+            assert_eq!(numbers, [if rank < 2 { 1 } else { 2 }, rank % 2 + 2], "in the run");
+        }
+    }
+}
+
+#[test]
+fn ranks_that_name_other_members_are_found_out() {
+    let work = |comm: Rank| match comm.rank() {
+        0 => Group::new(&*comm, vec![0, 1]).barrier(),
+        _ => comm.barrier(),
+    };
+    for ranks in on_ranks(3, Duration::from_secs(5), work) {
+        assert!(ranks.iter().take(2).all(|said| said.as_ref().unwrap_err().to_string().contains("another place")));
+    }
 }

@@ -10,9 +10,14 @@ use crate::Result;
 
 /// Causal attention inside each span, forward and backward.
 ///
-/// Shapes: `q`, `o`, `d_o` `[N, H, E]`, `k`, `v` `[N, KH, E]`, `lse` `[N, H]`. Spans count all rows of the batch; where `N`
-/// are only some of them, the implementation knows which.
+/// Shapes: `q`, `o`, `d_o` `[N, H, E]`, `k`, `v` `[N, KH, E]`, `lse` `[N, H]`. Spans count all rows of the batch; `N` are
+/// those of [`Attend::own`].
 pub trait Attend {
+    /// Of so many rows, those that are computed here.
+    fn own(&self, rows: usize) -> Range<usize> {
+        0..rows
+    }
+
     /// (o, log-sum-exp of the scores).
     fn forward(&self, qkv: [&Tensor; 3], spans: &[Range<usize>], scale: f64) -> Result<(Tensor, Tensor)>;
 

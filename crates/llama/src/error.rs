@@ -57,6 +57,12 @@ pub enum Error {
         /// What the provider said.
         source: Foreign,
     },
+    /// Attention that others take part in failed.
+    #[error("failed to compute attention with others")]
+    Attend {
+        /// What they said.
+        source: Foreign,
+    },
     /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] recon_kernels::device::DeviceError),

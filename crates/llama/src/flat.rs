@@ -1,7 +1,8 @@
 //! All parameters on one device, and their gradients where asked for.
 //!
 //! Input: a reader of named tensors, zeros, or a seed. Output: one flat buffer per [`Unit`].
-//! This is [`Params`] for one process: what serving uses, and training at world size 1.
+//! This is [`Params`] for one process: what serving uses, and training at world size 1. Where only a range of every unit
+//! is kept, it is the store of whoever lends the units whole.
 
 use candle_core::{DType, Device, Tensor};
 use recon_kernels::device::{allocated, gradient_dtype, zeros};
@@ -9,7 +10,7 @@ use recon_kernels::device::{allocated, gradient_dtype, zeros};
 use crate::error::Foreign;
 use crate::{Config, Error, GradLease, Lease, Params, Result, Unit, UnitLayout, init};
 
-/// One flat buffer per unit, in the order of [`Config::units`].
+/// One flat buffer per unit, in the order of [`Config::units`]; whole, or a range of it.
 pub struct FlatParams {
     layers: usize,
     layouts: Vec<UnitLayout>,
@@ -27,7 +28,22 @@ impl FlatParams {
         config: &Config,
         device: &Device,
         dtype: DType,
+        read: impl FnMut(&str, &[usize]) -> Result<Tensor, E>,
+    ) -> Result<Self> {
+        Self::load_kept(config, device, dtype, read, Ok)
+    }
+
+    /// As [`FlatParams::load`], of every unit what `keep` makes of it, in memory of its own. Peak memory is what is kept
+    /// plus one unit.
+    ///
+    /// # Errors
+    /// As there, and those of `keep`.
+    pub fn load_kept<E: Into<Foreign>>(
+        config: &Config,
+        device: &Device,
+        dtype: DType,
         mut read: impl FnMut(&str, &[usize]) -> Result<Tensor, E>,
+        keep: impl Fn(Tensor) -> Result<Tensor>,
     ) -> Result<Self> {
         Self::build(config, |layout| {
             let mut parts = Vec::new();
@@ -45,7 +61,7 @@ impl FlatParams {
                 end = spec.range().end;
             }
             pad(&mut parts, layout.elements - end, dtype, device)?;
-            Ok(allocated("parameters", layout.elements, dtype, device, || Tensor::cat(&parts, 0))?)
+            keep(allocated("parameters", layout.elements, dtype, device, || Tensor::cat(&parts, 0))?)
         })
     }
 
@@ -57,7 +73,21 @@ impl FlatParams {
     /// Fresh weights: normal(0, 0.02), the projections back into the residual stream scaled by
     /// `1/√(2·layers)`, norms 1. A function of `seed` and the tensors' names only.
     pub fn random(config: &Config, device: &Device, dtype: DType, seed: u64) -> Result<Self> {
-        Self::load(config, device, dtype, |name, shape| init::tensor(name, shape, config, seed))
+        Self::random_kept(config, device, dtype, seed, Ok)
+    }
+
+    /// As [`FlatParams::random`], of every unit what `keep` makes of it.
+    ///
+    /// # Errors
+    /// Those of `keep`.
+    pub fn random_kept(
+        config: &Config,
+        device: &Device,
+        dtype: DType,
+        seed: u64,
+        keep: impl Fn(Tensor) -> Result<Tensor>,
+    ) -> Result<Self> {
+        Self::load_kept(config, device, dtype, |name, shape| init::tensor(name, shape, config, seed), keep)
     }
 
     fn build(config: &Config, unit: impl FnMut(&UnitLayout) -> Result<Tensor>) -> Result<Self> {
@@ -76,9 +106,16 @@ impl FlatParams {
     }
 
     /// Adds a zeroed gradient buffer to every unit; f32 for narrower parameters.
-    pub fn with_grads(mut self) -> Result<Self> {
-        let zeros = |flat: &Tensor| zeros("gradients", flat.shape(), gradient_dtype(flat.dtype()), flat.device());
-        self.gradients = Some(self.parameters.iter().map(zeros).collect::<Result<_, _>>()?);
+    pub fn with_grads(self) -> Result<Self> {
+        self.with_grads_kept(|elements| elements)
+    }
+
+    /// As [`FlatParams::with_grads`], of a unit of so many elements only `kept`.
+    pub fn with_grads_kept(mut self, kept: impl Fn(usize) -> usize) -> Result<Self> {
+        let zeros = |(layout, flat): (&UnitLayout, &Tensor)| {
+            zeros("gradients", kept(layout.elements), gradient_dtype(flat.dtype()), flat.device())
+        };
+        self.gradients = Some(self.layouts.iter().zip(&self.parameters).map(zeros).collect::<Result<_, _>>()?);
         Ok(self)
     }
 
@@ -88,6 +125,14 @@ impl FlatParams {
             gradient.zero_set()?;
         }
         Ok(())
+    }
+
+    /// Elements of all of `unit`, also where a range is kept.
+    ///
+    /// # Panics
+    /// Where the model has no such unit.
+    pub fn elements(&self, unit: Unit) -> usize {
+        self.layouts[self.index(unit).expect("the unit is one of `Config::units`")].elements
     }
 
     /// The flat parameters of `unit`.

@@ -6,8 +6,6 @@
 //! finished exactly once per backward pass, in the order head, last layer … first layer,
 //! embedding; full logits exist only where [`Llama::logits`] asks for them.
 
-use std::ops::Range;
-
 use candle_core::{DType, Device, Tensor};
 use recon_kernels::attention::Backend;
 use recon_kernels::rope::Table;
@@ -19,7 +17,9 @@ use crate::packed::{Rows, check_ids};
 use crate::params::view;
 use crate::rope::Frequencies;
 use crate::serve::{check_packed, slots};
-use crate::{ActivationPolicy, AttentionCtx, Config, Error, Lease, Loss, Packed, Params, Result, Unit, UnitLayout};
+use crate::{
+    ActivationPolicy, Attend, AttentionCtx, Config, Error, Lease, Loss, Packed, Params, Result, Unit, UnitLayout,
+};
 
 /// A configuration ready to run; it holds no parameters.
 pub struct Llama {
@@ -60,6 +60,11 @@ impl Llama {
         Block { config: &self.config, attention: &self.attention, table, positions }
     }
 
+    /// Who computes attention over packed rows.
+    pub fn attention(&self) -> &dyn Attend {
+        &self.attention
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
@@ -76,8 +81,23 @@ impl Llama {
         policy: ActivationPolicy,
         token_weight: f32,
     ) -> Result<Loss> {
-        let rows = Rows::new(packed, self.config.vocab_size)?;
-        let nats = self.forward_backward(params, &rows, policy, token_weight)?;
+        self.loss_and_grads_by(&self.attention, params, packed, policy, token_weight)
+    }
+
+    /// As [`Llama::loss_and_grads`], of the rows that are `attend`'s own: loss and gradients are what these add.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it has none of the rows.
+    pub fn loss_and_grads_by(
+        &self,
+        attend: &dyn Attend,
+        params: &dyn Params,
+        packed: &Packed,
+        policy: ActivationPolicy,
+        token_weight: f32,
+    ) -> Result<Loss> {
+        let rows = self.own_rows(attend, packed)?;
+        let nats = self.forward_backward(attend, params, &rows, policy, token_weight)?;
         // Only now: everything has been asked of the device before this waits for it.
         Ok(Loss { nats: nats.read()?, tokens: rows.trained_tokens() })
     }
@@ -90,17 +110,36 @@ impl Llama {
         policy: ActivationPolicy,
         token_weight: f32,
     ) -> Result<Vec<Loss>> {
+        self.losses_and_grads_by(&self.attention, params, packed, policy, token_weight)
+    }
+
+    /// As [`Llama::losses_and_grads`], of the rows that are `attend`'s own; a document without one has no loss.
+    ///
+    /// # Errors
+    /// As [`Llama::loss_and_grads_by`].
+    pub fn losses_and_grads_by(
+        &self,
+        attend: &dyn Attend,
+        params: &dyn Params,
+        packed: &Packed,
+        policy: ActivationPolicy,
+        token_weight: f32,
+    ) -> Result<Vec<Loss>> {
+        let rows = self.own_rows(attend, packed)?;
+        let mut nats = self.forward_backward(attend, params, &rows, policy, token_weight)?.read_each()?.into_iter();
+        let of_document = |tokens| Loss { nats: nats.by_ref().take(tokens).sum(), tokens: tokens as u64 };
+        Ok(rows.trained_of_documents().map(of_document).collect())
+    }
+
+    fn own_rows(&self, attend: &dyn Attend, packed: &Packed) -> Result<Rows> {
         let rows = Rows::new(packed, self.config.vocab_size)?;
-        let mut nats = self.forward_backward(params, &rows, policy, token_weight)?.read_each()?.into_iter();
-        let of_document = |span: &Range<usize>| {
-            let tokens = rows.trained[span.clone()].iter().filter(|trained| **trained).count();
-            Loss { nats: nats.by_ref().take(tokens).sum(), tokens: tokens as u64 }
-        };
-        Ok(rows.spans.iter().map(of_document).collect())
+        let own = attend.own(rows.ids.len());
+        rows.part(own)
     }
 
     fn forward_backward(
         &self,
+        attend: &dyn Attend,
         params: &dyn Params,
         rows: &Rows,
         policy: ActivationPolicy,
@@ -108,12 +147,13 @@ impl Llama {
     ) -> Result<cross_entropy::Nats> {
         let (ids, positions) = (self.indices(&rows.ids)?, self.indices(&rows.positions)?);
         let table = self.frequencies.table(&rows.positions, self.dtype, &self.device)?;
-        let block = self.block(&table, &positions);
+        let block = Block { attention: attend, ..self.block(&table, &positions) };
 
         let mut x = self.embed(params, &ids)?;
         let mut kept = Vec::with_capacity(self.layers.len());
         for (layer, layout) in self.layers.iter().enumerate() {
             let lease = self.lease(params, Unit::Layer(layer), layout)?;
+            params.prefetch(self.after(layer))?;
             let weights = LayerTensors::new(lease.flat(), layout)?;
             let (y, saved) = block.forward(&weights, x, &rows.spans, policy)?;
             x = y;
@@ -139,9 +179,17 @@ impl Llama {
 
     /// The loss of a packed row, without gradients.
     pub fn loss(&self, params: &dyn Params, packed: &Packed) -> Result<Loss> {
-        let rows = Rows::new(packed, self.config.vocab_size)?;
+        self.loss_by(&self.attention, params, packed)
+    }
+
+    /// As [`Llama::loss`], of the rows that are `attend`'s own.
+    ///
+    /// # Errors
+    /// As [`Llama::loss_and_grads_by`].
+    pub fn loss_by(&self, attend: &dyn Attend, params: &dyn Params, packed: &Packed) -> Result<Loss> {
+        let rows = self.own_rows(attend, packed)?;
         let ctx = AttentionCtx::Packed { spans: &rows.spans };
-        let hidden = self.hidden(params, &rows.ids, &rows.positions, &ctx)?;
+        let hidden = self.hidden_by(attend, params, &rows.ids, &rows.positions, &ctx, &[])?;
         let lease = self.lease_head(params)?;
         let weight = view(lease.flat(), &self.head, slot::TABLE)?;
         let loss = cross_entropy::forward(&hidden, &weight, &rows.targets, &rows.weights(1.0))?;
@@ -163,19 +211,33 @@ impl Llama {
             AttentionCtx::Packed { spans } => check_packed(spans, ids.len()).map(|()| Vec::new())?,
             AttentionCtx::Paged { cache, runs } => slots(cache, runs, positions)?,
         };
+        self.hidden_by(&self.attention, params, ids, positions, ctx, &slots)
+    }
+
+    /// As [`Llama::hidden`], of what has been checked; `slots` are those of the new keys and values.
+    fn hidden_by(
+        &self,
+        attend: &dyn Attend,
+        params: &dyn Params,
+        ids: &[u32],
+        positions: &[u32],
+        ctx: &AttentionCtx,
+        slots: &[u32],
+    ) -> Result<Tensor> {
         let table = self.frequencies.table(positions, self.dtype, &self.device)?;
         let positions = self.indices(positions)?;
-        let block = self.block(&table, &positions);
+        let block = Block { attention: attend, ..self.block(&table, &positions) };
         let mut x = self.embed(params, &self.indices(ids)?)?;
         for (layer, layout) in self.layers.iter().enumerate() {
             let lease = self.lease(params, Unit::Layer(layer), layout)?;
+            params.prefetch(self.after(layer))?;
             let weights = LayerTensors::new(lease.flat(), layout)?;
             let projected = block.project(&weights, &x)?;
             let o = match ctx {
                 AttentionCtx::Packed { spans } => block.attend(&projected, spans)?.o,
                 AttentionCtx::Paged { cache, runs } => {
                     let pages = cache.layer(layer);
-                    recon_kernels::paged::write(&projected.k, &projected.v, pages.0, pages.1, &slots)?;
+                    recon_kernels::paged::write(&projected.k, &projected.v, pages.0, pages.1, slots)?;
                     block.attend_paged(&projected, pages, runs)?
                 }
             };
@@ -203,6 +265,11 @@ impl Llama {
 
     fn indices(&self, values: &[u32]) -> Result<Tensor> {
         Ok(Tensor::from_slice(values, values.len(), &self.device)?)
+    }
+
+    /// The unit that the forward pass reads after a layer.
+    fn after(&self, layer: usize) -> Unit {
+        if layer + 1 < self.layers.len() { Unit::Layer(layer + 1) } else { self.config.head_unit() }
     }
 
     fn lease(&self, params: &dyn Params, unit: Unit, layout: &UnitLayout) -> Result<Lease> {
@@ -255,6 +322,9 @@ impl Llama {
     ) -> Result<Tensor> {
         let (unit, layout) = (Unit::Layer(layer), &self.layers[layer]);
         let lease = self.lease(params, unit, layout)?;
+        if let Some(before) = layer.checked_sub(1) {
+            params.prefetch(Unit::Layer(before))?;
+        }
         let weights = LayerTensors::new(lease.flat(), layout)?;
         let activations = block.recall(&weights, saved, &rows.spans)?;
         let grads = params.grads(unit)?;

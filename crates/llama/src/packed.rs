@@ -42,8 +42,10 @@ impl Packed {
     }
 }
 
-/// What the model computes for a [`Packed`] row: `N` rows, one per token inside a span.
+/// What the model computes for a [`Packed`] row: `N` rows, one per token inside a span, or some of them.
 pub(crate) struct Rows {
+    /// Which these are of all; spans count all.
+    pub(crate) own: Range<usize>,
     pub(crate) ids: Vec<u32>,
     pub(crate) positions: Vec<u32>,
     pub(crate) spans: Vec<Range<usize>>,
@@ -62,6 +64,7 @@ impl Rows {
         check_spans(spans, ids.len())?;
         let total = spans.iter().map(ExactSizeIterator::len).sum();
         let mut rows = Self {
+            own: 0..total,
             ids: Vec::with_capacity(total),
             positions: Vec::with_capacity(total),
             spans: Vec::with_capacity(spans.len()),
@@ -84,6 +87,36 @@ impl Rows {
         }
         check_ids(&rows.ids, vocabulary)?;
         Ok(rows)
+    }
+
+    /// Some of the rows.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there are none.
+    pub(crate) fn part(self, own: Range<usize>) -> Result<Self> {
+        if own == self.own {
+            return Ok(self);
+        }
+        if own.is_empty() {
+            let rows = self.ids.len();
+            return Err(Error::Input(format!("{rows} rows are too few for those who share them")));
+        }
+        Ok(Self {
+            ids: self.ids[own.clone()].to_vec(),
+            positions: self.positions[own.clone()].to_vec(),
+            spans: self.spans,
+            targets: self.targets[own.clone()].to_vec(),
+            trained: self.trained[own.clone()].to_vec(),
+            own,
+        })
+    }
+
+    /// Of each document, the trained tokens among these rows.
+    pub(crate) fn trained_of_documents(&self) -> impl Iterator<Item = usize> {
+        self.spans.iter().map(|span| {
+            let within = |at: usize| at.clamp(self.own.start, self.own.end) - self.own.start;
+            self.trained[within(span.start)..within(span.end)].iter().filter(|trained| **trained).count()
+        })
     }
 
     /// `weight` on every trained row, 0 on the others.
@@ -131,6 +164,19 @@ mod tests {
         assert_eq!(rows.trained, [true, false, false, true, false]);
         assert_eq!(rows.targets, [2, 0, 0, 5, 0]);
         assert_eq!((rows.trained_tokens(), packed.trained_tokens()), (2, 2));
+    }
+
+    #[test]
+    fn a_part_predicts_over_its_border_and_counts_its_own() {
+        let packed = Packed { ids: vec![1, 2, 3, 4, 5], mask: vec![1; 5], spans: vec![0..2, 2..5] };
+        let whole = || Rows::new(&packed, 10).unwrap();
+        let part = whole().part(3..5).unwrap();
+        assert_eq!((part.ids.as_slice(), part.positions.as_slice()), (&[4, 5][..], &[1, 2][..]));
+        assert_eq!((part.targets.as_slice(), part.trained.as_slice()), (&[5, 0][..], &[true, false][..]));
+        assert_eq!(whole().part(0..3).unwrap().targets, [2, 0, 4], "the token after the border");
+        let counts = |rows: Rows| rows.trained_of_documents().collect::<Vec<_>>();
+        assert_eq!((counts(whole()), counts(part)), (vec![1, 2], vec![0, 1]));
+        assert!(whole().part(4..4).is_err());
     }
 
     #[test]

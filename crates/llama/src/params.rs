@@ -13,6 +13,11 @@ pub trait Params {
     /// The parameters of `unit`, readable until the lease is dropped.
     fn lease(&self, unit: Unit) -> Result<Lease>;
 
+    /// Says that `unit` is leased next: a provider that gathers it can begin.
+    fn prefetch(&self, _unit: Unit) -> Result<()> {
+        Ok(())
+    }
+
     /// The buffer the gradients of `unit` are added into.
     ///
     /// Asked for once per unit and backward pass; a tied head and embedding share one lease that

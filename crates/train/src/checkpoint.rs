@@ -203,13 +203,14 @@ pub(crate) fn restore(
     ranks: &Ranks<'_>,
 ) -> Result<Restored> {
     let Found { state, progress } = found;
-    let whole = parameters(&state, config, (device, optimizer.master().unwrap_or(dtype)))?;
-    let slots = Slots::new(optimizer, config, &whole, ranks, |unit, kind, dtype| {
+    let to = (device, optimizer.master().unwrap_or(dtype));
+    let masters = parameters(&state, config, to, |whole| ranks.weights(whole))?;
+    let slots = Slots::new(optimizer, config, &masters, ranks, |unit, kind, dtype| {
         let name = require(&state, kind, unit, config.layout(unit).elements)?;
         let moment = state.read(&name, ranks.own(config.layout(unit).elements))?;
         Ok(moment.to_device(device)?.to_dtype(dtype)?)
     })?;
-    let params = computed(optimizer, whole, dtype)?;
+    let params = computed(optimizer, masters, dtype)?;
     Ok(Restored { step: state.step, progress, params, slots })
 }
 
@@ -220,15 +221,21 @@ pub(crate) fn progress(state: &SavedState) -> Result<Progress> {
     })
 }
 
-/// The parameters of a checkpoint.
-fn parameters(state: &SavedState, config: &Config, (device, dtype): (&Device, DType)) -> Result<FlatParams> {
+/// The parameters of a checkpoint; of every unit what `keep` makes of it.
+fn parameters(
+    state: &SavedState,
+    config: &Config,
+    (device, dtype): (&Device, DType),
+    keep: impl Fn(Tensor) -> recon_llama::Result<Tensor>,
+) -> Result<FlatParams> {
     let mut places = places(state, config)?.into_iter();
-    Ok(FlatParams::load(config, device, dtype, |name, shape| {
-        // `load` asks in the order of the layouts.
+    let read = |name: &str, shape: &[usize]| {
+        // It is asked in the order of the layouts.
         let place = places.next().expect("one place was listed for each tensor");
         debug_assert_eq!(place.spec.name, name);
         state.read(&place.stored, place.spec.range())?.reshape(shape).map_err(recon_checkpoint::Error::from)
-    })?)
+    };
+    Ok(FlatParams::load_kept(config, device, dtype, read, keep)?)
 }
 
 /// Where a tensor of the model lies in a checkpoint.

@@ -169,7 +169,7 @@ pub enum Error {
     Data(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The model cannot run.
     #[error(transparent)]
-    Model(#[from] recon_llama::Error),
+    Model(recon_llama::Error),
     /// A model directory or a checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] recon_checkpoint::Error),
@@ -182,6 +182,20 @@ pub enum Error {
     /// A tensor operation failed.
     #[error("tensor operation failed")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl From<recon_llama::Error> for Error {
+    /// What the other ranks say is theirs, also where the model asked them.
+    fn from(error: recon_llama::Error) -> Self {
+        let (recon_llama::Error::Params { source, .. } | recon_llama::Error::Attend { source }) = &error else {
+            return Self::Model(error);
+        };
+        let said = match source.downcast_ref::<Self>() {
+            Some(Self::Ranks(said)) => Some(said),
+            _ => source.downcast_ref::<recon_comm::Error>(),
+        };
+        said.cloned().map_or(Self::Model(error), Self::Ranks)
+    }
 }
 
 /// `Result` with this crate's [`Error`].

@@ -72,7 +72,7 @@ pub use options::{Duration, Init, OptimizerState, TrainOptions, Warmup};
 pub use overrides::ModelOverrides;
 pub use packs::PackedRows;
 pub use plan::RunPlan;
-pub use ranks::{ParallelOptions, StateOn};
+pub use ranks::{ParallelOptions, StateOn, Ulysses};
 pub use rehearsal::{RandomRows, rehearse};
 pub use run::{TrainPlan, TrainReport, run, run_among, run_on, run_on_among};
 pub use saver::SaveMetrics;

@@ -33,7 +33,7 @@ pub struct MemoryPlan {
     pub working_bytes: u64,
     /// What attention on a GPU needs for itself.
     pub scratch_bytes: u64,
-    /// A unit's sum on its way from the other devices.
+    /// Units and rows on their way between devices.
     pub communication_bytes: u64,
     /// The copy that a checkpoint is written from while the training goes on; a GPU's lies in the host's memory.
     pub copy_bytes: u64,
@@ -49,8 +49,7 @@ impl MemoryPlan {
         Self::sharded(config, options, row_tokens, 1)
     }
 
-    /// The same on each of `devices`, which take micro-batches of their own: weights and gradients lie on all of them,
-    /// moments and masters are spread where `options.parallel` says so.
+    /// The same on each of `devices`, which share rows and state as `options.parallel` says.
     pub fn sharded(config: &Config, options: &TrainOptions, row_tokens: usize, devices: u64) -> Self {
         let units = config.units();
         let elements_of = |unit: &Unit| config.layout(*unit).elements as u64;
@@ -59,10 +58,13 @@ impl MemoryPlan {
         let bytes = precision.dtype().size_in_bytes() as u64;
         let optimizer = optimizer::of(options, precision);
         let master_bytes = optimizer.master().map_or(0, |dtype| dtype.size_in_bytes() as u64);
-        let keepers = if options.parallel.state == StateOn::Shared { devices } else { 1 };
-        let spread = |bytes_each: u64| (elements * bytes_each).div_ceil(keepers);
+        let parallel = &options.parallel;
+        let (context, shards) = (parallel.context.get() as u64, parallel.shards_of(devices as usize) as u64);
+        let spread = |from: StateOn, bytes_each: u64| {
+            (elements * bytes_each).div_ceil(if parallel.state >= from { shards.max(1) } else { 1 })
+        };
 
-        let rows = (row_tokens * options.micro_batch_rows.get()) as u64;
+        let rows = ((row_tokens * options.micro_batch_rows.get()) as u64).div_ceil(context);
         let sizes = LayerBytes::new(config, bytes);
         let (kept, again) = match options.activations {
             ActivationPolicy::KeepAll => (sizes.everything(), 0),
@@ -71,9 +73,9 @@ impl MemoryPlan {
         };
         let on_gpu = options.device != "cpu";
         let mut plan = Self {
-            parameters_bytes: elements * bytes + spread(master_bytes),
-            gradients_bytes: elements * F32_BYTES,
-            moments_bytes: spread(optimizer.bytes_per_parameter() - master_bytes),
+            parameters_bytes: spread(StateOn::SharedWeights, bytes) + spread(StateOn::Shared, master_bytes),
+            gradients_bytes: spread(StateOn::SharedGradients, F32_BYTES) * (1 + sums_of_parts(options, devices)),
+            moments_bytes: spread(StateOn::Shared, optimizer.bytes_per_parameter() - master_bytes),
             activations_bytes: rows * kept * config.num_hidden_layers as u64,
             working_bytes: (rows * (again + sizes.backward)).max(head_bytes(config, rows, bytes, on_gpu)),
             ..Self::default()
@@ -90,6 +92,19 @@ impl MemoryPlan {
         if devices > 1 {
             let largest = units.iter().map(elements_of).max().unwrap_or(0);
             plan.communication_bytes = largest * F32_BYTES;
+            if parallel.state >= StateOn::SharedGradients {
+                // The unit's whole gradient, beside the sum.
+                plan.communication_bytes += largest * F32_BYTES;
+            }
+            if parallel.state >= StateOn::SharedWeights {
+                // The unit that is read and the one that comes next.
+                plan.communication_bytes += 2 * largest * bytes;
+            }
+            if context > 1 {
+                // Heads of all rows: what attention reads and what it returns, forward and backward.
+                let (q, kv) = (config.query_dim() as u64, config.key_value_dim() as u64);
+                plan.communication_bytes += rows * 4 * (q + kv) * bytes;
+            }
         }
         let counted = plan.sum();
         plan.slack_bytes = counted / 50 + if on_gpu { CONTEXT_BYTES } else { 0 };
@@ -106,6 +121,22 @@ impl MemoryPlan {
             + self.scratch_bytes
             + self.communication_bytes
             + self.copy_bytes
+    }
+}
+
+/// Gradients that wait to be added, where a device has several parts of a step.
+fn sums_of_parts(options: &TrainOptions, devices: u64) -> u64 {
+    let parallel = &options.parallel;
+    let data = (devices / parallel.context.get() as u64).max(1);
+    let parts = match parallel.parts {
+        Some(parts) => parts.get() as u64,
+        None if parallel.state >= StateOn::SharedGradients => options.accumulation.get() as u64,
+        None => data,
+    };
+    match parts.div_ceil(data) {
+        0 | 1 => 0,
+        // One a level of the tree, and the next.
+        several => u64::from(several.next_power_of_two().ilog2()) + 1,
     }
 }
 
@@ -224,5 +255,37 @@ pub(crate) mod tests {
         );
         assert_eq!((one.activations_bytes, one.working_bytes), (eight.activations_bytes, eight.working_bytes));
         assert!(one.communication_bytes == 0 && eight.communication_bytes > 0);
+        // Eight micro-batches: one part on each device, so no gradients wait.
+        let options = |state| TrainOptions {
+            device: "cuda".into(),
+            accumulation: 8.try_into().unwrap(),
+            parallel: ParallelOptions { state, ..Default::default() },
+            ..Default::default()
+        };
+        let spread = |state| MemoryPlan::sharded(&llama3_8b(), &options(state), 8192, 8);
+        let (gradients, weights) = (spread(StateOn::SharedGradients), spread(StateOn::SharedWeights));
+        assert_eq!(
+            (one.gradients_bytes, gradients.parameters_bytes),
+            (8 * gradients.gradients_bytes, eight.parameters_bytes)
+        );
+        assert_eq!(one.parameters_bytes, 8 * weights.parameters_bytes);
+        let many = TrainOptions { accumulation: 64.try_into().unwrap(), ..options(StateOn::SharedWeights) };
+        let many = MemoryPlan::sharded(&llama3_8b(), &many, 8192, 8);
+        assert_eq!(
+            many.gradients_bytes,
+            5 * weights.gradients_bytes,
+            "eight parts each: three levels, the next, the sum"
+        );
+    }
+
+    #[test]
+    fn rows_that_devices_share_take_a_part_of_the_activations() {
+        let plan = |context: usize| {
+            let parallel = ParallelOptions { context: context.try_into().unwrap(), ..Default::default() };
+            let options = TrainOptions { device: "cuda".into(), parallel, ..Default::default() };
+            MemoryPlan::sharded(&llama3_8b(), &options, 65_536, 8)
+        };
+        assert_eq!(plan(1).activations_bytes, 8 * plan(8).activations_bytes);
+        assert_eq!(plan(1).gradients_bytes, plan(8).gradients_bytes);
     }
 }

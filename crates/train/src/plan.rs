@@ -81,6 +81,7 @@ impl RunPlan {
     ) -> Result<Self> {
         let options = on(options, machine);
         options.validate()?;
+        options.parallel.check(machine.world() as usize, config.num_key_value_heads)?;
         let taken = rows.map_or_else(|| options.clone(), |rows| options.within(rows));
         let memory_of = |options: &TrainOptions| MemoryPlan::sharded(config, options, row_tokens, machine.world());
         let (memory, device_bytes) = (memory_of(&taken), machine.kind.memory_bytes());
@@ -145,8 +146,9 @@ fn on(options: &TrainOptions, machine: Machine) -> TrainOptions {
 /// The fewest settings that make it fit.
 fn changes(options: &TrainOptions, fits: impl Fn(&TrainOptions) -> bool) -> Option<Vec<String>> {
     type Step = (&'static str, fn(&mut TrainOptions));
-    let steps: [Step; 5] = [
+    let steps: [Step; 6] = [
         ("train.parallel.state = \"shared\"", |options| options.parallel.state = StateOn::Shared),
+        ("train.parallel.state = \"shared_weights\"", |options| options.parallel.state = StateOn::SharedWeights),
         ("train.micro_batch_rows = 1, with more train.accumulation", |options| {
             let rows = options.micro_batch_rows.get() * options.accumulation.get();
             options.micro_batch_rows = std::num::NonZeroUsize::MIN;
@@ -157,7 +159,8 @@ fn changes(options: &TrainOptions, fits: impl Fn(&TrainOptions) -> bool) -> Opti
         ("train.optimizer_state = \"stochastic\"", |options| options.optimizer_state = OptimizerState::Stochastic),
     ];
     // By the number of settings, earlier ones first: they cost less.
-    let mut sets: Vec<u32> = (1..1 << steps.len()).filter(|set| set & 0b1100 != 0b1100).collect();
+    let mut sets: Vec<u32> =
+        (1..1 << steps.len()).filter(|set| set & 0b11 != 0b11 && set & 0b11000 != 0b11000).collect();
     sets.sort_by_key(|set: &u32| (set.count_ones(), *set));
     let chosen = |set: u32| (0..steps.len()).filter(move |at| set >> at & 1 == 1);
     let set = sets.into_iter().find(|set| {
@@ -174,7 +177,7 @@ fn more_devices(config: &Config, options: &TrainOptions, row_tokens: usize, mach
         activations: ActivationPolicy::BlockInputs,
         micro_batch_rows: std::num::NonZeroUsize::MIN,
         optimizer_state: OptimizerState::Stochastic,
-        parallel: ParallelOptions { state: StateOn::Shared, ..options.parallel.clone() },
+        parallel: ParallelOptions { state: StateOn::SharedWeights, ..options.parallel.clone() },
         ..options.clone()
     };
     let least = if least.validate().is_ok() {
@@ -186,11 +189,12 @@ fn more_devices(config: &Config, options: &TrainOptions, row_tokens: usize, mach
     let enough = |devices: &u64| MemoryPlan::sharded(config, &least, row_tokens, *devices).total_bytes <= room;
     match (0..16).map(|power| 1_u64 << power).filter(|devices| *devices > machine.world()).find(enough) {
         Some(devices) => format!(
-            "{devices} devices, with train.parallel.state = \"shared\", train.activations = \"block_inputs\", \
+            "{devices} devices, with train.parallel.state = \"shared_weights\", train.activations = \"block_inputs\", \
              train.micro_batch_rows = 1 and the smallest optimizer state"
         ),
         None => {
-            "shorter rows: weights, gradients and the activations of one are more than a device has, and lie on each"
+            "shorter rows, or several devices a row (train.parallel.context): the activations of one are more than a \
+                 device has"
                 .into()
         }
     }
@@ -288,7 +292,14 @@ mod tests {
         let alone = plan(options(), 16_384, "8xh100");
         assert_eq!(alone.change, ["train.parallel.state = \"shared\""], "{:?}", alone.memory);
         let long = plan(TrainOptions::default(), 65_536, "8xh100");
-        assert!(long.change.iter().any(|line| line.starts_with("shorter rows")), "{:?}", long.change);
+        let settings = ["train.parallel.state = \"shared_weights\"", "train.activations = \"keep_attention\""];
+        assert_eq!(long.change, settings, "{:?}", long.memory);
+        let longer = plan(TrainOptions::default(), 1 << 20, "8xh100");
+        assert!(longer.change.iter().any(|line| line.starts_with("shorter rows")), "{:?}", longer.change);
+        let context =
+            ParallelOptions { state: StateOn::SharedWeights, context: 8.try_into().unwrap(), ..Default::default() };
+        let context = plan(TrainOptions { parallel: context, ..options() }, 1 << 18, "8xh100");
+        assert_eq!(context.fits, Some(true), "{:?}", context.memory);
         let parallel = ParallelOptions { state: StateOn::Shared, ..Default::default() };
         let spread = plan(TrainOptions { parallel, ..options() }, 65_536, "8xh200");
         assert_eq!((spread.fits, spread.change.len()), (Some(true), 0), "{spread:?}");

@@ -38,11 +38,9 @@ impl Unreached {
         // Of a tensor, what lies in this rank's share of the gradient.
         let view = |(unit, spec): &(Unit, TensorSpec)| {
             let gradient = params.grad(*unit).expect("parameters in training have gradients");
-            let (own, all) = (ranks.own(gradient.elem_count()), spec.range());
-            let (start, end) = (all.start.max(own.start), all.end.min(own.end));
-            (start < end).then(|| gradient.narrow(0, start, end - start)).transpose()
+            ranks.part(gradient, params.elements(*unit), spec.range())
         };
-        let views = self.waiting.iter().map(view).collect::<Result<Vec<Option<Tensor>>, _>>()?;
+        let views = self.waiting.iter().map(view).collect::<Result<Vec<Option<Tensor>>>>()?;
         let mut squares = norm::sums_of_squares(&views.iter().flatten().collect::<Vec<_>>())?.into_iter();
         let own = views.iter().map(|view| view.as_ref().map_or(0.0, |_| squares.next().unwrap_or_default()));
         let mut squares = ranks.total(own.collect())?.into_iter();
@@ -64,7 +62,7 @@ mod tests {
     use recon_llama::{ActivationPolicy, Llama, Packed};
 
     use super::*;
-    use crate::ParallelOptions;
+    use crate::TrainOptions;
 
     /// Gradients of a model whose first layer gives its attention no way out.
     fn unreached(silenced: &str) -> Result<()> {
@@ -83,7 +81,7 @@ mod tests {
         let model = Llama::new(config.clone(), &Device::Cpu, DType::F32).unwrap();
         let row = Packed { ids: (0..30).collect(), mask: vec![1; 30], spans: vec![0..12, 12..30] };
         let mut unreached = Unreached::new(&config);
-        let ranks = Ranks::new(&recon_comm::Solo, &ParallelOptions::default(), 1, None).unwrap();
+        let ranks = Ranks::new(&recon_comm::Solo, &TrainOptions::default(), &config, None).unwrap();
         for _ in 0..STEPS {
             model.loss_and_grads(&params, &row, ActivationPolicy::KeepAll, 0.1).unwrap();
             unreached.look(&params, &ranks, false)?;

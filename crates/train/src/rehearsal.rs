@@ -73,8 +73,9 @@ pub fn rehearse(
     rows.fit(config.max_position_embeddings)?;
     require_memory(config, options, rows, comm.world())?;
     let Opened { device, dtype, optimizer, model } = open(config, options)?;
-    let ranks = Ranks::new(comm, &options.parallel, options.accumulation.get(), None)?;
-    let first = FlatParams::random(config, &device, optimizer.master().unwrap_or(dtype), options.seed)?;
+    let ranks = Ranks::new(comm, options, config, None)?;
+    let master = optimizer.master().unwrap_or(dtype);
+    let first = FlatParams::random_kept(config, &device, master, options.seed, |whole| ranks.weights(whole))?;
     let mut trainer = Trainer::fresh(&model, options, optimizer, steps, first, dtype, ranks)?;
     observer.start(steps, 0);
     std::thread::scope(|scope| {

@@ -136,7 +136,7 @@ fn prepare_and_go(
     let found = if plan.resume { find(&checkpoints, &identity)? } else { None };
     agree_on(comm, found.as_ref())?;
     let parts = found.as_ref().map(Found::parts);
-    let ranks = Ranks::new(comm, &options.parallel, options.accumulation.get(), parts)?;
+    let ranks = Ranks::new(comm, options, &config, parts)?;
     let validation = Validation::open(options.validation.as_ref(), config.vocab_size)?;
     let trainer = begin(plan, options, &model, (&device, dtype), optimizer, (steps, found), ranks)?;
     let log = if leads {
@@ -218,8 +218,8 @@ pub(crate) fn require_memory(
     world: usize,
 ) -> Result<()> {
     let bytes = MemoryPlan::sharded(config, options, rows.row_tokens(), world as u64).total_bytes;
-    let change =
-        "use `train.activations = \"block_inputs\"`, `train.optimizer_state = \"stochastic\"`, or shorter rows";
+    let change = "use `train.parallel.state = \"shared_weights\"` where there are several, `train.activations = \
+                  \"block_inputs\"`, `train.optimizer_state = \"stochastic\"`, or shorter rows";
     Ok(device::require(&options.device, "the run", bytes, change).map_err(recon_llama::Error::from)?)
 }
 
@@ -237,7 +237,7 @@ fn begin<'a>(
         let restored = restore(found, model.config(), (device, dtype), &*optimizer, &ranks)?;
         return Trainer::resumed(model, options, optimizer, steps, restored, ranks);
     }
-    let first = initial(plan, model.config(), device, optimizer.master().unwrap_or(dtype))?;
+    let first = initial(plan, model.config(), device, optimizer.master().unwrap_or(dtype), &ranks)?;
     Trainer::fresh(model, options, optimizer, steps, first, dtype, ranks)
 }
 
@@ -357,11 +357,13 @@ impl Run<'_> {
     }
 }
 
-/// The weights a run begins with.
-fn initial(plan: &TrainPlan, config: &Config, device: &Device, dtype: DType) -> Result<FlatParams> {
+/// The weights a run begins with; of each unit what this rank has of it.
+fn initial(plan: &TrainPlan, config: &Config, device: &Device, dtype: DType, ranks: &Ranks<'_>) -> Result<FlatParams> {
+    let keep = |whole| ranks.weights(whole);
     if plan.options.init == Init::Random {
-        return Ok(FlatParams::random(config, device, dtype, plan.options.seed)?);
+        return Ok(FlatParams::random_kept(config, device, dtype, plan.options.seed, keep)?);
     }
     let tensors = plan.model.tensors()?;
-    Ok(FlatParams::load(config, device, dtype, |name, shape| tensors.read_shaped(name, shape, dtype, &Device::Cpu))?)
+    let read = |name: &str, shape: &[usize]| tensors.read_shaped(name, shape, dtype, &Device::Cpu);
+    Ok(FlatParams::load_kept(config, device, dtype, read, keep)?)
 }

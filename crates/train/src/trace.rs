@@ -116,6 +116,10 @@ impl Params for Watched<'_> {
         Ok(Lease::with_guard(flat, Box::new(Ended { trace, device, name, start, _lease: lease })))
     }
 
+    fn prefetch(&self, unit: Unit) -> recon_llama::Result<()> {
+        self.params.prefetch(unit)
+    }
+
     fn grads(&self, unit: Unit) -> recon_llama::Result<GradLease> {
         self.params.grads(unit)
     }

@@ -120,7 +120,8 @@ impl<'a> Trainer<'a> {
         ranks: Ranks<'a>,
     ) -> Result<Self> {
         let schedule = Schedule::new(options, steps);
-        let (params, units) = (params.with_grads()?, model.config().units());
+        let params = params.with_grads_kept(|elements| ranks.gradient_elements(elements))?;
+        let units = model.config().units();
         Ok(Self {
             model,
             params,
@@ -250,22 +251,24 @@ impl<'a> Trainer<'a> {
         trace: Option<&Arc<Trace>>,
     ) -> Result<Vec<Vec<Loss>>> {
         let policy = self.options.activations;
+        let over_row = self.ranks.over_row(self.model.attention());
+        let attend = over_row.as_ref().map_or(self.model.attention(), |ulysses| ulysses);
         let of = |params: &dyn Params, packed: &Packed| -> Result<Vec<Loss>> {
             Ok(if by_document {
-                self.model.losses_and_grads(params, packed, policy, weight)?
+                self.model.losses_and_grads_by(attend, params, packed, policy, weight)?
             } else {
-                vec![self.model.loss_and_grads(params, packed, policy, weight)?]
+                vec![self.model.loss_and_grads_by(attend, params, packed, policy, weight)?]
             })
         };
-        let figures = self.ranks.compute(&self.params, &self.units, micro_batches.len(), |at| {
+        let figures = self.ranks.compute(&self.params, &self.units, micro_batches.len(), |at, params| {
             let packed = join(micro_batches[at].iter().map(|taken| &taken.row));
             let losses = match trace {
                 Some(trace) => {
                     let device = self.params.unit(Unit::Embed).device();
-                    let watched = Watched::new(&self.params, Arc::clone(trace), device);
+                    let watched = Watched::new(params, Arc::clone(trace), device);
                     timed(Some(trace), &format!("micro-batch {at}"), || of(&watched, &packed))?
                 }
-                None => of(&self.params, &packed)?,
+                None => of(params, &packed)?,
             };
             Ok(losses.into_iter().flat_map(|loss| [loss.nats, loss.tokens as f64]).collect())
         })?;
@@ -306,7 +309,10 @@ impl<'a> Trainer<'a> {
 
     /// The loss of rows that are not trained on.
     pub(crate) fn validate(&self, validation: &Validation) -> Result<Vec<ValidationMetrics>> {
-        validation.measure(self.model, &self.params)
+        let over_row = self.ranks.over_row(self.model.attention());
+        let attend = over_row.as_ref().map_or(self.model.attention(), |ulysses| ulysses);
+        let params = self.ranks.lend(&self.params);
+        validation.measure(|row| self.ranks.whole_loss(self.model.loss_by(attend, &params, row)?))
     }
 
     /// Arithmetic of one row, forward and backward, without recomputation.

@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU64;
 
-use recon_llama::{Llama, Packed, Params};
+use recon_llama::{Loss, Packed};
 use serde::{Deserialize, Serialize};
 
 use crate::data::take;
-use crate::{Error, PackedRows, Result, RowSource as _, ValidationOptions, ValidationSource, loss_over};
+use crate::{Error, PackedRows, Result, RowSource as _, ValidationOptions, ValidationSource};
 
 /// The loss of one source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,12 +49,16 @@ impl Validation {
         self.every_steps.is_some_and(|every| step.is_multiple_of(every.get()) || step == steps)
     }
 
-    /// Measures every source.
-    pub(crate) fn measure(&self, model: &Llama, params: &dyn Params) -> Result<Vec<ValidationMetrics>> {
+    /// Measures every source, by the loss of a row.
+    pub(crate) fn measure(&self, loss_of: impl Fn(&Packed) -> Result<Loss>) -> Result<Vec<ValidationMetrics>> {
         let of = |(source, rows): &(String, Vec<Packed>)| {
-            let loss = loss_over(model, params, rows)?;
-            let loss_nats = loss.nats / loss.tokens as f64;
-            Ok(ValidationMetrics { source: source.clone(), tokens: loss.tokens, loss_nats })
+            let (mut nats, mut tokens) = (0.0, 0);
+            for row in rows {
+                let loss = loss_of(row)?;
+                nats += loss.nats;
+                tokens += loss.tokens;
+            }
+            Ok(ValidationMetrics { source: source.clone(), tokens, loss_nats: nats / tokens as f64 })
         };
         self.sources.iter().map(of).collect()
     }

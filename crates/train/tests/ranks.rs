@@ -1,6 +1,7 @@
 //! A step shared by ranks: the same bits on 1, 2 and 4 of them, resumed on another number, and what is said where one
 //! fails.
 
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -87,18 +88,100 @@ fn one_two_and_four_ranks_give_the_same_bits_whoever_keeps_the_state() {
 }
 
 #[test]
+fn shared_gradients_and_weights_leave_the_bits_and_the_files() {
+    let run = Run::new();
+    let (alone, _) = run.train("alone", steps_of_eight(5, Some(4), StateOn::EveryRank), rows(24));
+    for (world, shards) in [(1, None), (2, None), (4, None), (4, NonZeroUsize::new(2))] {
+        for state in [StateOn::SharedGradients, StateOn::SharedWeights] {
+            let name = format!("{world}-{state:?}-{shards:?}");
+            let mut options = steps_of_eight(5, None, state);
+            options.parallel.shards = shards;
+            let report = train(world, &run.plan(&name, options), never);
+            assert_eq!(figures(&run.out(&name)), figures(&run.out("alone")), "{name}");
+            assert_eq!(tensors(&report.checkpoint), tensors(&alone.checkpoint), "{name}");
+        }
+    }
+}
+
+/// Runs in which as many ranks share each row: the same bits however many rows are worked on at once, and near those of
+/// ranks that each have rows of their own.
+#[test]
+fn ranks_that_share_rows_give_the_bits_of_their_number() {
+    let run = Run::new();
+    run.train("alone", steps_of_eight(5, Some(4), StateOn::EveryRank), rows(24));
+    let alone = metrics(&run.out("alone"));
+    let mut first: Option<Vec<(String, Vec<u32>)>> = None;
+    for (world, state) in [
+        (2, StateOn::EveryRank),
+        (4, StateOn::EveryRank),
+        (2, StateOn::Shared),
+        (4, StateOn::SharedGradients),
+        (4, StateOn::SharedWeights),
+    ] {
+        let name = format!("{world}-{state:?}");
+        let mut options = steps_of_eight(5, Some(4), state);
+        options.parallel.context = 2.try_into().unwrap();
+        let report = train(world, &run.plan(&name, options), never);
+        let found = tensors(&report.checkpoint);
+        match &first {
+            Some(first) => assert_eq!(&found, first, "{name}"),
+            None => first = Some(found),
+        }
+        for (step, (one, other)) in metrics(&run.out(&name)).iter().zip(&alone).enumerate() {
+            // The first step's weights are the same, and each token's loss has the same bits.
+            let bound = if step == 0 { 1e-12 } else { 1e-5 };
+            assert!((one.loss_nats / other.loss_nats - 1.0).abs() < bound, "{name}: {one:?} {other:?}");
+            assert_eq!((one.tokens, one.trained_tokens), (other.tokens, other.trained_tokens));
+        }
+    }
+    assert_ne!(first, Some(tensors(&state::path(&run.out("alone").join("checkpoints"), 5))), "a control");
+}
+
+#[test]
+fn ranks_that_cannot_be_grouped_so_are_refused_by_all() {
+    let run = Run::new();
+    let refused = |world, change: fn(&mut ParallelOptions)| {
+        let mut plan = run.plan("a", steps_of_eight(2, None, StateOn::SharedWeights));
+        change(&mut plan.options.parallel);
+        let said = among(world, |_| plan.clone(), |_| MemoryRows::new(rows(24)).unwrap(), never);
+        said.into_iter().map(|rank| rank.unwrap().unwrap_err().to_string()).collect::<Vec<_>>()
+    };
+    for (world, change, expected) in [
+        (
+            2,
+            (|it| it.context = 4.try_into().unwrap()) as fn(&mut ParallelOptions),
+            "parallel.context is 4, which does not",
+        ),
+        (
+            4,
+            |it| it.context = 4.try_into().unwrap(),
+            "parallel.context is 4: so many ranks cannot share 2 heads of keys",
+        ),
+        (4, |it| it.shards = NonZeroUsize::new(3), "parallel.shards is 3: expected 4, or a power of two"),
+        (2, |it| it.parts = NonZeroUsize::new(2), "parallel.parts is 2: expected train.accumulation = 4"),
+    ] {
+        for said in refused(world, change) {
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_run_goes_on_with_another_number_of_ranks_to_the_same_bits() {
     let run = Run::new();
     let plan = |name: &str, parts| run.plan(name, steps_of_eight(8, parts, StateOn::Shared));
     let whole = train(1, &plan("whole", Some(4)), never);
-    // Rank 1 alone is asked to stop; where there is one rank, it is.
-    for (world, until) in [(1, 2), (2, 4), (4, 6), (1, u64::MAX)] {
-        let stop = move |rank| StopAfter(if rank == 1 % world { until } else { u64::MAX });
-        let plan = TrainPlan { resume: until != 2, ..plan("elastic", Some(4)) };
-        assert_eq!(train(world, &plan, stop).step, until.min(8), "on {world} ranks");
+    for state in [StateOn::Shared, StateOn::SharedWeights] {
+        let name = format!("elastic-{state:?}");
+        // Rank 1 alone is asked to stop; where there is one rank, it is.
+        for (world, until) in [(1, 2), (2, 4), (4, 6), (1, u64::MAX)] {
+            let stop = move |rank| StopAfter(if rank == 1 % world { until } else { u64::MAX });
+            let plan = TrainPlan { resume: until != 2, ..run.plan(&name, steps_of_eight(8, Some(4), state)) };
+            assert_eq!(train(world, &plan, stop).step, until.min(8), "on {world} ranks");
+        }
+        assert_eq!(figures(&run.out(&name)), figures(&run.out("whole")), "{name}");
+        assert_eq!(tensors(&state::path(&run.out(&name).join("checkpoints"), 8)), tensors(&whole.checkpoint), "{name}");
     }
-    assert_eq!(figures(&run.out("elastic")), figures(&run.out("whole")));
-    assert_eq!(tensors(&state::path(&run.out("elastic").join("checkpoints"), 8)), tensors(&whole.checkpoint));
 
     // Where nobody says it, the parts are those of the first ranks, as long as they can be shared.
     train(4, &plan("unsaid", None), |_| StopAfter(3));
@@ -188,6 +271,9 @@ fn a_rank_that_fails_or_dies_is_named_and_the_checkpoint_is_what_it_was() {
         ranks.into_iter().next().unwrap().unwrap().unwrap_err()
     };
     assert_eq!(said(lost).to_string(), "rank 1 of 2 was lost");
+    let weights = TrainPlan { options: steps_of_eight(6, None, StateOn::SharedWeights), ..plan("gathers", false) };
+    let gave_up_gathering = among(2, |_| weights.clone(), unreadable, |_| Quiet);
+    assert_eq!(said(gave_up_gathering).to_string(), "rank 1 of 2 gave up: failed to read the packed rows");
     assert_eq!(said(gave_up).to_string(), "rank 1 of 2 gave up: failed to read the packed rows");
     for name in ["dies", "fails"] {
         let checkpoints = run.out(name).join("checkpoints");

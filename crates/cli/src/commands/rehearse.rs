@@ -64,7 +64,7 @@ pub(super) fn print(
         activations: options.activations,
         flops_per_token: flops_per_token(&model, document_tokens.get() as f64),
         median_tokens_per_s: rates.get(rates.len() / 2).copied().unwrap_or_default(),
-        planned: MemoryPlan::new(&model, options, row_tokens.get()),
+        planned: MemoryPlan::sharded(&model, options, row_tokens.get(), comm.world() as u64),
         steps: seen.steps,
     };
     match format {

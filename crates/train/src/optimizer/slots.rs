@@ -35,8 +35,8 @@ impl Slots {
         ranks: &Ranks<'_>,
     ) -> Result<Self> {
         Self::new(optimizer, config, initial, ranks, |unit, _, dtype| {
-            let like = initial.unit(unit);
-            Ok(zeros("moments", ranks.own(like.elem_count()).len(), dtype, like.device())?)
+            let own = ranks.own(initial.elements(unit));
+            Ok(zeros("moments", own.len(), dtype, initial.unit(unit).device())?)
         })
     }
 
@@ -51,7 +51,7 @@ impl Slots {
         let kinds = optimizer.slots().to_vec();
         let mut of_unit = |unit| -> Result<_> {
             let slot = |kind: &Slot| match *kind {
-                Slot::Master(_) => ranks.kept(initial.unit(unit)),
+                Slot::Master(_) => ranks.kept(initial.unit(unit), initial.elements(unit)),
                 Slot::Moment { name, dtype } => moment(unit, name, dtype),
             };
             Ok((unit, kinds.iter().map(slot).collect::<Result<_>>()?))
@@ -69,7 +69,9 @@ impl Slots {
     pub(crate) fn saved<'a>(&'a self, params: &'a FlatParams) -> Vec<Saved<'a>> {
         let of_unit = |(unit, slots): &'a (Unit, Vec<Tensor>)| {
             let unit = *unit;
-            let mut saved = vec![Saved { unit, kind: PARAMETERS, flat: params.unit(unit), kept: false }];
+            let flat = params.unit(unit);
+            let kept = flat.elem_count() != params.elements(unit);
+            let mut saved = vec![Saved { unit, kind: PARAMETERS, flat, kept }];
             for (kind, flat) in self.kinds.iter().zip(slots) {
                 match *kind {
                     // The parameters are its rounded copy.

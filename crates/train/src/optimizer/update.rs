@@ -29,16 +29,15 @@ pub(crate) fn update(
         let own = ranks.own(layout.elements);
         for (range, decays) in [(0..layout.decayed_elements, true), (layout.decayed_elements..layout.elements, false)] {
             let range = range.start.max(own.start)..range.end.min(own.end);
-            if !range.is_empty() {
-                let part = |flat: &Tensor| flat.narrow(0, range.start, range.len());
+            let part = |flat: &Tensor| ranks.part(flat, layout.elements, range.clone());
+            if let (Some(parameters), Some(gradient)) = (part(parameters)?, part(gradient)?) {
                 let kept = |slot: &Tensor| slot.narrow(0, range.start - own.start, range.len());
-                let gradient = part(gradient)?;
                 if let Some(factor) = clip {
                     norm::scale(&gradient, factor)?;
                 }
                 optimizer.update(
                     &Part {
-                        parameters: &part(parameters)?,
+                        parameters: &parameters,
                         gradient: &gradient,
                         slots: &slots.iter().map(kept).collect::<Result<Vec<_>, _>>()?,
                         first: place + range.start as u64,

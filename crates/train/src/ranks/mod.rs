@@ -1,55 +1,72 @@
 //! How one step is computed by several ranks, and what of the result each of them keeps.
 //!
-//! Legend: `W` ranks, `P` parts of a step, `A` micro-batches of a step (`accumulation`).
+//! Legend: `W` ranks, of which `C` share each row and `D = W / C` take rows of their own; `P` parts of a step, `A`
+//! micro-batches of a step (`accumulation`).
 //!
 //! Every rank sees the whole step and computes its parts: part `p` is the micro-batches `p, p + P, …`, added into one
-//! buffer in that order; the parts are added by the tree of [`recon_comm::tree_sum`]. A rank has `P / W` neighbouring
-//! parts, a power of two (or all), so each `W` gives the same bits. Micro-batches are sorted by cost, so the parts are
-//! alike, and ranks do not wait for each other.
+//! buffer in that order; the parts are added by the tree of [`recon_comm::tree_sum`]. Each `D` gives the same bits, in one
+//! of two ways:
 //!
-//! A unit's flat buffers fall into [`SLICES`] slices, whatever `W` is. Squares of the gradient are summed by slice, then
-//! over slices in order; where the state is shared, a rank keeps that of neighbouring slices.
+//! - A rank has `P / D` neighbouring parts, a power of two (or all), adds them by the tree, and the ranks' sums are added
+//!   by the tree, once a step.
+//! - In rounds, where rows or gradients are shared: in round `j` the ranks have the neighbouring parts `j · D …`, whose
+//!   sum over the ranks is a node of the tree, and the nodes are added by the tree. Leaves are the parts, or, where `C`
+//!   ranks share a row, their neighbouring shares of a part.
+//!
+//! Micro-batches are sorted by cost, so the parts are alike, and ranks do not wait for each other. Squares of the gradient
+//! are summed by slice of a unit, then over slices in order (`axes`).
 //!
 //! Source: Rajbhandari et al. 2020 (ZeRO) for the sharing of state.
 
+mod axes;
+mod lent;
 mod options;
+mod ulysses;
 
 use std::ops::Range;
 
 use candle_core::{DType, Tensor};
-use recon_comm::{Communicator, TreeSum, even};
+use recon_comm::{Communicator, Group, TreeSum, even};
 use recon_kernels::norm;
-use recon_llama::{ALIGNMENT, FlatParams, Unit};
+use recon_llama::{Attend, Config, FlatParams, Loss, Params, Unit};
 
-use crate::{Error, Result};
+use crate::{Error, Result, TrainOptions};
+use axes::{Axes, slices};
+use lent::Lent;
 pub use options::{ParallelOptions, StateOn};
+pub use ulysses::Ulysses;
 
-/// Slices of a unit: enough for as many ranks.
-const SLICES: usize = 64;
 /// The rank that reads what only one reads, and writes.
 const FIRST: usize = 0;
 
 /// The ranks of a run, seen from one of them.
 pub(crate) struct Ranks<'a> {
     comm: &'a dyn Communicator,
+    axes: Axes,
     parts: usize,
-    shared: bool,
+    /// What is shared: nothing where there is one rank.
+    state: StateOn,
+    in_rounds: bool,
 }
 
 impl<'a> Ranks<'a> {
-    /// Ranks that share steps of `accumulation` micro-batches, in a run that had `saved` parts so far.
+    /// Ranks that train a model of `config` as `options` say, in a run that had `saved` parts so far.
     ///
     /// # Errors
     /// [`Error::Option`] where they cannot.
     pub(crate) fn new(
         comm: &'a dyn Communicator,
-        options: &ParallelOptions,
-        accumulation: usize,
+        options: &TrainOptions,
+        config: &Config,
         saved: Option<usize>,
     ) -> Result<Self> {
-        let world = comm.world();
-        let parts = options.parts(world, accumulation, saved)?;
-        Ok(Self { comm, parts, shared: world > 1 && options.state == StateOn::Shared })
+        let (world, parallel) = (comm.world(), &options.parallel);
+        parallel.check(world, config.num_key_value_heads)?;
+        let (context, shards) = (parallel.context.get(), parallel.shards_of(world));
+        let axes = Axes { rank: comm.rank(), world, context, shards };
+        let parts = parallel.parts(&axes, options.accumulation.get(), saved)?;
+        let state = if world == 1 { StateOn::EveryRank } else { parallel.state };
+        Ok(Self { comm, axes, parts, state, in_rounds: world > 1 && parallel.in_rounds() })
     }
 
     /// Parts of a step.
@@ -59,7 +76,7 @@ impl<'a> Ranks<'a> {
 
     /// The number of ranks.
     pub(crate) fn world(&self) -> usize {
-        self.comm.world()
+        self.axes.world
     }
 
     /// What they exchange through.
@@ -69,7 +86,46 @@ impl<'a> Ranks<'a> {
 
     /// Whether this is the rank that writes.
     pub(crate) fn leads(&self) -> bool {
-        self.comm.rank() == FIRST
+        self.axes.rank == FIRST
+    }
+
+    fn is_shared(&self) -> bool {
+        self.state != StateOn::EveryRank
+    }
+
+    fn shares_gradients(&self) -> bool {
+        self.state >= StateOn::SharedGradients
+    }
+
+    fn shares_weights(&self) -> bool {
+        self.state >= StateOn::SharedWeights
+    }
+
+    /// The ranks over which state lies.
+    fn shards(&self) -> Group<'a> {
+        Group::new(self.comm, self.axes.of_shards())
+    }
+
+    /// What this rank keeps, as the model reads it.
+    pub(crate) fn lend<'b>(&'b self, kept: &'b FlatParams) -> Lent<'b> {
+        Lent::new(kept, self)
+    }
+
+    /// `inner` over the ranks that share rows, where there are several.
+    pub(crate) fn over_row<'b>(&self, inner: &'b dyn Attend) -> Option<Ulysses<'b>>
+    where
+        'a: 'b,
+    {
+        (self.axes.context > 1).then(|| Ulysses::new(Group::new(self.comm, self.axes.of_row()), inner))
+    }
+
+    /// A loss, from what each rank that shares the rows has of it.
+    pub(crate) fn whole_loss(&self, own: Loss) -> Result<Loss> {
+        if self.axes.context == 1 {
+            return Ok(own);
+        }
+        let sum = Group::new(self.comm, self.axes.of_row()).sum_f64(&[own.nats, own.tokens as f64])?;
+        Ok(Loss { nats: sum[0], tokens: sum[1] as u64 })
     }
 
     /// Returns when every rank has called it.
@@ -83,97 +139,127 @@ impl<'a> Ranks<'a> {
         Ok((said.iter().any(|said| said[0] != 0), said[FIRST][1] != 0))
     }
 
-    /// Computes a step of `micro_batches`, each by `compute`, which adds to the gradients of `params` and returns figures:
-    /// the figures of all of them, in order. The gradients are then those of this rank's parts.
+    /// Computes a step of `micro_batches`, each by `compute`, which adds to the gradients of what it is lent and returns
+    /// figures: the figures of all of them, in order, where rows are shared summed over their ranks. The gradients of
+    /// `kept` are then those of this rank's parts or, in rounds, what it keeps of the sums.
     pub(crate) fn compute(
         &self,
-        params: &FlatParams,
+        kept: &FlatParams,
         units: &[Unit],
         micro_batches: usize,
-        mut compute: impl FnMut(usize) -> Result<Vec<f64>>,
+        mut compute: impl FnMut(usize, &dyn Params) -> Result<Vec<f64>>,
     ) -> Result<Vec<Vec<f64>>> {
-        let own = even(self.parts, self.world())[self.comm.rank()].clone();
+        let own = self.own_parts(self.axes.data_place());
         let alone = own.len() == 1;
         let mut sum = TreeSum::new(|left: &mut Vec<Tensor>, right| add(left, right));
         let mut figures = Vec::new();
         for part in own {
-            params.zero_grads()?;
+            kept.zero_grads()?;
+            let lent = self.lend(kept);
             for micro_batch in (part..micro_batches).step_by(self.parts) {
-                let of = compute(micro_batch)?;
+                let of = compute(micro_batch, &lent)?;
                 figures.push(of.len() as f64);
                 figures.extend(of);
             }
+            if self.in_rounds && !self.shares_gradients() {
+                self.sum_whole(kept, units)?;
+            }
             if !alone {
-                sum.push(units.iter().map(|unit| gradient(params, *unit).copy()).collect::<Result<Vec<_>, _>>()?)?;
+                sum.push(units.iter().map(|unit| self.summed(kept, *unit)?.copy()).collect::<Result<Vec<_>, _>>()?)?;
             }
         }
         for (unit, sum) in units.iter().zip(sum.finish()?.into_iter().flatten()) {
-            gradient(params, *unit).slice_set(&sum, 0, 0)?;
+            put(&self.summed(kept, *unit)?, &sum, 0)?;
         }
         self.in_order(micro_batches, &figures)
+    }
+
+    /// The parts of the ranks at `place` of the data axis.
+    fn own_parts(&self, place: usize) -> Vec<usize> {
+        let data = self.axes.data();
+        if self.in_rounds {
+            (place..self.parts).step_by(data).collect()
+        } else {
+            even(self.parts, data)[place].clone().collect()
+        }
+    }
+
+    /// What of a unit's gradient is added up over parts: all, or in rounds what this rank keeps.
+    fn summed(&self, kept: &FlatParams, unit: Unit) -> Result<Tensor, candle_core::Error> {
+        let flat = gradient(kept, unit);
+        if self.in_rounds { self.own_of(flat, kept.elements(unit)) } else { Ok(flat.clone()) }
     }
 
     /// The figures of all micro-batches, from those of this rank's: of each their number and they.
     fn in_order(&self, micro_batches: usize, figures: &[f64]) -> Result<Vec<Vec<f64>>> {
         let mut ordered = vec![Vec::new(); micro_batches];
         let by_rank = self.comm.all_gather_f64(figures)?;
-        for (parts, figures) in even(self.parts, self.world()).into_iter().zip(by_rank) {
+        for (rank, figures) in by_rank.into_iter().enumerate() {
             let mut rest = figures.into_iter();
-            for at in parts.flat_map(|part| (part..micro_batches).step_by(self.parts)) {
-                let count = rest.next().unwrap_or_default() as usize;
-                ordered[at].extend(rest.by_ref().take(count));
+            for part in self.own_parts(rank / self.axes.context) {
+                for at in (part..micro_batches).step_by(self.parts) {
+                    let count = rest.next().unwrap_or_default() as usize;
+                    let figures = rest.by_ref().take(count);
+                    if rank.is_multiple_of(self.axes.context) {
+                        ordered[at].extend(figures);
+                    } else {
+                        ordered[at].iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
+                    }
+                }
             }
         }
         Ok(ordered)
     }
 
     /// Adds up the gradients of all ranks: everywhere, or of each unit what this rank keeps the state of.
-    pub(crate) fn reduce(&self, params: &FlatParams, units: &[Unit]) -> Result<()> {
-        if self.world() == 1 {
-            return Ok(());
-        }
+    pub(crate) fn reduce(&self, kept: &FlatParams, units: &[Unit]) -> Result<()> {
+        if self.world() == 1 || self.in_rounds { Ok(()) } else { self.sum_whole(kept, units) }
+    }
+
+    fn sum_whole(&self, kept: &FlatParams, units: &[Unit]) -> Result<()> {
         for unit in units {
-            let flat = gradient(params, *unit);
-            let mut values = flat.to_vec1::<f32>()?;
-            if self.shared {
-                let ranges = self.ranges(values.len());
-                let own = self.comm.reduce_scatter_f32(&values, &ranges)?;
-                put(
-                    flat,
-                    &Tensor::from_vec(own, ranges[self.comm.rank()].len(), flat.device())?,
-                    self.own(values.len()),
-                )?;
-            } else {
-                self.comm.all_reduce_f32(&mut values)?;
-                let length = values.len();
-                put(flat, &Tensor::from_vec(values, length, flat.device())?, 0..length)?;
-            }
+            let flat = gradient(kept, *unit);
+            put(flat, &self.sum_kept(flat)?, self.own(flat.elem_count()).start)?;
         }
         Ok(())
+    }
+
+    /// Of the sum over ranks of a unit's whole gradient, what this rank keeps the state of.
+    fn sum_kept(&self, whole: &Tensor) -> Result<Tensor> {
+        let mut values = whole.to_vec1::<f32>()?;
+        if self.is_shared() {
+            values = self.shards().reduce_scatter_f32(&values, &self.axes.ranges(values.len()))?;
+            if self.axes.shards < self.world() {
+                Group::new(self.comm, self.axes.of_replicas()).all_reduce_f32(&mut values)?;
+            }
+        } else {
+            self.comm.all_reduce_f32(&mut values)?;
+        }
+        let length = values.len();
+        Ok(Tensor::from_vec(values, length, whole.device())?)
     }
 
     /// Σ of the squares of the gradient of each of `units`, which are added up: the same bits for every number of ranks.
     ///
     /// # Errors
     /// [`Error::Gradient`] names the first unit whose gradient is not finite.
-    pub(crate) fn sums_of_squares(&self, params: &FlatParams, units: &[Unit], step: u64) -> Result<Vec<f64>> {
-        let mut slices = Vec::new();
+    pub(crate) fn sums_of_squares(&self, kept: &FlatParams, units: &[Unit], step: u64) -> Result<Vec<f64>> {
+        let mut own_slices = Vec::new();
         for unit in units {
-            let flat = gradient(params, *unit);
-            let own = self.own(flat.elem_count());
-            for range in slices_of(flat.elem_count()).filter(|it| own.start <= it.start && it.end <= own.end) {
-                if !range.is_empty() {
-                    slices.push((*unit, flat.narrow(0, range.start, range.len())?));
+            for range in slices(kept.elements(*unit)) {
+                // A slice is one rank's as a whole.
+                if let Some(slice) = self.part(gradient(kept, *unit), kept.elements(*unit), range)? {
+                    own_slices.push((*unit, slice));
                 }
             }
         }
-        let squares = norm::sums_of_squares(&slices.iter().map(|(_, slice)| slice).collect::<Vec<_>>())?;
+        let squares = norm::sums_of_squares(&own_slices.iter().map(|(_, slice)| slice).collect::<Vec<_>>())?;
         // Of each rank, unit by unit, the squares of its slices; ranks have theirs in order.
         let mut by_unit = Vec::with_capacity(units.len());
         for unit in units {
-            let own = slices.iter().zip(&squares).filter(|((of, _), _)| of == unit).map(|(_, squares)| *squares);
+            let own = own_slices.iter().zip(&squares).filter(|((of, _), _)| of == unit).map(|(_, squares)| *squares);
             let own: Vec<f64> = own.collect();
-            by_unit.push(if self.shared { self.comm.all_gather_f64(&own)?.concat() } else { own });
+            by_unit.push(if self.is_shared() { self.shards().all_gather_f64(&own)?.concat() } else { own });
         }
         let sums: Vec<f64> = by_unit.into_iter().map(|slices| slices.into_iter().sum()).collect();
         match units.iter().zip(&sums).find(|(_, squares)| !squares.is_finite()) {
@@ -184,74 +270,83 @@ impl<'a> Ranks<'a> {
 
     /// Values of this rank's share of the gradient, summed over those of the others where each has a share.
     pub(crate) fn total(&self, values: Vec<f64>) -> Result<Vec<f64>> {
-        if self.shared { Ok(self.comm.sum_f64(&values)?) } else { Ok(values) }
+        if self.is_shared() { Ok(self.shards().sum_f64(&values)?) } else { Ok(values) }
     }
 
-    /// Gives every rank the parameters that the others have updated.
-    pub(crate) fn share_parameters(&self, params: &FlatParams, units: &[Unit]) -> Result<()> {
-        if !self.shared {
+    /// Gives every rank the parameters that the others have updated, where it has them all.
+    pub(crate) fn share_parameters(&self, kept: &FlatParams, units: &[Unit]) -> Result<()> {
+        if !self.is_shared() || self.shares_weights() {
             return Ok(());
         }
         for unit in units {
-            let flat = params.unit(*unit);
+            let flat = kept.unit(*unit);
             let own = self.own(flat.elem_count());
-            let all = self.comm.all_gather(&bytes(&flat.narrow(0, own.start, own.len())?)?)?;
-            for (range, bytes) in self.ranges(flat.elem_count()).into_iter().zip(all) {
+            let all = self.shards().all_gather(&bytes(&flat.narrow(0, own.start, own.len())?)?)?;
+            for (range, bytes) in self.axes.ranges(flat.elem_count()).into_iter().zip(all) {
                 if range != own {
-                    put(flat, &from_bytes(&bytes, flat.dtype(), range.len(), flat)?, range)?;
+                    put(flat, &from_bytes(&bytes, flat.dtype(), range.len(), flat)?, range.start)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Of a unit of so many elements, those whose optimizer state this rank keeps.
+    /// Of a unit of so many elements, those whose state this rank keeps.
     pub(crate) fn own(&self, elements: usize) -> Range<usize> {
-        if self.shared { self.ranges(elements)[self.comm.rank()].clone() } else { 0..elements }
+        if self.is_shared() { self.axes.range(elements) } else { 0..elements }
     }
 
-    /// What this rank keeps of a flat buffer, in memory of its own.
-    pub(crate) fn kept(&self, flat: &Tensor) -> Result<Tensor> {
-        let own = self.own(flat.elem_count());
-        if own.len() == flat.elem_count() {
-            return Ok(flat.clone());
+    /// Elements of a unit's gradient that this rank has between two steps.
+    pub(crate) fn gradient_elements(&self, elements: usize) -> usize {
+        if self.shares_gradients() { self.own(elements).len() } else { elements }
+    }
+
+    /// Of a unit's weights, what this rank has between two uses, in memory of its own.
+    pub(crate) fn weights(&self, whole: Tensor) -> recon_llama::Result<Tensor> {
+        if !self.shares_weights() {
+            return Ok(whole);
         }
-        Ok(flat.narrow(0, own.start, own.len())?.force_contiguous()?)
+        let own = self.own(whole.elem_count());
+        Ok(whole.narrow(0, own.start, own.len())?.force_contiguous()?)
+    }
+
+    /// A view of those of `range` whose state this rank keeps, in a buffer that has all elements of a unit or this rank's.
+    pub(crate) fn part(&self, flat: &Tensor, elements: usize, range: Range<usize>) -> Result<Option<Tensor>> {
+        let own = self.own(elements);
+        let first = if flat.elem_count() == elements { 0 } else { own.start };
+        let range = range.start.max(own.start)..range.end.min(own.end);
+        let view = || flat.narrow(0, range.start - first, range.len());
+        Ok((!range.is_empty()).then(view).transpose()?)
+    }
+
+    /// What this rank keeps, as a view.
+    fn own_of(&self, flat: &Tensor, elements: usize) -> Result<Tensor, candle_core::Error> {
+        let own = self.own(elements);
+        if flat.elem_count() == elements { flat.narrow(0, own.start, own.len()) } else { Ok(flat.clone()) }
+    }
+
+    /// What this rank keeps of a unit of `elements`, in memory of its own.
+    pub(crate) fn kept(&self, flat: &Tensor, elements: usize) -> Result<Tensor> {
+        let own = self.own_of(flat, elements)?;
+        Ok(if own.elem_count() == flat.elem_count() { own } else { own.force_contiguous()? })
     }
 
     /// The whole of a flat buffer of `elements`, of which each rank has what it keeps; of no use but on the rank that
     /// [`leads`](Self::leads).
     pub(crate) fn whole(&self, kept: &Tensor, elements: usize) -> Result<Tensor> {
-        if kept.elem_count() == elements && !self.shared {
+        if kept.elem_count() == elements && !self.is_shared() {
             return Ok(kept.clone());
         }
-        let all = self.comm.gather(FIRST, bytes(kept)?)?.concat();
+        let all = self.shards().gather(FIRST, bytes(kept)?)?.concat();
         if !self.leads() {
             return Ok(kept.clone());
         }
         Ok(Tensor::from_raw_buffer(&all, kept.dtype(), &[elements], &candle_core::Device::Cpu)?)
     }
-
-    /// Of a unit of so many elements, the neighbouring slices of each rank.
-    fn ranges(&self, elements: usize) -> Vec<Range<usize>> {
-        let slices: Vec<Range<usize>> = slices_of(elements).collect();
-        let of_rank = |own: Range<usize>| match slices.get(own.clone()) {
-            Some([first, .., last]) => first.start..last.end,
-            Some([only]) => only.clone(),
-            _ => elements..elements,
-        };
-        even(SLICES, self.world()).into_iter().map(of_rank).collect()
-    }
 }
 
-/// The slices of a unit of `elements`; the last ones of a small unit are empty.
-fn slices_of(elements: usize) -> impl Iterator<Item = Range<usize>> {
-    let length = elements.div_ceil(SLICES).next_multiple_of(ALIGNMENT);
-    (0..SLICES).map(move |at| (at * length).min(elements)..((at + 1) * length).min(elements))
-}
-
-fn gradient(params: &FlatParams, unit: Unit) -> &Tensor {
-    params.grad(unit).expect("parameters in training have gradients")
+fn gradient(kept: &FlatParams, unit: Unit) -> &Tensor {
+    kept.grad(unit).expect("parameters in training have gradients")
 }
 
 fn add(left: &mut [Tensor], right: Vec<Tensor>) -> Result<()> {
@@ -261,9 +356,9 @@ fn add(left: &mut [Tensor], right: Vec<Tensor>) -> Result<()> {
     Ok(())
 }
 
-fn put(flat: &Tensor, values: &Tensor, at: Range<usize>) -> Result<()> {
-    if !at.is_empty() {
-        flat.slice_set(values, 0, at.start)?;
+fn put(flat: &Tensor, values: &Tensor, at: usize) -> Result<()> {
+    if values.elem_count() > 0 {
+        flat.slice_set(values, 0, at)?;
     }
     Ok(())
 }

@@ -158,8 +158,11 @@ fn mpirun(bench: &Bench) -> anyhow::Result<()> {
         run(&mut mpirun(ranks, &out, "")?)?;
         bench.must_equal(&out)?;
     }
-    run(mpirun(2, "mpirun-shared", "")?.args(["--set", "train.parallel.state=shared"]))?;
-    bench.must_equal("mpirun-shared")?;
+    for state in ["shared", "shared_weights"] {
+        let out = format!("mpirun-{state}");
+        run(mpirun(2, &out, "")?.arg("--set").arg(format!("train.parallel.state={state}")))?;
+        bench.must_equal(&out)?;
+    }
     let (success, _, said) = outcome(&mut mpirun(3, "mpirun-3", "")?)?;
     ensure!(!success && said.contains("which 3 ranks cannot share"), "three ranks: {said}");
     Ok(())

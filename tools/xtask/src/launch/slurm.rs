@@ -95,8 +95,10 @@ impl Slurm {
         Ok(text.lines().filter_map(value).collect())
     }
 
-    /// Waits until every task of a job is completed. One that was queued again need not wait two minutes.
+    /// Waits until every task of a job is completed. One that was queued again need not wait two minutes, but two seconds:
+    /// slurmd refuses a job that starts in the second in which it was killed.
     fn finish(&self, job: &str) -> anyhow::Result<()> {
+        let mut pending: Option<Instant> = None;
         wait("the job's end", || {
             let states = self.told(job, "JobState")?;
             if let Some(state) =
@@ -104,7 +106,9 @@ impl Slurm {
             {
                 bail!("job {job} is {state}");
             }
-            if states.iter().any(|state| state == "PENDING") {
+            if !states.iter().any(|state| state == "PENDING") {
+                pending = None;
+            } else if pending.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(2) {
                 drop(self.command("scontrol").args(["update", &format!("JobId={job}"), "StartTime=now"]).output());
             }
             Ok(states.iter().all(|state| state == "COMPLETED").then_some(()))
