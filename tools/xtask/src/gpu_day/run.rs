@@ -292,3 +292,93 @@ fn compare(one: &Path, other: &Path) -> anyhow::Result<Value> {
     );
     Ok(json!({ "same_rows": same, "steps": first.len(), "largest_loss_difference_nats": apart }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEPS: [Step; 3] = [
+        step("passes", Program::Tests("passes"), 0),
+        step("fails", Program::Tests("fails"), 0),
+        step("large", Program::Tests("passes"), 1000),
+    ];
+
+    const fn step(name: &'static str, program: Program, needs_gb: u64) -> Step {
+        Step { name, program, arguments: &["device", "{out}"], limit_minutes: 1, needs_gb }
+    }
+
+    /// A bundle of two programs, each of which leaves a line where it has run.
+    fn day(folder: &Path) -> Day {
+        let bin = folder.join("bin");
+        fs::create_dir_all(&bin).unwrap();
+        let program = |name: &str, script: &str| {
+            use std::os::unix::fs::PermissionsExt as _;
+            let path = bin.join(format!("tests-{name}"));
+            fs::write(&path, format!("#!/bin/sh\necho {name} \"$1\" >>\"$2/ran\"\n{script}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        program("passes", "echo 'test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 5 filtered out'");
+        program("fails", "printf 'thread x panicked at a.rs:1:2:\\nno such device\\n'; exit 101");
+        let machine =
+            Machine { device: "H".into(), driver: "580".into(), memory_gb: Some(80.0), torch: "2.11.0".into() };
+        let (bundle, out, manifest) = (folder.to_owned(), folder.join("out"), Manifest { commit: "abc".into() });
+        Day { bundle, out, manifest, machine, libraries: Vec::new(), rehearsal: false }
+    }
+
+    #[test]
+    fn what_has_ended_is_not_run_again_by_the_same_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut day, hour) = (day(folder.path()), Duration::from_hours(1));
+        let steps: Vec<&Step> = STEPS.iter().collect();
+        let done = day.run(&steps, hour).unwrap();
+        assert_eq!(done, Done { failed: vec!["fails".into()], left: 0 });
+        assert_eq!(day.run(&steps, hour).unwrap(), done);
+        let ran = || fs::read_to_string(day.out.join("ran")).unwrap();
+        assert_eq!(ran(), "passes device\nfails device\n");
+        let of = |name| Outcome::read(&day.out, name).unwrap().unwrap();
+        assert_eq!(of("passes").figures, json!({ "passed": 3, "failed": 0 }));
+        let failed = of("fails");
+        assert_eq!((failed.status, failed.reason.as_deref()), (Status::Failed, Some("no such device")));
+        assert_eq!(of("large").status, Status::TooSmall);
+        assert!(day.rehearsed(&steps).is_err(), "tests that pass without a device rehearse nothing");
+        day.manifest.commit = "def".into();
+        day.run(&steps, hour).unwrap();
+        assert_eq!(fs::read_to_string(day.out.join("ran")).unwrap().lines().count(), 4);
+    }
+
+    #[test]
+    fn a_step_that_may_not_end_in_time_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let day = day(folder.path());
+        let steps: Vec<&Step> = STEPS.iter().collect();
+        let done = day.run(&steps, Duration::from_secs(59)).unwrap();
+        assert_eq!(done, Done { failed: Vec::new(), left: 3 });
+        assert!(!day.out.join("ran").exists());
+    }
+
+    #[test]
+    fn a_results_file_that_is_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let day = day(folder.path());
+        fs::create_dir_all(&day.out).unwrap();
+        fs::write(day.out.join("passes.json"), "{").unwrap();
+        let error = day.run(&[&STEPS[0]], Duration::from_hours(1)).unwrap_err().to_string();
+        assert!(error.contains("passes.json is no results file"), "{error}");
+    }
+
+    #[test]
+    fn two_runs_are_compared_by_rows_and_losses() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |name: &str, row: &str, loss: f64| {
+            let place = folder.path().join(name).join("pack");
+            fs::create_dir_all(&place).unwrap();
+            fs::write(place.join("shard.00000.mds"), row).unwrap();
+            fs::write(place.join("metrics.jsonl"), format!("{{\"loss_nats\": {loss}}}\n")).unwrap();
+            folder.path().join(name)
+        };
+        let (one, near, other) = (run("one", "row", 2.0), run("near", "row", 2.5), run("other", "wor", 2.0));
+        assert_eq!(compare(&one, &near).unwrap()["largest_loss_difference_nats"], 0.5);
+        assert!(compare(&one, &other).unwrap_err().to_string().contains("the rows differ"));
+        assert!(compare(&one, &folder.path().join("none")).is_err());
+    }
+}
