@@ -6,8 +6,6 @@
 //! finished exactly once per backward pass, in the order head, last layer … first layer,
 //! embedding; full logits exist only where [`Llama::logits`] asks for them.
 
-use std::ops::Range;
-
 use candle_core::{DType, Device, Tensor};
 use recon_kernels::attention::Backend;
 use recon_kernels::rope::Table;
@@ -19,7 +17,9 @@ use crate::packed::{Rows, check_ids};
 use crate::params::view;
 use crate::rope::Frequencies;
 use crate::serve::{check_packed, slots};
-use crate::{ActivationPolicy, AttentionCtx, Config, Error, Lease, Loss, Packed, Params, Result, Unit, UnitLayout};
+use crate::{
+    ActivationPolicy, AttentionCtx, Config, Error, Lease, Loss, Packed, Params, PendingLoss, Result, Unit, UnitLayout,
+};
 
 /// A configuration ready to run; it holds no parameters.
 pub struct Llama {
@@ -76,27 +76,20 @@ impl Llama {
         policy: ActivationPolicy,
         token_weight: f32,
     ) -> Result<Loss> {
-        let rows = Rows::new(packed, self.config.vocab_size)?;
-        let nats = self.forward_backward(params, &rows, policy, token_weight)?;
-        // Only now: everything has been asked of the device before this waits for it.
-        Ok(Loss { nats: nats.read()?, tokens: rows.trained_tokens() })
+        self.begin_loss_and_grads(params, packed, policy, token_weight)?.read()
     }
 
-    /// As [`Llama::loss_and_grads`], with the loss of every document that is not empty, in their order.
-    pub fn losses_and_grads(
+    /// As [`Llama::loss_and_grads`], without waiting for the device: everything has been asked of it.
+    pub fn begin_loss_and_grads(
         &self,
         params: &dyn Params,
         packed: &Packed,
         policy: ActivationPolicy,
         token_weight: f32,
-    ) -> Result<Vec<Loss>> {
+    ) -> Result<PendingLoss> {
         let rows = Rows::new(packed, self.config.vocab_size)?;
-        let mut nats = self.forward_backward(params, &rows, policy, token_weight)?.read_each()?.into_iter();
-        let of_document = |span: &Range<usize>| {
-            let tokens = rows.trained[span.clone()].iter().filter(|trained| **trained).count();
-            Loss { nats: nats.by_ref().take(tokens).sum(), tokens: tokens as u64 }
-        };
-        Ok(rows.spans.iter().map(of_document).collect())
+        let nats = self.forward_backward(params, &rows, policy, token_weight)?;
+        Ok(PendingLoss::new(nats, &rows))
     }
 
     fn forward_backward(

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use candle_core::DType;
 use recon_kernels::device;
-use recon_llama::{FlatParams, Llama, Loss, Packed, Unit};
+use recon_llama::{FlatParams, Llama, Loss, Packed, PendingLoss, Unit};
 
 use crate::bad_steps::Steadiness;
 use crate::checkpoint::{self, Identity, Progress, Restored};
@@ -199,15 +199,15 @@ impl<'a> Trainer<'a> {
     /// The losses of each micro-batch, of every document or summed, with the gradients of this rank's parts.
     fn losses(&self, micro_batches: &[&[Taken]], weight: f32, by_document: bool) -> Result<Vec<Vec<Loss>>> {
         let (params, policy) = (&self.params, self.options.activations);
-        let figures = self.ranks.compute(params, &self.units, micro_batches.len(), |at| {
+        let begin = |at: usize| {
             let packed = join(micro_batches[at].iter().map(|taken| &taken.row));
-            let losses = if by_document {
-                self.model.losses_and_grads(params, &packed, policy, weight)?
-            } else {
-                vec![self.model.loss_and_grads(params, &packed, policy, weight)?]
-            };
+            Ok(self.model.begin_loss_and_grads(params, &packed, policy, weight)?)
+        };
+        let read = |pending: PendingLoss| {
+            let losses = if by_document { pending.read_each()? } else { vec![pending.read()?] };
             Ok(losses.into_iter().flat_map(|loss| [loss.nats, loss.tokens as f64]).collect())
-        })?;
+        };
+        let figures = self.ranks.compute(params, &self.units, micro_batches.len(), begin, read)?;
         let losses = |figures: Vec<f64>| {
             figures.as_chunks().0.iter().map(|&[nats, tokens]| Loss { nats, tokens: tokens as u64 }).collect()
         };

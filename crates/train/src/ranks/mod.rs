@@ -78,25 +78,25 @@ impl<'a> Ranks<'a> {
         Ok((said.iter().any(|said| said[0] != 0), said[FIRST][1] != 0))
     }
 
-    /// Computes a step of `micro_batches`, each by `compute`, which adds to the gradients of `params` and returns figures:
-    /// the figures of all of them, in order. The gradients are then those of this rank's parts.
-    pub(crate) fn compute(
+    /// Computes a step of `micro_batches`: `begin` adds the gradients of one to those of `params`, `read` says its figures
+    /// once all have begun, since it may wait for a device. The figures of all of them, in order; the gradients are then
+    /// those of this rank's parts.
+    pub(crate) fn compute<P>(
         &self,
         params: &FlatParams,
         units: &[Unit],
         micro_batches: usize,
-        mut compute: impl FnMut(usize) -> Result<Vec<f64>>,
+        mut begin: impl FnMut(usize) -> Result<P>,
+        read: impl Fn(P) -> Result<Vec<f64>>,
     ) -> Result<Vec<Vec<f64>>> {
         let own = even(self.parts, self.world())[self.comm.rank()].clone();
         let alone = own.len() == 1;
         let mut sum = TreeSum::new(|left: &mut Vec<Tensor>, right| add(left, right));
-        let mut figures = Vec::new();
+        let mut begun = Vec::new();
         for part in own {
             params.zero_grads()?;
             for micro_batch in (part..micro_batches).step_by(self.parts) {
-                let of = compute(micro_batch)?;
-                figures.push(of.len() as f64);
-                figures.extend(of);
+                begun.push(begin(micro_batch)?);
             }
             if !alone {
                 sum.push(units.iter().map(|unit| gradient(params, *unit).copy()).collect::<Result<Vec<_>, _>>()?)?;
@@ -104,6 +104,12 @@ impl<'a> Ranks<'a> {
         }
         for (unit, sum) in units.iter().zip(sum.finish()?.into_iter().flatten()) {
             gradient(params, *unit).slice_set(&sum, 0, 0)?;
+        }
+        let mut figures = Vec::new();
+        for begun in begun {
+            let of = read(begun)?;
+            figures.push(of.len() as f64);
+            figures.extend(of);
         }
         self.in_order(micro_batches, &figures)
     }
