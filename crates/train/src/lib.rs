@@ -16,6 +16,7 @@
 //! Source: the ProLong recipe (Gao et al. 2024) for the defaults; Loshchilov and Hutter 2019 for
 //! the optimizer.
 
+mod attention;
 mod bad_steps;
 mod checkpoint;
 mod clip;
@@ -48,6 +49,7 @@ mod tensorboard;
 mod trainer;
 mod validation;
 
+pub use attention::Attention;
 pub use bad_steps::{BadSteps, Skipped};
 pub use clip::ClipNorm;
 pub use data::{Drawn, MemoryRows, RowSource};

@@ -71,7 +71,7 @@ pub fn rehearse(
     options.validate()?;
     rows.fit(config.max_position_embeddings)?;
     require_memory(config, options, rows, comm.world())?;
-    let Opened { device, dtype, optimizer, model } = open(config, options)?;
+    let Opened { device, dtype, optimizer, model } = open(config, options, rows.row_tokens(), comm)?;
     let ranks = Ranks::new(comm, &options.parallel, options.accumulation.get(), None)?;
     let first = FlatParams::random(config, &device, optimizer.master().unwrap_or(dtype), options.seed)?;
     let mut trainer = Trainer::fresh(&model, options, optimizer, steps, first, dtype, ranks)?;

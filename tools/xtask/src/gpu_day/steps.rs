@@ -78,7 +78,7 @@ macro_rules! quickstart {
 
 /// Llama-3-8B on one GPU, rows of one document, one micro-batch a step.
 macro_rules! step_8b {
-    ($tokens:literal, $attention:literal) => {
+    ($tokens:literal, $attention:literal, $deterministic:literal) => {
         &[
             "--config",
             "{root}/configs/llama3_8b_64k/1xh200.toml",
@@ -90,6 +90,8 @@ macro_rules! step_8b {
             concat!("train.window_tokens=", $tokens),
             "--set",
             concat!("train.attention=", $attention),
+            "--set",
+            concat!("train.deterministic=", $deterministic),
         ]
     };
 }
@@ -153,11 +155,12 @@ pub(super) const STEPS: &[Step] = &[
         6,
         70,
     ),
-    step("train-8b-8k", Program::Rehearsal, step_8b!("8192", "cudnn"), 8, 130),
-    step("train-8b-32k", Program::Rehearsal, step_8b!("32768", "cudnn"), 8, 130),
-    step("train-8b-64k", Program::Rehearsal, step_8b!("65536", "cudnn"), 8, 130),
-    step("train-8b-8k-own", Program::Rehearsal, step_8b!("8192", "own"), 6, 130),
-    step("train-8b-64k-own", Program::Rehearsal, step_8b!("65536", "own"), 8, 130),
+    step("train-8b-8k", Program::Rehearsal, step_8b!("8192", "auto", "true"), 8, 130),
+    step("train-8b-32k", Program::Rehearsal, step_8b!("32768", "auto", "true"), 8, 130),
+    step("train-8b-64k", Program::Rehearsal, step_8b!("65536", "auto", "true"), 8, 130),
+    step("train-8b-64k-free", Program::Rehearsal, step_8b!("65536", "auto", "false"), 8, 130),
+    step("train-8b-8k-own", Program::Rehearsal, step_8b!("8192", "own", "true"), 6, 130),
+    step("train-8b-64k-own", Program::Rehearsal, step_8b!("65536", "own", "true"), 8, 130),
     step("serve-8b", Program::Serving, &["--bench", "cuda", "8b"], 8, 60),
     sanitized("inside-norm", "norm"),
     sanitized("inside-rms_norm", "rms_norm"),
