@@ -11,7 +11,7 @@ use recon_kernels::attention::Backend;
 use recon_llama::Config;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, TrainOptions};
+use crate::Result;
 
 /// Who computes attention on a GPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,18 +36,19 @@ impl Attention {
 /// Two ways that both compute attention may differ by this much of the norm: the rounding of bf16 is a tenth of it.
 const LARGEST_DIFFERENCE: f64 = 3e-2;
 
-/// Who computes attention in a run of `config` in `dtype` on `device`, in micro-batches of `rows` tokens.
+/// Who computes attention in a run of `config` in `dtype` on `device`, in micro-batches of `rows` tokens: what is asked for,
+/// and whether its gradients must have the same bits every time.
 ///
 /// # Errors
 /// cuDNN was asked for and cannot be had; what goes wrong on the device.
 pub(crate) fn choose(
-    options: &TrainOptions,
+    (asked, deterministic): (Attention, bool),
     config: &Config,
     (device, dtype): (&Device, DType),
     rows: usize,
 ) -> Result<Backend> {
-    let cudnn = Backend::Cudnn { deterministic: options.deterministic };
-    match options.attention {
+    let cudnn = Backend::Cudnn { deterministic };
+    match asked {
         Attention::Own => return Ok(Backend::Own),
         Attention::Cudnn => {
             cudnn.check().map_err(recon_llama::Error::from)?;

@@ -189,7 +189,7 @@ pub(crate) fn open(
     let (device, precision) = place::open(&options.device, options.precision)?;
     let (dtype, optimizer) = (precision.dtype(), optimizer::of(options, precision));
     let rows = row_tokens * options.micro_batch_rows.get();
-    let attention = attention::choose(options, config, (&device, dtype), rows)?;
+    let attention = attention::choose((options.attention, options.deterministic), config, (&device, dtype), rows)?;
     comm.agree("attention that train.attention = \"auto\" chose", &format!("{attention:?}"))?;
     let model = Llama::new(config.clone(), &device, dtype)?.with_attention(attention);
     Ok(Opened { device, dtype, optimizer, model })

@@ -222,7 +222,7 @@ fn telling(text: &str) -> Option<String> {
     let error = lines().find(|line| line.starts_with("error:") || line.contains("cannot open shared object"));
     let mut panicked = lines().skip_while(|line| !line.contains("panicked at")).skip(1);
     let other = || lines().find(|line| line.starts_with("Error: "));
-    error.or_else(|| panicked.next()).or_else(other).or_else(|| lines().last()).map(str::to_owned)
+    error.or_else(|| panicked.next()).or_else(other).or_else(|| lines().next_back()).map(str::to_owned)
 }
 
 /// The JSON lines among what was printed.
