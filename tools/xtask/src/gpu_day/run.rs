@@ -15,7 +15,7 @@ use super::result::{Outcome, Status};
 use super::steps::{Program, Step};
 
 /// What programs say where the played driver refuses.
-const REFUSALS: [&str; 2] = ["cannot be opened", "but cuda has"];
+const REFUSALS: [&str; 3] = ["CUDA_ERROR_NOT_FOUND", "but cuda has", "Memory { name: \"cuda\""];
 
 /// Where the programs are and the results go.
 pub(super) struct Day {
