@@ -4,10 +4,12 @@
 //   of 8 up to 128. Documents lie in ascending rows: `lengths` i32 [B], and `offsets` i64 [3, B + 1], the element at which
 //   each begins in q, in k and in lse, and behind the last one the element at which it ends. Documents of no rows may
 //   fill B up to a round number. Rows in no document are not written.
-// Plans: a graph is built for each (pass, B, longest, N, H, K, E, scale), which takes a second or so, and kept. Callers
-//   round B and `longest` up, so that rows packed differently share one.
-// Determinism: asked of cuDNN in the backward pass. On compute capability 9.x its default way needs memory quadratic in
-//   the document's length; the other way, which cuDNN has from 9.25 on, is asked for before main() begins.
+// Plans: a graph is built for each (pass, B, longest, H, K, E, scale) and in the backward pass also N and determinism,
+//   which takes a second or so, and kept: the PLANS used last. Callers round B, `longest` and, for the plan, N up, so
+//   that rows packed differently share one.
+// Determinism: asked of cuDNN in the backward pass where the caller wants it. On compute capability 9.x its default way
+//   then needs memory quadratic in the document's length; the other way, which cuDNN has from 9.25 on, is asked for
+//   before main() begins.
 // Loading: libcudnn.so.9 is opened when it is first needed, so a program without it runs all else.
 // An entry point returns 0 or an error number and keeps its reason for `cudnn_attention_reason`; none throws.
 #define NV_CUDNN_FRONTEND_USE_DYNAMIC_LOADING
@@ -15,6 +17,7 @@
 #include <cudnn_frontend.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -34,9 +37,9 @@ extern "C" struct CudnnAttentionArgs {
   const int64_t* offsets;
   const int32_t* lengths;
   void* workspace;
-  int64_t documents, longest, rows, heads, kv_heads, dim;
+  int64_t documents, longest, rows, heads, kv_heads, dim;  // rows: at least those there are
   float scale;
-  int32_t backward;
+  int32_t backward, deterministic;
 };
 
 namespace {
@@ -68,13 +71,16 @@ bool loaded() {
 }
 
 struct Shape {
-  bool backward;
+  bool backward, deterministic;
   int64_t documents, longest, rows, heads, kv_heads, dim;
   float scale;
   explicit Shape(const CudnnAttentionArgs& a)
-      : backward(a.backward != 0), documents(a.documents), longest(a.longest), rows(a.rows), heads(a.heads),
-        kv_heads(a.kv_heads), dim(a.dim), scale(a.scale) {}
-  auto key() const { return std::tie(backward, documents, longest, rows, heads, kv_heads, dim, scale); }
+      : backward(a.backward != 0), deterministic(backward && a.deterministic), documents(a.documents),
+        longest(a.longest), rows(backward ? a.rows : 0), heads(a.heads), kv_heads(a.kv_heads), dim(a.dim),
+        scale(a.scale) {}
+  auto key() const {
+    return std::tie(backward, deterministic, documents, longest, rows, heads, kv_heads, dim, scale);
+  }
   bool operator<(const Shape& other) const { return key() < other.key(); }
 };
 
@@ -133,7 +139,7 @@ struct Builder {
       return;
     }
     auto wanted = options<fe::graph::SDPA_backward_attributes>("backward")
-                      .set_deterministic_algorithm(true)
+                      .set_deterministic_algorithm(s.deterministic)
                       .set_max_total_seq_len_q(s.rows)
                       .set_max_total_seq_len_kv(s.rows);
     auto made = graph.sdpa_backward(q, k, v, input(O, s.heads, s.dim, q_at), input(D_O, s.heads, s.dim, q_at),
@@ -144,10 +150,26 @@ struct Builder {
   }
 };
 
-// One device's handle and plans; never released, as the device is not.
+constexpr size_t PLANS = 64;
+
+struct Plan {
+  std::unique_ptr<fe::graph::Graph> graph;
+  uint64_t used;  // when, counted in uses of plans
+};
+
+// One device's handle and plans; the handle is never released, as the device is not.
 struct Plans {
   cudnnHandle_t handle = nullptr;
-  std::map<Shape, std::unique_ptr<fe::graph::Graph>> graphs;
+  std::map<Shape, Plan> graphs;
+  uint64_t uses = 0;
+
+  // Room for one more: the plan goes that was not used for longest, once no kernel of it can be running.
+  void make_room() {
+    if (graphs.size() < PLANS) return;
+    cudaDeviceSynchronize();
+    graphs.erase(std::min_element(graphs.begin(), graphs.end(),
+                                  [](const auto& a, const auto& b) { return a.second.used < b.second.used; }));
+  }
 };
 
 std::mutex guard;
@@ -172,9 +194,11 @@ fe::graph::Graph* plan(const CudnnAttentionArgs& a) {
     Builder(shape, *graph).build();
     fe::error_t status = graph->build(p.handle, {fe::HeurMode_t::A});
     if (status.is_bad()) return failed(2, status.get_message()), nullptr;
-    found = p.graphs.emplace(shape, std::move(graph)).first;
+    p.make_room();
+    found = p.graphs.emplace(shape, Plan{std::move(graph), 0}).first;
   }
-  return found->second.get();
+  found->second.used = ++p.uses;
+  return found->second.graph.get();
 }
 
 // Keeps what `f` throws from crossing into a caller in another language.

@@ -1,8 +1,8 @@
 // Matrix products through cuBLASLt, with accumulation.
 //
-// Formula: d (+)= op(a) . op(b), row-major; op is the transpose where asked for.
-// Shapes: d [m, n], op(a) [m, k], op(b) [k, n]; each with its row stride in elements.
-// Types: a, b f32 or bf16 (both the same); d f32 or bf16. Accumulation in f32 (never tf32); d is rounded once.
+// Formula: d = op(a) . op(b), or c + op(a) . op(b); row-major; op is the transpose where asked for.
+// Shapes: c, d [m, n], op(a) [m, k], op(b) [k, n]; each with its row stride in elements, c with that of d. c may be d.
+// Types: a, b f32 or bf16 (both the same); c, d f32 or bf16 (both the same). Accumulation in f32 (never tf32); d is rounded once.
 // Launch: cuBLASLt's choice for the shape, made once by `linear_choose` and kept by the caller; where it has none (odd
 //   strides of bf16), blocks of 16 x 16 threads, one an element. The emulation always takes the latter.
 // FLOPs: 2*m*n*k. Determinism: bit-equal for one shape, device and library version; ways of splitting the depth that
@@ -10,10 +10,10 @@
 #include "common/device.cuh"
 
 extern "C" struct LinearArgs {
-  const void *a, *b;
+  const void *a, *b, *c;  // c: null where nothing is added
   void* d;
   int64_t m, n, k, a_stride, b_stride, d_stride;
-  int32_t transpose_a, transpose_b, input_dtype, output_dtype, accumulate;
+  int32_t transpose_a, transpose_b, input_dtype, output_dtype;
   void *handle, *workspace;  // cuBLASLt's, and device memory for it
   int64_t workspace_bytes;
 };
@@ -44,8 +44,8 @@ template <class In, class Out> __global__ void __launch_bounds__(TILE* TILE) pro
     __syncthreads();
   }
   if (i >= a.m || j >= a.n) return;
-  Out& d = static_cast<Out*>(a.d)[i * a.d_stride + j];
-  d = from_float<Out>(a.accumulate ? to_float(d) + sum : sum);
+  const int64_t at = i * a.d_stride + j;
+  static_cast<Out*>(a.d)[at] = from_float<Out>(a.c ? to_float(static_cast<const Out*>(a.c)[at]) + sum : sum);
 }
 
 cudaError_t own_product(const LinearArgs& a, cudaStream_t stream) {
@@ -148,6 +148,7 @@ extern "C" cudaError_t linear_choose(const LinearArgs* args, LinearChoice* choic
   // Splitting the depth: only ways that add in a fixed order.
   const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
   const uint32_t aligned_a = alignment(args->b), aligned_b = alignment(args->a), aligned_d = alignment(args->d);
+  const uint32_t aligned_c = alignment(args->c ? args->c : args->d);
   auto set = [&](cublasLtMatmulPreferenceAttributes_t what, const void* value, size_t size) {
     x.check(cublasLtMatmulPreferenceSetAttribute(wish, what, value, size));
   };
@@ -155,7 +156,7 @@ extern "C" cudaError_t linear_choose(const LinearArgs* args, LinearChoice* choic
   set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &aligned_a, sizeof aligned_a);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &aligned_b, sizeof aligned_b);
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &aligned_d, sizeof aligned_d);
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &aligned_c, sizeof aligned_c);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &aligned_d, sizeof aligned_d);
   cublasLtMatmulHeuristicResult_t best = {};
   int found = 0;
@@ -173,11 +174,11 @@ extern "C" cudaError_t linear_choose(const LinearArgs* args, LinearChoice* choic
 
 extern "C" cudaError_t linear_run(const LinearArgs* args, const LinearChoice* choice, cudaStream_t stream) {
   if (choice->own) return own_product(*args, stream);
-  const float one = 1.0f, beta = args->accumulate ? 1.0f : 0.0f;
+  const float one = 1.0f, beta = args->c ? 1.0f : 0.0f;
   Description x(*args);
   if (x.status != CUBLAS_STATUS_SUCCESS) return of(x.status);
   return of(cublasLtMatmul(static_cast<cublasLtHandle_t>(args->handle), x.product, &one, args->b, x.b, args->a, x.a,
-                           &beta, args->d, x.d, args->d, x.d,
+                           &beta, args->c ? args->c : args->d, x.d, args->d, x.d,
                            reinterpret_cast<const cublasLtMatmulAlgo_t*>(choice->data), args->workspace,
                            size_t(args->workspace_bytes), stream));
 }

@@ -1,17 +1,23 @@
 """PyTorch's time for the operations of `cargo xtask bench-gpu`: one JSON line each, timed as the bench does.
 
+    torch_gpu.py [WORD]     only operations whose name contains the word
+
 Median over runs, device events around the operation alone, L2 overwritten before each; torch.compile where eager is
 several kernels, scaled_dot_product_attention, fused AdamW. Llama-3-8B's shapes, bf16.
 """
 import json
+import sys
 import torch
 import torch.nn.functional as F
 
 D, I, H, K, E, V = 4096, 14336, 32, 8, 128, 128256
+only = sys.argv[1] if len(sys.argv) > 1 else ""
 cold = torch.empty(128 << 20, device="cuda")
 
 
 def run(op, tokens, body):
+    if only not in op:
+        return
     try:
         body(), body()
         times = []
@@ -26,6 +32,8 @@ def run(op, tokens, body):
 
 
 def both(op, tokens, f, *inputs):
+    if only not in op + "_forward" and only not in op + "_backward":
+        return
     leaves = [x.requires_grad_() for x in inputs]
     run(op + "_forward", tokens, lambda: f(*inputs))
     y = f(*leaves)

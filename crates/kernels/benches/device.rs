@@ -44,7 +44,8 @@ impl Bench {
     where
         F: std::error::Error + 'static,
     {
-        if !op.contains(&self.only) {
+        // The ceilings belong to every part.
+        if !op.contains(&self.only) && !op.starts_with("ceiling") {
             return Ok(());
         }
         let Device::Cuda(cuda) = &self.device else { return Err("the bench needs a GPU".into()) };
@@ -148,7 +149,11 @@ fn rows(b: &Bench, n: usize) -> Outcome {
 fn attentions(b: &Bench, n: usize) -> Outcome {
     let (q, k, v) = (b.random(&[n, H, E])?, b.random(&[n, K, E])?, b.random(&[n, K, E])?);
     let (d_o, scale) = (b.random(&[n, H, E])?, 1.0 / (E as f64).sqrt());
-    for (name, backend) in [("attention", Backend::Own), ("attention_cudnn", Backend::Cudnn)] {
+    for (name, backend) in [
+        ("attention", Backend::Own),
+        ("attention_cudnn", Backend::Cudnn { deterministic: true }),
+        ("attention_cudnn_free", Backend::Cudnn { deterministic: false }),
+    ] {
         if let Err(error) = backend.check() {
             eprintln!("{name} is not measured: {error}");
             continue;

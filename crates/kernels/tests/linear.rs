@@ -160,6 +160,24 @@ fn threads_change_nothing() {
     }
 }
 
+/// What a model's bits rest on: onto a base is the product and then the sum, whatever the threads.
+#[test]
+fn onto_a_base_is_the_product_and_then_the_sum() {
+    let [n, o, i] = [37, 530, 600];
+    let of = |count, seed, shape: [usize; 2]| matrix(&values(count, seed), &shape, DType::F32);
+    let (x, w, dy) = (of(n * i, 1, [n, i]), of(o * i, 2, [o, i]), of(n * o, 3, [n, o]));
+    for threads in [1, 4] {
+        in_pool(threads, || {
+            let y = linear::forward_onto(&x, &w, &dy).unwrap();
+            assert!(bits(&y) == bits(&(&dy + linear::forward(&x, &w).unwrap()).unwrap()));
+            let dx = linear::backward_input_onto(&dy, &w, &x).unwrap();
+            assert!(bits(&dx) == bits(&(&x + linear::backward_input(&dy, &w).unwrap()).unwrap()));
+        });
+    }
+    let error = linear::forward_onto(&x, &w, &x).unwrap_err();
+    assert!(matches!(error, Error::Shape { operand: "base", .. }), "{error}");
+}
+
 #[test]
 fn refusals_name_the_operand() {
     let x = matrix(&values(6, 1), &[2, 3], DType::F32);
@@ -238,11 +256,23 @@ mod device {
                     wide_case.check(&wide, &what("wide y"));
                     let dx = linear::backward_input(&dyd, &wd).unwrap();
                     case(&dy, &wt, n, i, o, dtype).check(&dx, &what("dx"));
+                    let (y_base, dx_base) = (round(n * o, 400), round(n * i, 500));
+                    let onto = |a: &[f64], b: &[f64], rows, columns, depth, base: &[f64]| {
+                        let on = |v: Vec<f64>| v.iter().zip(base).map(|(a, b)| a + b).collect::<Vec<_>>();
+                        let (exact, rough) =
+                            (naive::<f64>(a, b, rows, columns, depth), naive::<f32>(a, b, rows, columns, depth));
+                        Case::typed(on(exact), on(rough), dtype)
+                    };
+                    let y_onto = linear::forward_onto(&xd, &wd, &tensor(&y_base, &[n, o], dtype, device)).unwrap();
+                    onto(&x, &w, n, o, i, &y_base).check(&y_onto, &what("y onto a base"));
+                    let base = tensor(&dx_base, &[n, i], dtype, device);
+                    let dx_onto = linear::backward_input_onto(&dyd, &wd, &base).unwrap();
+                    onto(&dy, &wt, n, i, o, &dx_base).check(&dx_onto, &what("dx onto a base"));
                     let (flat, dw) = view(&start, &[o, i], DType::F32, device);
                     linear::backward_weight(&dyd, &xd, &dw).unwrap();
                     dw_case.check(&dw, &what("dw"));
                     check_untouched(&flat, o * i);
-                    [bits(&y), bits(&wide), bits(&dx), bits(&dw)]
+                    [bits(&y), bits(&wide), bits(&dx), bits(&y_onto), bits(&dx_onto), bits(&dw)]
                 });
             }
         }

@@ -13,7 +13,6 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use recon_kernels::device::allocated;
 use recon_kernels::rope::Table;
 use recon_kernels::{linear, rms_norm, rope, swiglu};
 
@@ -172,7 +171,7 @@ impl Block<'_> {
 
     /// The layer's output.
     pub(crate) fn output(&self, w: &LayerTensors, mixed: &Mixed) -> Result<Tensor> {
-        add(&mixed.middle, &linear::forward(&mixed.activated, &w.down)?)
+        Ok(linear::forward_onto(&mixed.activated, &w.down, &mixed.middle)?)
     }
 
     /// Forward for training: the output, and what `policy` keeps.
@@ -236,7 +235,7 @@ impl Block<'_> {
         let (d_gate, d_up) = swiglu::backward(&d_activated, &mixed.gate, &mixed.up)?;
         linear::backward_weight(&d_gate, &mixed.n, &g.gate)?;
         linear::backward_weight(&d_up, &mixed.n, &g.up)?;
-        let d_n = add(&linear::backward_input(&d_gate, &w.gate)?, &linear::backward_input(&d_up, &w.up)?)?;
+        let d_n = linear::backward_input_onto(&d_up, &w.up, &linear::backward_input(&d_gate, &w.gate)?)?;
         Ok(rms_norm::backward_residual(&d_n, &mixed.middle, &w.mlp_norm, &mixed.inv_rms, &g.mlp_norm, dy)?)
     }
 
@@ -258,11 +257,7 @@ impl Block<'_> {
         linear::backward_weight(&d_q, &p.h, &g.q)?;
         linear::backward_weight(&d_k, &p.h, &g.k)?;
         linear::backward_weight(&d_v, &p.h, &g.v)?;
-        let from_keys = add(&linear::backward_input(&d_k, &w.k)?, &linear::backward_input(&d_v, &w.v)?)?;
-        add(&linear::backward_input(&d_q, &w.q)?, &from_keys)
+        let from_keys = linear::backward_input_onto(&d_v, &w.v, &linear::backward_input(&d_k, &w.k)?)?;
+        Ok(linear::backward_input_onto(&d_q, &w.q, &from_keys)?)
     }
-}
-
-fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    Ok(allocated("block", a.elem_count(), a.dtype(), a.device(), || a + b)?)
 }

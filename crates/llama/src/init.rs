@@ -5,6 +5,7 @@
 //! are scaled by `1/√(2·layers)` (Radford et al. 2019); norms are 1.
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use crate::{Config, Result};
 
@@ -19,7 +20,7 @@ pub(crate) fn tensor(name: &str, shape: &[usize], config: &Config, seed: u64) ->
         let residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
         let scale = if residual { (2.0 * config.num_hidden_layers as f64).sqrt().recip() } else { 1.0 };
         let key = mix(seed ^ fnv1a(name));
-        (0..elements as u64).map(|i| (normal(key, i) * STANDARD_DEVIATION * scale) as f32).collect()
+        (0..elements as u64).into_par_iter().map(|i| (normal(key, i) * STANDARD_DEVIATION * scale) as f32).collect()
     };
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }

@@ -18,7 +18,8 @@ use crate::params::view;
 use crate::rope::Frequencies;
 use crate::serve::{check_packed, slots};
 use crate::{
-    ActivationPolicy, Attend, AttentionCtx, Config, Error, Lease, Loss, Packed, Params, Result, Unit, UnitLayout,
+    ActivationPolicy, Attend, AttentionCtx, Config, Error, Lease, Loss, Packed, Params, PendingLoss, Result, Unit,
+    UnitLayout,
 };
 
 /// A configuration ready to run; it holds no parameters.
@@ -81,54 +82,25 @@ impl Llama {
         policy: ActivationPolicy,
         token_weight: f32,
     ) -> Result<Loss> {
-        self.loss_and_grads_by(&self.attention, params, packed, policy, token_weight)
+        self.begin_loss_and_grads(&self.attention, params, packed, policy, token_weight)?.read()
     }
 
-    /// As [`Llama::loss_and_grads`], of the rows that are `attend`'s own: loss and gradients are what these add.
+    /// As [`Llama::loss_and_grads`], of the rows that are `attend`'s own, without waiting for the device: everything has
+    /// been asked of it. Loss and gradients are what these rows add; a document without one of them has no loss.
     ///
     /// # Errors
-    /// [`Error::Input`] where it has none of the rows.
-    pub fn loss_and_grads_by(
+    /// [`Error::Input`] where `attend` has none of the rows.
+    pub fn begin_loss_and_grads(
         &self,
         attend: &dyn Attend,
         params: &dyn Params,
         packed: &Packed,
         policy: ActivationPolicy,
         token_weight: f32,
-    ) -> Result<Loss> {
+    ) -> Result<PendingLoss> {
         let rows = self.own_rows(attend, packed)?;
         let nats = self.forward_backward(attend, params, &rows, policy, token_weight)?;
-        // Only now: everything has been asked of the device before this waits for it.
-        Ok(Loss { nats: nats.read()?, tokens: rows.trained_tokens() })
-    }
-
-    /// As [`Llama::loss_and_grads`], with the loss of every document that is not empty, in their order.
-    pub fn losses_and_grads(
-        &self,
-        params: &dyn Params,
-        packed: &Packed,
-        policy: ActivationPolicy,
-        token_weight: f32,
-    ) -> Result<Vec<Loss>> {
-        self.losses_and_grads_by(&self.attention, params, packed, policy, token_weight)
-    }
-
-    /// As [`Llama::losses_and_grads`], of the rows that are `attend`'s own; a document without one has no loss.
-    ///
-    /// # Errors
-    /// As [`Llama::loss_and_grads_by`].
-    pub fn losses_and_grads_by(
-        &self,
-        attend: &dyn Attend,
-        params: &dyn Params,
-        packed: &Packed,
-        policy: ActivationPolicy,
-        token_weight: f32,
-    ) -> Result<Vec<Loss>> {
-        let rows = self.own_rows(attend, packed)?;
-        let mut nats = self.forward_backward(attend, params, &rows, policy, token_weight)?.read_each()?.into_iter();
-        let of_document = |tokens| Loss { nats: nats.by_ref().take(tokens).sum(), tokens: tokens as u64 };
-        Ok(rows.trained_of_documents().map(of_document).collect())
+        Ok(PendingLoss::new(nats, &rows))
     }
 
     fn own_rows(&self, attend: &dyn Attend, packed: &Packed) -> Result<Rows> {

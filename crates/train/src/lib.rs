@@ -16,6 +16,7 @@
 //! Source: the ProLong recipe (Gao et al. 2024) for the defaults; Loshchilov and Hutter 2019 for
 //! the optimizer.
 
+mod attention;
 mod average;
 mod bad_steps;
 mod checkpoint;
@@ -54,6 +55,7 @@ mod trace;
 mod trainer;
 mod validation;
 
+pub use attention::Attention;
 pub use average::{Averaging, average};
 pub use bad_steps::{BadSteps, Rewound, Skipped};
 pub use clip::ClipNorm;

@@ -5,11 +5,10 @@
 //! is alive at the widest moment, the head or the last layer's backward pass; temporaries inside one kernel are not
 //! counted. `tests/memory.rs` holds it against the allocator on the CPU.
 
-use recon_kernels::attention::Backend;
 use recon_llama::{ActivationPolicy, Config, Precision, Unit};
 use serde::Serialize;
 
-use crate::{StateOn, TrainOptions, optimizer};
+use crate::{Attention, StateOn, TrainOptions, optimizer};
 
 const F32_BYTES: u64 = 4;
 /// Logits that exist at once: the chunk of `recon_kernels::cross_entropy`, on the CPU and on a GPU, as elements and as
@@ -81,9 +80,10 @@ impl MemoryPlan {
             ..Self::default()
         };
         if on_gpu {
-            // Measured of cuDNN's at 64k; ours keeps the gradient of the queries in f32.
-            let each = if options.attention == Backend::Cudnn { 12 } else { 4 };
-            plan.scratch_bytes = rows * config.query_dim() as u64 * each;
+            // Ours: a number a row and head. cuDNN's, which `auto` may choose: what it asks for at 64k.
+            let own = options.attention == Attention::Own || precision == Precision::F32;
+            plan.scratch_bytes =
+                rows * if own { config.num_attention_heads as u64 * F32_BYTES } else { 12 * config.query_dim() as u64 };
         }
         if !on_gpu && options.save_in_background {
             let stored = if master_bytes > 0 { 0 } else { bytes };

@@ -2,13 +2,12 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
-use recon_kernels::attention::Backend;
 use recon_llama::{ActivationPolicy, Precision, place};
 use serde::{Deserialize, Serialize};
 
 use crate::sources::first_without_weight;
 use crate::{
-    BadSteps, ClipNorm, Decay, Error, FailedSave, ParallelOptions, Result, SavePolicy, SourceOptions,
+    Attention, BadSteps, ClipNorm, Decay, Error, FailedSave, ParallelOptions, Result, SavePolicy, SourceOptions,
     ValidationOptions, Weight,
 };
 
@@ -65,11 +64,6 @@ fn is_true(value: &bool) -> bool {
     *value
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_own(attention: &Backend) -> bool {
-    *attention == Backend::Own
-}
-
 /// How to train. The defaults are ProLong's second stage, but for the number of steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -82,9 +76,12 @@ pub struct TrainOptions {
     /// `masters` or `stochastic`; looked at in bf16 only.
     #[serde(skip_serializing_if = "OptimizerState::is_default")]
     pub optimizer_state: OptimizerState,
-    /// `own` or `cudnn`: who computes attention on a GPU. cuDNN needs bf16.
-    #[serde(skip_serializing_if = "is_own")]
-    pub attention: Backend,
+    /// `auto`, `own` or `cudnn`: who computes attention on a GPU. cuDNN needs bf16.
+    #[serde(skip_serializing_if = "Attention::is_default")]
+    pub attention: Attention,
+    /// Whether two runs give the same bits; `false` lets cuDNN add gradients of attention in any order, which is faster.
+    #[serde(skip_serializing_if = "is_true")]
+    pub deterministic: bool,
     /// `{ steps = N }` or `{ epochs = X }`.
     pub duration: Duration,
     /// `model` continues its weights, `random` starts from fresh ones.
@@ -160,7 +157,8 @@ impl Default for TrainOptions {
             device: "cpu".into(),
             precision: None,
             optimizer_state: OptimizerState::Masters,
-            attention: Backend::Own,
+            attention: Attention::Auto,
+            deterministic: true,
             duration: Duration::Epochs(1.0),
             init: Init::Model,
             micro_batch_rows: one,
@@ -260,7 +258,7 @@ impl TrainOptions {
                 "is `stochastic`, which is for bf16 parameters; this run is in f32".into(),
             );
         }
-        if self.attention == Backend::Cudnn && precision == Precision::F32 {
+        if self.attention == Attention::Cudnn && precision == Precision::F32 {
             return wrong("attention", "is `cudnn`, which computes in bf16 on a GPU; this run is in f32".into());
         }
         match self.duration {
@@ -345,7 +343,7 @@ mod tests {
         let base = TrainOptions::default();
         base.validate().unwrap();
         for (key, options) in [
-            ("attention", TrainOptions { attention: Backend::Cudnn, ..base.clone() }),
+            ("attention", TrainOptions { attention: Attention::Cudnn, ..base.clone() }),
             ("duration", TrainOptions { duration: Duration::Steps(0), ..base.clone() }),
             ("duration", TrainOptions { duration: Duration::Epochs(f64::NAN), ..base.clone() }),
             ("lr", TrainOptions { lr: -1.0, ..base.clone() }),

@@ -4,21 +4,23 @@
 //! `6 · P + 6 · L · H · hd · T`, as if each row were one causal document; shorter documents need less. Causal MFU is that
 //! by the peak. Time is arithmetic by the assumed rate of its kind, recomputation included.
 
-use recon_kernels::attention::Backend;
 use recon_llama::{ActivationPolicy, Config, Precision, Unit};
 use serde::Serialize;
 
 use crate::flops::{flops_per_token, multiplied};
 use crate::machine::{DeviceKind, Machine};
-use crate::{Duration, MemoryPlan, OptimizerState, ParallelOptions, Result, StateOn, TrainOptions, optimizer};
+use crate::{
+    Attention, Duration, MemoryPlan, OptimizerState, ParallelOptions, Result, StateOn, TrainOptions, optimizer,
+};
 
 /// Peak of a Hopper GPU in bf16, as its maker states it, and in f32.
 const PEAK_FLOPS: [f64; 2] = [989e12, 67e12];
 /// Large matrix products, by the share of the peak that they reach.
 const PRODUCTS: f64 = 650.0 / 989.0;
-/// Our attention and cuDNN's deterministic one, forward and backward.
+/// Attention forward and backward: ours, cuDNN's with a backward pass in fixed and in any order.
 const OWN_ATTENTION: [f64; 2] = [220e12, 115e12];
 const CUDNN_ATTENTION: [f64; 2] = [688e12, 420e12];
+const CUDNN_ATTENTION_FREE: [f64; 2] = [688e12, 575e12];
 /// Norms, rotation, gates and sums, a token, layer and element of the residual stream.
 const ELEMENTWISE_S: f64 = 4.9e-11;
 /// The optimizer, a parameter.
@@ -138,7 +140,7 @@ fn on(options: &TrainOptions, machine: Machine) -> TrainOptions {
     if is_cpu {
         options.precision = None;
         options.optimizer_state = OptimizerState::Masters;
-        options.attention = Backend::Own;
+        options.attention = Attention::Own;
     }
     options
 }
@@ -200,6 +202,16 @@ fn more_devices(config: &Config, options: &TrainOptions, row_tokens: usize, mach
     }
 }
 
+/// What `auto` chooses is known on the machine alone: taken for cuDNN's, which is the faster one by these rates.
+fn attention_rates(options: &TrainOptions) -> Result<[f64; 2]> {
+    let own = options.attention == Attention::Own || options.precision()? == Precision::F32;
+    Ok(match (own, options.deterministic) {
+        (true, _) => OWN_ATTENTION,
+        (false, true) => CUDNN_ATTENTION,
+        (false, false) => CUDNN_ATTENTION_FREE,
+    })
+}
+
 /// Arithmetic and time of a token.
 struct Speed {
     flops_per_token: f64,
@@ -231,8 +243,7 @@ impl Speed {
         } else {
             let peak = PEAK_FLOPS[usize::from(options.precision()? == Precision::F32)];
             let share = peak / PEAK_FLOPS[0];
-            let [forward, backward] = if options.attention == Backend::Cudnn { CUDNN_ATTENTION } else { OWN_ATTENTION }
-                .map(|rate| rate * share);
+            let [forward, backward] = attention_rates(options)?.map(|rate| rate * share);
             let elements = layers * config.hidden_size as f64;
             let step_tokens = options.step_rows() as f64 * row_tokens / world;
             let update = config.parameters() as f64 / world * OPTIMIZER_S / step_tokens.max(1.0);
@@ -271,7 +282,7 @@ mod tests {
             let optimizer_state = OptimizerState::Stochastic;
             plan(TrainOptions { attention, activations, optimizer_state, ..Default::default() }, 65_536, "1xh200")
         };
-        let (own, cudnn) = (at_64k(Backend::Own), at_64k(Backend::Cudnn));
+        let (own, cudnn) = (at_64k(Attention::Own), at_64k(Attention::Auto));
         near(own.tokens_per_s, 1_830.0);
         near(cudnn.tokens_per_s, 4_510.0);
         near(cudnn.causal_mfu, 96.6e9 * 4_510.0 / 989e12);

@@ -72,7 +72,7 @@ pub fn rehearse(
     options.validate()?;
     rows.fit(config.max_position_embeddings)?;
     require_memory(config, options, rows, comm.world())?;
-    let Opened { device, dtype, optimizer, model } = open(config, options)?;
+    let Opened { device, dtype, optimizer, model } = open(config, options, rows.row_tokens(), comm)?;
     let ranks = Ranks::new(comm, options, config, None)?;
     let master = optimizer.master().unwrap_or(dtype);
     let first = FlatParams::random_kept(config, &device, master, options.seed, |whole| ranks.weights(whole))?;

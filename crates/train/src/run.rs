@@ -10,6 +10,7 @@ use recon_comm::{Communicator, Solo};
 use recon_kernels::device;
 use recon_llama::{Config, FlatParams, Llama, place};
 
+use crate::attention;
 use crate::checkpoint::{Found, Identity, find, first_difference, restore};
 use crate::export::keep_companions;
 use crate::log::Log;
@@ -128,7 +129,7 @@ fn prepare_and_go(
     let identity = Identity::new(&config, options, rows.identity(), steps);
     same_plan(comm, &identity, plan)?;
     require_memory(&config, options, rows, comm.world())?;
-    let Opened { device, dtype, optimizer, model } = open(&config, options)?;
+    let Opened { device, dtype, optimizer, model } = open(&config, options, rows.row_tokens(), comm)?;
     if leads {
         recon_checkpoint::state::sweep(&checkpoints)?;
     }
@@ -201,12 +202,22 @@ pub(crate) struct Opened {
     pub(crate) model: Llama,
 }
 
-/// Opens the device that the options name.
-pub(crate) fn open(config: &Config, options: &TrainOptions) -> Result<Opened> {
+/// Opens the device that the options name, for rows of `row_tokens`.
+///
+/// # Errors
+/// A device that cannot be had; ranks that would compute attention in two ways.
+pub(crate) fn open(
+    config: &Config,
+    options: &TrainOptions,
+    row_tokens: usize,
+    comm: &dyn Communicator,
+) -> Result<Opened> {
     let (device, precision) = place::open(&options.device, options.precision)?;
     let (dtype, optimizer) = (precision.dtype(), optimizer::of(options, precision));
-    options.attention.check().map_err(recon_llama::Error::from)?;
-    let model = Llama::new(config.clone(), &device, dtype)?.with_attention(options.attention);
+    let rows = row_tokens * options.micro_batch_rows.get();
+    let attention = attention::choose((options.attention, options.deterministic), config, (&device, dtype), rows)?;
+    comm.agree("attention that train.attention = \"auto\" chose", &format!("{attention:?}"))?;
+    let model = Llama::new(config.clone(), &device, dtype)?.with_attention(attention);
     Ok(Opened { device, dtype, optimizer, model })
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use candle_core::DType;
 use recon_kernels::device;
-use recon_llama::{FlatParams, Llama, Loss, Packed, Params, Unit};
+use recon_llama::{FlatParams, Llama, Loss, Packed, Params, PendingLoss, Unit};
 
 use crate::bad_steps::{Rewound, Steadiness};
 use crate::checkpoint::{self, Found, Identity, Progress, Restored};
@@ -253,25 +253,25 @@ impl<'a> Trainer<'a> {
         let policy = self.options.activations;
         let over_row = self.ranks.over_row(self.model.attention());
         let attend = over_row.as_ref().map_or(self.model.attention(), |ulysses| ulysses);
-        let of = |params: &dyn Params, packed: &Packed| -> Result<Vec<Loss>> {
-            Ok(if by_document {
-                self.model.losses_and_grads_by(attend, params, packed, policy, weight)?
-            } else {
-                vec![self.model.loss_and_grads_by(attend, params, packed, policy, weight)?]
-            })
-        };
-        let figures = self.ranks.compute(&self.params, &self.units, micro_batches.len(), |at, params| {
+        let begin = |at: usize, params: &dyn Params| {
             let packed = join(micro_batches[at].iter().map(|taken| &taken.row));
-            let losses = match trace {
+            let begin = |params: &dyn Params| -> Result<PendingLoss> {
+                Ok(self.model.begin_loss_and_grads(attend, params, &packed, policy, weight)?)
+            };
+            match trace {
                 Some(trace) => {
                     let device = self.params.unit(Unit::Embed).device();
                     let watched = Watched::new(params, Arc::clone(trace), device);
-                    timed(Some(trace), &format!("micro-batch {at}"), || of(&watched, &packed))?
+                    timed(Some(trace), &format!("micro-batch {at}"), || begin(&watched))
                 }
-                None => of(params, &packed)?,
-            };
+                None => begin(params),
+            }
+        };
+        let read = |pending: PendingLoss| {
+            let losses = if by_document { pending.read_each()? } else { vec![pending.read()?] };
             Ok(losses.into_iter().flat_map(|loss| [loss.nats, loss.tokens as f64]).collect())
-        })?;
+        };
+        let figures = self.ranks.compute(&self.params, &self.units, micro_batches.len(), begin, read)?;
         let losses = |figures: Vec<f64>| {
             figures.as_chunks().0.iter().map(|&[nats, tokens]| Loss { nats, tokens: tokens as u64 }).collect()
         };

@@ -12,7 +12,7 @@ use recon_outside::program::{cargo, listen};
 use serde_json::Value;
 
 /// One line of a bench.
-struct Timing {
+pub(crate) struct Timing {
     op: String,
     tokens: u64,
     us: Option<f64>,
@@ -24,11 +24,19 @@ struct Timing {
 
 impl Timing {
     fn read(line: &str) -> Option<Self> {
-        let value: Value = serde_json::from_str(line).ok()?;
+        Self::of(&serde_json::from_str(line).ok()?)
+    }
+
+    pub(crate) fn of(value: &Value) -> Option<Self> {
         let number = |key: &str| value.get(key).and_then(Value::as_f64);
         let (op, tokens) = (value.get("op")?.as_str()?.to_owned(), value.get("tokens")?.as_u64()?);
         let (us, taken_bytes) = (number("us"), number("taken_bytes"));
         Some(Self { op, tokens, us, flops: number("flops"), bytes: number("bytes"), taken_bytes })
+    }
+
+    /// Whether both time the same.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.op == other.op && self.tokens == other.tokens
     }
 
     /// Work a second, in FLOP/s or bytes/s.
@@ -62,7 +70,7 @@ pub(crate) fn gpu(root: &Path, binary: Option<&Path>, only: &str) -> anyhow::Res
         ours.arg(only);
     }
     let ours = listen(ours.current_dir(root))?;
-    let torch = listen(Command::new("python3").arg(root.join("scripts/bench/torch_gpu.py")));
+    let torch = listen(Command::new("python3").arg(root.join("scripts/bench/torch_gpu.py")).arg(only));
     let torch = torch.unwrap_or_else(|error| {
         eprintln!("PyTorch was not measured: {error:#}");
         String::new()
@@ -75,14 +83,14 @@ pub(crate) fn gpu(root: &Path, binary: Option<&Path>, only: &str) -> anyhow::Res
 }
 
 /// Ours beside PyTorch's, each with its rate and share of the ceiling measured in the same run.
-fn table(ours: &[Timing], torch: &[Timing]) -> String {
+pub(crate) fn table(ours: &[Timing], torch: &[Timing]) -> String {
     let ceiling = |op: &str| ours.iter().find(|timing| timing.op == op).and_then(Timing::rate);
     let (copy, product) = (ceiling("ceiling_copy"), ceiling("ceiling_gemm"));
     let mut text =
         String::from("| operation | tokens | µs | rate | of ceiling | MB taken | torch µs | torch / ours |\n");
     text.push_str("|---|---:|---:|---:|---:|---:|---:|---:|\n");
     for timing in ours {
-        let other = torch.iter().find(|other| other.op == timing.op && other.tokens == timing.tokens);
+        let other = torch.iter().find(|other| other.is_of(timing));
         let rate = timing.rate().map(|rate| match timing.flops {
             Some(_) => format!("{:.1} TFLOP/s", rate / 1e12),
             None => format!("{:.0} GB/s", rate / 1e9),

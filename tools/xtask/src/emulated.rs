@@ -66,6 +66,7 @@ const ROUNDS: &[&[Bug]] = &[
         bug("wait", "common/attend.cuh", "copy_async_wait<1>();", "copy_async_wait<2>();", &["paged"]),
         bug("mask", "attention.cu", "<= tile.first + y &&", "< tile.first + y &&", &["attention"]),
         bug("barrier", "common/device.cuh", "__syncthreads();  // the last call's readers are done", "", &["rms_norm"]),
+        bug("index", "linear.cu", "(a.c)[at]) + sum", "(a.c)[at ? at - 1 : 0]) + sum", &["linear"]),
         bug("index", "embedding.cu", "- 1 - int64_t(threadIdx.x)", "- 2 - int64_t(threadIdx.x)", &["embedding"]),
     ],
 ];

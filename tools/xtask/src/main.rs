@@ -2,6 +2,7 @@
 
 mod bench;
 mod emulated;
+mod gpu_day;
 mod launch;
 mod parity;
 mod step;
@@ -110,6 +111,8 @@ enum Task {
         #[arg(long, default_value_t = 3)]
         rounds: u64,
     },
+    /// Do everything that a GPU is awaited for, in order and in calls of a few minutes; or make the bundle that does.
+    GpuDay(gpu_day::DayArgs),
     /// Train the embedded model again from its recipe; arguments go to `recon-nano`.
     #[command(disable_help_flag = true)]
     Nano {
@@ -135,6 +138,7 @@ fn main() -> ExitCode {
             let (config, set, device, python) = (&*config, &*set, &*device, &*python);
             step::run(&root, &step::Step { config, set, device, python, binary: binary.as_deref(), steps, rounds })
         }
+        Task::GpuDay(arguments) => return gpu_day::run(&arguments),
         Task::Nano { arguments } => nano(&arguments),
     };
     match outcome {

@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 
 /// The first version whose deterministic backward pass takes memory linear in the length of a document.
 const NEEDED: i64 = 92_500;
+/// The first that takes grouped heads in packed documents at all.
+const NEEDED_OTHERWISE: i64 = 90_600;
 
 /// `attention_cudnn.cpp`
 #[repr(C)]
@@ -36,6 +38,7 @@ struct Args {
     dim: i64,
     scale: f32,
     backward: i32,
+    deterministic: i32,
 }
 
 #[expect(unsafe_code, reason = "declarations of C functions")]
@@ -47,18 +50,26 @@ unsafe extern "C" {
 }
 
 /// Refuses where there is no cuDNN, or an old one.
-pub(super) fn check() -> Result<(), DeviceError> {
+pub(super) fn check(deterministic: bool) -> Result<(), DeviceError> {
+    let needed = if deterministic { NEEDED } else { NEEDED_OTHERWISE };
     #[expect(unsafe_code, reason = "a C function")]
     // SAFETY: it takes nothing and returns a number.
     let found = unsafe { cudnn_attention_version() };
-    if found >= NEEDED {
+    if found >= needed {
         return Ok(());
     }
     let version = |number: i64| format!("{}.{}.{}", number / 10_000, number % 10_000 / 100, number % 100);
-    Err(DeviceError::Cudnn { found: (found > 0).then(|| version(found)), needed: version(NEEDED) })
+    Err(DeviceError::Cudnn { found: (found > 0).then(|| version(found)), needed: version(needed) })
 }
 
-/// The documents of a row, their number and longest rounded up so that other rows find the same plan.
+/// Up by an eighth of the next power of two, `least` at the least: at most an eighth too much where that is an eighth, and
+/// eight values for each doubling.
+fn rounded(count: usize, least: usize) -> usize {
+    count.next_multiple_of((count.next_power_of_two() / 8).max(least))
+}
+
+/// The documents of a row, their longest rounded up so that other rows find the same plan. Their number is rounded where
+/// there are more than sixteen, by documents of no rows, which few plans then have to take.
 struct Documents {
     /// Where each begins in q, in k and in lse, and where the last one ends, as pairs of 32 bits; then how long each is.
     list: Vec<u32>,
@@ -71,9 +82,8 @@ impl Documents {
         let mut spans: Vec<&Range<usize>> = spans.iter().filter(|span| !span.is_empty()).collect();
         spans.sort_by_key(|span| span.start);
         let longest = spans.iter().map(|span| span.len()).max().unwrap_or(0);
-        // An eighth of a power of two: at most an eighth too long, and eight plans for each doubling.
-        let step = (longest.next_power_of_two() / 8).max(128);
-        let (count, longest) = (spans.len().next_power_of_two(), longest.next_multiple_of(step));
+        let count = if spans.len() <= 16 { spans.len() } else { rounded(spans.len(), 1) };
+        let longest = rounded(longest, 128);
         let end = spans.last().map_or(0, |span| span.end);
         let starts = spans.iter().map(|span| span.start).chain(std::iter::repeat(end)).take(count + 1);
         let widths = [heads.query * heads.dim, heads.kv * heads.dim, heads.query];
@@ -106,12 +116,14 @@ fn arguments(call: &Call<'_>, packed: &Packed, spans: &[Range<usize>], scale: f6
         workspace: none,
         documents: extent(documents.count),
         longest: extent(documents.longest),
-        rows: extent(packed.n),
+        // A bound, of which scratch memory depends: rounded, so that batches share a plan.
+        rows: extent(rounded(packed.n, 128)),
         heads: extent(query),
         kv_heads: extent(kv),
         dim: extent(dim),
         scale: scale as f32,
         backward: 0,
+        deterministic: 1,
     };
     Ok((args, list))
 }
@@ -161,13 +173,27 @@ pub(super) fn backward(
     saved: [&Tensor; 3],
     spans: &[Range<usize>],
     scale: f64,
+    deterministic: bool,
 ) -> Result<(Tensor, Tensor, Tensor)> {
     let packed = Packed::open(call, qkv, spans, &[DType::BF16])?;
     let [d_o, o, lse] = packed.saved(call, saved)?;
     let (args, _documents) = arguments(call, &packed, spans, scale)?;
     let [(dq, dq_at), (dk, dk_at), (dv, dv_at)] = packed.gradients(call)?;
     if spans.iter().any(|span| !span.is_empty()) {
-        run(call, Args { d_o, o, lse, dq: dq_at, dk: dk_at, dv: dv_at, backward: 1, ..args })?;
+        run(
+            call,
+            Args {
+                d_o,
+                o,
+                lse,
+                dq: dq_at,
+                dk: dk_at,
+                dv: dv_at,
+                backward: 1,
+                deterministic: i32::from(deterministic),
+                ..args
+            },
+        )?;
     }
     Ok((dq, dk, dv))
 }
@@ -177,15 +203,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_count_elements_and_the_last_document_is_followed_by_empty_ones() {
+    fn offsets_count_elements() {
         let heads = Heads { query: 4, kv: 2, dim: 8 };
         let documents = Documents::new(&[5..9, 0..1, 2..2, 1..4], heads);
-        assert_eq!((documents.count, documents.longest), (4, 128));
-        let (offsets, lengths) = documents.list.split_at(2 * 3 * 5);
+        assert_eq!((documents.count, documents.longest), (3, 128));
+        let (offsets, lengths) = documents.list.split_at(2 * 3 * 4);
         let offsets: Vec<u32> = offsets.iter().step_by(2).copied().collect();
-        let rows = [0, 1, 5, 9, 9];
+        let rows = [0, 1, 5, 9];
         assert_eq!(offsets, [rows.map(|row| row * 32), rows.map(|row| row * 16), rows.map(|row| row * 4)].concat());
-        assert_eq!(lengths, [1, 3, 4, 0]);
+        assert_eq!(lengths, [1, 3, 4]);
+    }
+
+    #[test]
+    fn many_documents_are_followed_by_empty_ones() {
+        let heads = Heads { query: 1, kv: 1, dim: 8 };
+        let of = |count| Documents::new(&(0..count).map(|at| at..at + 1).collect::<Vec<_>>(), heads);
+        for (count, rounded) in [(1, 1), (16, 16), (17, 20), (64, 64), (100, 112)] {
+            let documents = of(count);
+            assert_eq!(documents.count, rounded);
+            assert_eq!(documents.list.len(), 2 * 3 * (rounded + 1) + rounded);
+            let lengths = &documents.list[2 * 3 * (rounded + 1)..];
+            assert_eq!(lengths.iter().sum::<u32>() as usize, count);
+            assert!(lengths[count..].iter().all(|&length| length == 0));
+        }
     }
 
     #[test]

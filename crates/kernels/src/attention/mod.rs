@@ -32,14 +32,16 @@ use crate::operand::{Operand, fresh};
 use spans::check_spans;
 
 /// Who computes attention on a GPU. The CPU has one way, whatever is asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Backend {
     /// `kernels/attention.cu`.
     #[default]
     Own,
     /// cuDNN's graphs: bf16, head dimensions up to 128; needs the feature `cudnn` and the library.
-    Cudnn,
+    Cudnn {
+        /// Whether two backward passes give the same bits.
+        deterministic: bool,
+    },
 }
 
 impl Backend {
@@ -51,9 +53,9 @@ impl Backend {
         match self {
             Self::Own => Ok(()),
             #[cfg(feature = "cudnn")]
-            Self::Cudnn => cudnn::check(),
+            Self::Cudnn { deterministic } => cudnn::check(deterministic),
             #[cfg(not(feature = "cudnn"))]
-            Self::Cudnn => Err(DeviceError::WithoutCudnn),
+            Self::Cudnn { .. } => Err(DeviceError::WithoutCudnn),
         }
     }
 
@@ -70,7 +72,7 @@ impl Backend {
         scale: f64,
     ) -> Result<(Tensor, Tensor)> {
         #[cfg(feature = "cudnn")]
-        if self == Self::Cudnn {
+        if let Self::Cudnn { .. } = self {
             on_device!("attention::forward", q, call => cudnn::forward(&call, [q, k, v], spans, scale));
         }
         forward(q, k, v, spans, scale)
@@ -93,9 +95,9 @@ impl Backend {
         scale: f64,
     ) -> Result<(Tensor, Tensor, Tensor)> {
         #[cfg(feature = "cudnn")]
-        if self == Self::Cudnn {
+        if let Self::Cudnn { deterministic } = self {
             on_device!("attention::backward", d_o, call =>
-                cudnn::backward(&call, [q, k, v], [d_o, o, lse], spans, scale));
+                cudnn::backward(&call, [q, k, v], [d_o, o, lse], spans, scale, deterministic));
         }
         backward(d_o, q, k, v, o, lse, spans, scale)
     }

@@ -130,7 +130,7 @@ impl<'c, 't> Head<'c, 't> {
         let h = embedding::device::forward(call, &rows, self.h)?;
         let (logits, logits_at) = call.fresh(DType::F32, &[count, self.v])?;
         let h_matrix = Matrix::new(call.read("h", &h, FLOATS)?, count, self.d, self.dtype);
-        product(call, h_matrix, self.w.t(), Matrix::new(logits_at, count, self.v, DType::F32), false)?;
+        product(call, h_matrix, self.w.t(), Matrix::new(logits_at, count, self.v, DType::F32), None)?;
         Ok(Chunk { at, h, rows, logits: logits_at, _logits: logits })
     }
 
@@ -180,9 +180,9 @@ impl<'c, 't> Head<'c, 't> {
             let row_stride = self.v * DType::F32.size_in_bytes() / dtype.size_in_bytes();
             let dz = Matrix { row_stride, ..Matrix::new(chunk.logits, count, v, dtype) };
             let h = Matrix::new(call.read("h", &chunk.h, FLOATS)?, count, d, dtype);
-            product(call, dz.t(), h, dw, true)?;
+            product(call, dz.t(), h, dw, Some(dw.at))?;
             let (_part, part) = call.fresh(dtype, &[count, d])?;
-            product(call, dz, self.w, Matrix::new(part, count, d, dtype), false)?;
+            product(call, dz, self.w, Matrix::new(part, count, d, dtype), None)?;
             let to = call.read("rows", &chunk.rows, &[DType::U32])?;
             let (rows, width, dtype) = (extent(count), extent(d), dtype_code(dtype));
             call.launch(cross_entropy_scatter, &ScatterArgs { chunk: part, to, all: dh_at, rows, width, dtype })?;

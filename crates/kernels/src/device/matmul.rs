@@ -20,6 +20,7 @@ const WORKSPACE_BYTES: usize = 32 << 20;
 struct LinearArgs {
     a: Address,
     b: Address,
+    c: Address,
     d: Address,
     m: i64,
     n: i64,
@@ -31,7 +32,6 @@ struct LinearArgs {
     transpose_b: i32,
     input_dtype: i32,
     output_dtype: i32,
-    accumulate: i32,
     handle: Address,
     workspace: Address,
     workspace_bytes: i64,
@@ -80,7 +80,7 @@ impl Matrix {
 }
 
 /// Everything cuBLASLt's choice depends on: extents, strides, flags and alignments.
-type Shape = ([i64; 6], [i32; 5], [usize; 3]);
+type Shape = ([i64; 6], [i32; 4], Option<usize>, [usize; 3]);
 
 struct Library {
     handle: Address,
@@ -105,8 +105,8 @@ fn make(call: &Call<'_>) -> Result<Library> {
     Ok(Library { handle, workspace, choices: HashMap::new() })
 }
 
-/// d (+)= a · b. An empty depth makes the sum zero, an empty result nothing.
-pub(crate) fn product(call: &Call<'_>, a: Matrix, b: Matrix, d: Matrix, accumulate: bool) -> Result<()> {
+/// d = a · b, or c + a · b, where c lies as d does and may be d. With an empty depth or result nothing is written.
+pub(crate) fn product(call: &Call<'_>, a: Matrix, b: Matrix, d: Matrix, c: Option<Address>) -> Result<()> {
     let ((m, k), (_, n)) = (a.extents(), b.extents());
     debug_assert!(b.extents().0 == k && d.extents() == (m, n) && !d.transposed && a.dtype == b.dtype);
     if m == 0 || n == 0 || k == 0 {
@@ -124,6 +124,7 @@ pub(crate) fn product(call: &Call<'_>, a: Matrix, b: Matrix, d: Matrix, accumula
     let args = LinearArgs {
         a: a.at,
         b: b.at,
+        c: c.unwrap_or(Address::NULL),
         d: d.at,
         m: extent(m),
         n: extent(n),
@@ -135,7 +136,6 @@ pub(crate) fn product(call: &Call<'_>, a: Matrix, b: Matrix, d: Matrix, accumula
         transpose_b: i32::from(b.transposed),
         input_dtype: dtype_code(a.dtype),
         output_dtype: dtype_code(d.dtype),
-        accumulate: i32::from(accumulate),
         handle: library.handle,
         workspace: call.within(&library.workspace)?,
         workspace_bytes: extent(WORKSPACE_BYTES),
@@ -143,7 +143,8 @@ pub(crate) fn product(call: &Call<'_>, a: Matrix, b: Matrix, d: Matrix, accumula
     let low = |at: Address| at.past_multiple_of(256);
     let shape = (
         [args.m, args.n, args.k, args.a_stride, args.b_stride, args.d_stride],
-        [args.transpose_a, args.transpose_b, args.input_dtype, args.output_dtype, args.accumulate],
+        [args.transpose_a, args.transpose_b, args.input_dtype, args.output_dtype],
+        c.map(low),
         [low(a.at), low(b.at), low(d.at)],
     );
     // Before the choice, which looks at the device that is current on this thread.
@@ -167,6 +168,18 @@ pub(crate) fn product(call: &Call<'_>, a: Matrix, b: Matrix, d: Matrix, accumula
     call.status(status)
 }
 
+/// base + a · b, rounded once, in the type of `base`.
+pub(crate) fn sum(call: &Call<'_>, a: Matrix, b: Matrix, base: &Tensor) -> Result<Tensor> {
+    let ((m, k), (_, n)) = (a.extents(), b.extents());
+    let at = call.read_shaped("base", base, &[m, n], a.dtype)?;
+    if k == 0 {
+        return Ok(base.clone());
+    }
+    let (d, d_at) = call.fresh(a.dtype, &[m, n])?;
+    product(call, a, b, Matrix::new(d_at, m, n, a.dtype), Some(at))?;
+    Ok(d)
+}
+
 /// a · b in `dtype`; zeros where the depth is empty.
 pub(crate) fn result(call: &Call<'_>, a: Matrix, b: Matrix, dtype: DType) -> Result<Tensor> {
     let ((m, k), (_, n)) = (a.extents(), b.extents());
@@ -174,6 +187,6 @@ pub(crate) fn result(call: &Call<'_>, a: Matrix, b: Matrix, dtype: DType) -> Res
         return Tensor::zeros((m, n), dtype, call.device).map_err(Error::candle(call.op));
     }
     let (d, d_at) = call.fresh(dtype, &[m, n])?;
-    product(call, a, b, Matrix::new(d_at, m, n, dtype), false)?;
+    product(call, a, b, Matrix::new(d_at, m, n, dtype), None)?;
     Ok(d)
 }

@@ -110,7 +110,11 @@ fn the_losses_of_the_documents_are_those_of_each_alone_and_their_gradients_those
     let (params, other) = (case.params(DType::F64), case.params(DType::F64));
     let policy = ActivationPolicy::KeepAll;
     let sum = llama.loss_and_grads(&params, &case.packed, policy, case.token_weight()).unwrap();
-    let each = llama.losses_and_grads(&other, &case.packed, policy, case.token_weight()).unwrap();
+    let each = llama
+        .begin_loss_and_grads(llama.attention(), &other, &case.packed, policy, case.token_weight())
+        .unwrap()
+        .read_each()
+        .unwrap();
     assert_eq!(each.len(), case.packed.spans.len());
     for (loss, span) in each.iter().zip(&case.packed.spans) {
         let alone =

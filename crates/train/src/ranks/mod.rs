@@ -139,27 +139,27 @@ impl<'a> Ranks<'a> {
         Ok((said.iter().any(|said| said[0] != 0), said[FIRST][1] != 0))
     }
 
-    /// Computes a step of `micro_batches`, each by `compute`, which adds to the gradients of what it is lent and returns
-    /// figures: the figures of all of them, in order, where rows are shared summed over their ranks. The gradients of
-    /// `kept` are then those of this rank's parts or, in rounds, what it keeps of the sums.
-    pub(crate) fn compute(
+    /// Computes a step of `micro_batches`: `begin` adds the gradients of one to those of what it is lent, `read` says its
+    /// figures once all have begun, since it may wait for a device. The figures of all of them, in order, where rows are
+    /// shared summed over their ranks. The gradients of `kept` are then those of this rank's parts or, in rounds, what it
+    /// keeps of the sums.
+    pub(crate) fn compute<P>(
         &self,
         kept: &FlatParams,
         units: &[Unit],
         micro_batches: usize,
-        mut compute: impl FnMut(usize, &dyn Params) -> Result<Vec<f64>>,
+        mut begin: impl FnMut(usize, &dyn Params) -> Result<P>,
+        read: impl Fn(P) -> Result<Vec<f64>>,
     ) -> Result<Vec<Vec<f64>>> {
         let own = self.own_parts(self.axes.data_place());
         let alone = own.len() == 1;
         let mut sum = TreeSum::new(|left: &mut Vec<Tensor>, right| add(left, right));
-        let mut figures = Vec::new();
+        let mut begun = Vec::new();
         for part in own {
             kept.zero_grads()?;
             let lent = self.lend(kept);
             for micro_batch in (part..micro_batches).step_by(self.parts) {
-                let of = compute(micro_batch, &lent)?;
-                figures.push(of.len() as f64);
-                figures.extend(of);
+                begun.push(begin(micro_batch, &lent)?);
             }
             if self.in_rounds && !self.shares_gradients() {
                 self.sum_whole(kept, units)?;
@@ -170,6 +170,12 @@ impl<'a> Ranks<'a> {
         }
         for (unit, sum) in units.iter().zip(sum.finish()?.into_iter().flatten()) {
             put(&self.summed(kept, *unit)?, &sum, 0)?;
+        }
+        let mut figures = Vec::new();
+        for begun in begun {
+            let of = read(begun)?;
+            figures.push(of.len() as f64);
+            figures.extend(of);
         }
         self.in_order(micro_batches, &figures)
     }
