@@ -275,6 +275,8 @@ fn what_a_makefile_says_of_other_systems_is_not_searched() {
         ("ifeq ($(shell uname), Darwin)", false),
         ("ifdef MINGW", false),
         ("ifndef MINGW", true),
+        ("ifeq ($(TARGET_WIN32),)", true),
+        ("ifneq ($(TARGET_WIN32),)", false),
         ("ifdef FAST", true),
         ("if WITH_WINDOW_MANAGER", true),
     ] {
@@ -289,6 +291,26 @@ fn what_a_makefile_says_of_other_systems_is_not_searched() {
         let expected = if built { "first/x.h" } else { "rest/x.h" };
         assert_eq!(graph.dependencies("src/a.c"), [expected], "{condition}");
     }
+}
+
+#[test]
+fn automakes_conditions_stand_before_the_lines_they_decide() {
+    let graph = expect::graph(&[
+        ("configure.ac", "AC_INIT\n"),
+        (
+            "Makefile.in",
+            "@BUILD_WIN32_TRUE@SYS_INCLUDES = -Iwin \\\n@BUILD_WIN32_TRUE@\t-Iwin/nmake\n@BUILD_WIN32_TRUE@@THREADS_TRUE@am__append_1 = -Iwin\n@BUILD_WIN32_FALSE@SYS_INCLUDES = -Iunix \\\n@BUILD_WIN32_FALSE@\t-Iposix\n@THREADS_TRUE@AM_CFLAGS = -Ithreads\nAM_CPPFLAGS = $(SYS_INCLUDES)\n",
+        ),
+        ("Makefile.nmake", "CFLAGS = -Iwin/nmake\n"),
+        ("src/a.c", "#include <u.h>\n#include <p.h>\n#include <t.h>\n#include <getopt.h>\n#include <conf.h>\n"),
+        ("unix/u.h", "int u;\n"),
+        ("posix/p.h", "int p;\n"),
+        ("threads/t.h", "int t;\n"),
+        ("win/u.h", "int w;\n"),
+        ("win/nmake/p.h", "int w;\n"),
+        ("win/nmake/t.h", "int w;\n"),
+    ]);
+    assert_eq!(graph.dependencies("src/a.c"), ["posix/p.h", "threads/t.h", "unix/u.h"]);
 }
 
 #[test]

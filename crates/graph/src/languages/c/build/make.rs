@@ -2,13 +2,15 @@
 //!
 //! `Makefile`, `Makefile.am`, `Makefile.in` and what they include → one list of [`SearchPaths`] each, for the
 //! folder it stands in and those below. Recipes count as text. Of a condition that asks for another
-//! system than Linux the other branch counts, of every other condition both.
+//! system than Linux the other branch counts, of every other condition both: those of make, and automake's, which
+//! stand before a line of `Makefile.in`.
 //!
 //! Invariant: what one file expands to has a limit, and so have all together.
 //! Source: the GNU make manual; the automake manual for `srcdir` and its like.
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::linux;
 use super::search::SearchPaths;
 use super::text::{ROOT, UNKNOWN, absolute, place};
 use crate::paths;
@@ -24,7 +26,8 @@ const MAX_NESTING: usize = 16;
 pub(super) fn read(repository: &Repository, paths: &mut SearchPaths) {
     let is_root = |path: &str| {
         let name = paths::file_name(path);
-        matches!(name, "makefile" | "GNUmakefile") || name == "Makefile" || name.starts_with("Makefile.")
+        let variant = name.strip_prefix("Makefile.").is_some_and(|system| !linux::is_other(system));
+        matches!(name, "makefile" | "GNUmakefile" | "Makefile") || variant
     };
     let tops: BTreeSet<&str> = repository
         .files
@@ -56,22 +59,6 @@ pub(super) fn read(repository: &Repository, paths: &mut SearchPaths) {
     }
 }
 
-/// Whether a condition of make or automake holds on Linux, where it asks for a system by its name.
-fn for_linux(condition: &str) -> Option<bool> {
-    const OTHERS: [&str; 9] =
-        ["WIN32", "WIN64", "WINDOWS", "WINDOWS_NT", "MINGW", "CYGWIN", "DARWIN", "MACOS", "MACOSX"];
-    let (kind, asked) = condition.split_once([' ', '\t', '('])?;
-    let mut parts = asked.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let is_other = |part: &str| {
-        let name = part.to_ascii_uppercase();
-        OTHERS.iter().any(|other| name == *other || name.split('_').any(|word| word == *other))
-    };
-    let negated = matches!(kind, "ifneq" | "ifndef") || asked.trim_start().starts_with('!');
-    // Functions that look for one of several names say more than is read here, and the shell's `if` is none of make.
-    let plain = !asked.contains("filter") && !asked.contains("findstring") && !asked.contains(['[', ';']);
-    (plain && parts.any(is_other)).then_some(negated)
-}
-
 /// One Makefile with what it includes.
 struct Makefile<'r> {
     repository: &'r Repository,
@@ -98,7 +85,7 @@ impl Makefile<'_> {
             let words = line.trim();
             match words.split([' ', '\t']).next().unwrap_or_default() {
                 "if" | "ifeq" | "ifneq" | "ifdef" | "ifndef" if !line.starts_with('\t') => {
-                    open.push(for_linux(words));
+                    open.push(linux::holds(words));
                     continue;
                 }
                 "else" => {
@@ -107,7 +94,7 @@ impl Makefile<'_> {
                     if let Some(last) = open.last_mut() {
                         *last = match (*last, again) {
                             (Some(true), _) => Some(false),
-                            (_, Some(asked)) => for_linux(asked),
+                            (_, Some(asked)) => linux::holds(asked),
                             (last, None) => last.map(|held| !held),
                         };
                     }
@@ -316,11 +303,12 @@ fn enclosed(text: &str, close: char) -> (&str, &str) {
     (text, "")
 }
 
-/// The lines of a text, those that a backslash continues joined.
+/// The lines of a text that count on Linux, those that a backslash continues joined.
 fn joined(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut open = false;
-    for line in text.lines() {
+    // Of what automake continues, each line has the conditions before it.
+    for line in text.lines().filter_map(linux::unconditional) {
         let (part, goes_on) = match line.strip_suffix('\\') {
             Some(part) => (part, true),
             None => (line, false),

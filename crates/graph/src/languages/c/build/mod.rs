@@ -12,6 +12,7 @@ mod cmake;
 mod commands;
 mod conditions;
 mod globs;
+mod linux;
 mod make;
 mod meson;
 mod search;
