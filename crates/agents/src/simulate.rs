@@ -3,8 +3,7 @@
 //! Whether a file still fits is known before anything is generated: files, reads and actions
 //! have a known length, and each thought is counted as long as its limit allows.
 
-use std::collections::BTreeMap;
-
+use recon_lm::RandomKey;
 use recon_repository::Repository;
 use recon_schema::graph::RepoGraph;
 use recon_schema::trajectory::{
@@ -14,9 +13,11 @@ use recon_text::Renderer;
 use recon_thought::outline::Project;
 use recon_thought::{Thought, Writer};
 
+use crate::choice::Choice;
 use crate::document::Document;
 use crate::first::{FirstWriter, ModelWriter};
-use crate::{AgentOptions, Error, FirstAuthor, Result, steps};
+use crate::reads::{Readable, Shelf};
+use crate::{AgentOptions, Error, Result, steps};
 
 /// The same graph with only the first `max_files` files in the order of development. The others
 /// still exist: they are named where what is developed builds on them, and not written.
@@ -28,7 +29,7 @@ pub fn select(graph: &RepoGraph, max_files: Option<usize>) -> RepoGraph {
 
 /// Simulates the development of `repository`; one trajectory for each part, in order.
 ///
-/// `writer` is needed where the options ask for a model's thoughts. A thought that the model
+/// `model` is needed where the options [ask a model](AgentOptions::asks_model). A thought that it
 /// fails to write is written from the outline, and its author says so.
 ///
 /// # Errors
@@ -38,15 +39,14 @@ pub fn simulate(
     graph: &RepoGraph,
     options: &AgentOptions,
     renderer: &Renderer<'_>,
-    writer: Option<ModelWriter<'_>>,
+    model: Option<ModelWriter<'_>>,
 ) -> Result<Vec<Trajectory>> {
     let graph = select(graph, options.max_files);
     if graph.order.is_empty() {
         return Err(Error::NoFiles { repository: graph.repository.name });
     }
-    let asks_model = options.first_author == FirstAuthor::Model && options.arm != Arm::Raw;
-    let model = writer.filter(|_| asks_model);
-    if asks_model && model.is_none() {
+    let model = model.filter(|_| options.asks_model());
+    if options.asks_model() && model.is_none() {
         return Err(Error::NoModel);
     }
     let project = Project::new(&graph);
@@ -58,8 +58,8 @@ pub fn simulate(
         temperature: options.temperature,
         top_p: options.top_p,
     };
-    let first = FirstWriter { writer, model };
-    Simulation { repository, graph: &graph, project: &project, options, renderer, first }.run()
+    let first = FirstWriter { writer, model: model.clone().filter(|_| options.model_thinks()) };
+    Simulation { repository, graph: &graph, project: &project, options, renderer, first, model }.run()
 }
 
 struct Simulation<'a> {
@@ -69,6 +69,8 @@ struct Simulation<'a> {
     options: &'a AgentOptions,
     renderer: &'a Renderer<'a>,
     first: FirstWriter<'a>,
+    /// None where nothing is asked of it.
+    model: Option<ModelWriter<'a>>,
 }
 
 /// One file's turn: what is known before anything is written.
@@ -76,7 +78,30 @@ struct Simulation<'a> {
 struct Episode<'g> {
     path: &'g str,
     file: FileContent,
-    reads: Vec<&'g str>,
+    reads: Reading<'g>,
+}
+
+/// What a sub-agent reads.
+#[derive(Clone)]
+enum Reading<'g> {
+    Nothing,
+    /// Known before it thinks.
+    Known(Vec<&'g str>),
+    /// Decided behind its first thought, and kept within so many tokens.
+    Decided {
+        most_tokens: usize,
+    },
+}
+
+impl Episode<'_> {
+    /// The same with as little to read as can be.
+    fn with_least_reading(mut self) -> Self {
+        self.reads = match self.reads {
+            Reading::Decided { .. } => Reading::Decided { most_tokens: 0 },
+            Reading::Nothing | Reading::Known(_) => Reading::Nothing,
+        };
+        self
+    }
 }
 
 impl<'a> Simulation<'a> {
@@ -88,8 +113,8 @@ impl<'a> Simulation<'a> {
             let (repository, context_tokens) = (self.graph.repository.name.clone(), self.options.context_tokens);
             return Err(Error::OpeningTooLong { repository, tokens, context_tokens });
         }
-        let decided = if self.is_raw() { None } else { Some(self.decide(&mut document)) };
-        let (mut parts, mut written) = (Vec::new(), Vec::new());
+        let decided = self.options.has_agents().then(|| self.decide(&mut document));
+        let (mut parts, mut shelf) = (Vec::new(), Shelf::new(self.repository, self.options, self.renderer));
         for path in &self.graph.order {
             let file = self.repository.content(path).ok_or_else(|| Error::ForeignGraph {
                 repository: self.graph.repository.name.clone(),
@@ -101,34 +126,30 @@ impl<'a> Simulation<'a> {
                 document.unencodable.insert(path.clone(), character);
                 continue;
             }
-            let mut episode = Episode { path, reads: self.reads(path, &written), file };
+            let mut episode = Episode { path, reads: self.reading(path, &shelf), file };
             if !self.fits(&document, &episode) && document.files > 0 {
-                let next = self.continued(decided.as_ref(), &written);
-                if self.fits(&next, &episode) || self.fits(&next, &Episode { reads: Vec::new(), ..episode.clone() }) {
+                let next = self.continued(decided.as_ref(), &shelf.paths());
+                if self.fits(&next, &episode) || self.fits(&next, &episode.clone().with_least_reading()) {
                     parts.push(std::mem::replace(&mut document, next));
                 }
             }
             if !self.fits(&document, &episode) {
-                episode.reads.clear();
+                episode = episode.with_least_reading();
             }
             if self.fits(&document, &episode) {
-                self.play(&mut document, episode);
-                written.push(path.as_str());
+                self.play(&mut document, episode, &shelf);
+                shelf.add(path);
             } else {
                 let tokens = self.tokens(&episode.file.text);
                 tracing::warn!(%path, tokens, context_tokens = self.options.context_tokens, "the file is left out");
                 document.left_out.insert(path.clone(), tokens as u64);
             }
         }
-        if !self.is_raw() {
+        if self.options.has_agents() {
             document.push(steps::done(Agent::Main));
         }
         parts.push(document);
         Ok(parts.into_iter().enumerate().map(|(part, document)| self.trajectory(part, document)).collect())
-    }
-
-    fn is_raw(&self) -> bool {
-        self.options.arm == Arm::Raw
     }
 
     /// Requirements and plan.
@@ -141,7 +162,8 @@ impl<'a> Simulation<'a> {
         let thought = self.first.write(document, &subject);
         let text = thought.text.clone();
         self.reserve(document, &text, &subject);
-        document.push(steps::thought(subject, thought));
+        let agent = if self.options.has_agents() { subject.agent() } else { Agent::Main };
+        document.push(steps::thought(agent, subject, thought));
         text
     }
 
@@ -184,55 +206,61 @@ impl<'a> Simulation<'a> {
         self.renderer.tokenizer().encode(text).len()
     }
 
-    /// Direct dependencies that exist already: those of which most is used first, while they
-    /// fit the limits; given in the order in which they were written.
-    fn reads(&self, path: &str, written: &[&'a str]) -> Vec<&'a str> {
-        if self.is_raw() {
-            return Vec::new();
+    fn reading(&self, path: &str, shelf: &Shelf<'_, 'a>) -> Reading<'a> {
+        if !self.options.has_agents() {
+            return Reading::Nothing;
         }
-        let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
-        for edge in self.graph.edges.iter().filter(|edge| edge.from == path && edge.to != path) {
-            *uses.entry(edge.to.as_str()).or_default() += edge.names.len().max(1);
+        if self.options.model_reads() {
+            let most_tokens = shelf.most_tokens();
+            return if most_tokens == 0 { Reading::Nothing } else { Reading::Decided { most_tokens } };
         }
-        let mut exists: Vec<(usize, &'a str)> =
-            written.iter().copied().enumerate().filter(|(_, path)| uses.contains_key(path)).collect();
-        exists.sort_by_key(|(at, path)| (std::cmp::Reverse(uses[path]), *at));
-        let (mut chosen, mut tokens) = (Vec::new(), 0);
-        for (at, path) in exists {
-            let length = self.tokens(&self.repository.files[path]);
-            if chosen.len() < self.options.max_reads && tokens + length <= self.options.max_read_tokens {
-                chosen.push((at, path));
-                tokens += length;
-            }
-        }
-        chosen.sort_unstable();
-        chosen.into_iter().map(|(_, path)| path).collect()
+        let reads = shelf.dependencies(self.graph, path);
+        if reads.is_empty() { Reading::Nothing } else { Reading::Known(reads) }
     }
 
     fn fits(&self, document: &Document<'_>, episode: &Episode<'_>) -> bool {
-        let tokens = |step: &Step| self.renderer.step(step).ids.len();
-        let closing = if self.is_raw() { 0 } else { tokens(&steps::done(Agent::Main)) };
-        let known: usize = self.known_steps(episode).iter().map(tokens).sum();
-        let thoughts = match (self.is_raw(), episode.reads.is_empty()) {
-            (true, _) => 0,
-            (false, true) => 1,
-            (false, false) => 2,
+        let thoughts = match (self.options.arm, &episode.reads) {
+            (Arm::Raw, _) => 0,
+            (_, Reading::Nothing) => 1,
+            (_, Reading::Known(_) | Reading::Decided { .. }) => 2,
         };
-        let empty = steps::thought(Subject::Plan, Thought { text: String::new(), author: Author::Outline });
-        let thought = tokens(&empty) + self.options.budget().thought_tokens;
-        document.tokens + document.reserved + known + thoughts * thought + closing <= self.options.context_tokens
+        let decided = match &episode.reads {
+            Reading::Decided { most_tokens } => *most_tokens,
+            Reading::Nothing | Reading::Known(_) => 0,
+        };
+        let needed = self.length(&self.known_steps(episode)) + decided + thoughts * self.thought_tokens();
+        needed <= self.room(document)
     }
 
-    /// Every step of the episode but its thoughts.
+    /// Tokens that a document takes before its last word.
+    fn room(&self, document: &Document<'_>) -> usize {
+        let closing = if self.options.has_agents() { self.length(&[steps::done(Agent::Main)]) } else { 0 };
+        self.options.context_tokens.saturating_sub(document.tokens + document.reserved + closing)
+    }
+
+    fn length(&self, steps: &[Step]) -> usize {
+        steps.iter().map(|step| self.renderer.step(step).ids.len()).sum()
+    }
+
+    /// The longest thought with its turn, tokens.
+    fn thought_tokens(&self) -> usize {
+        let empty = Thought { text: String::new(), author: Author::Outline };
+        let turn = self.length(&[steps::thought(Agent::Main, Subject::Plan, empty)]);
+        turn + self.options.budget().thought_tokens
+    }
+
+    /// Every step of the episode but its thoughts and what the model decides to read.
     fn known_steps(&self, Episode { path, file, reads }: &Episode<'_>) -> Vec<Step> {
-        if self.is_raw() {
+        if !self.options.has_agents() {
             return vec![steps::write(Agent::Main, file.clone())];
         }
         let agent = Agent::File((*path).into());
         let mut known = vec![steps::delegate(path)];
-        for read in reads {
-            known.push(steps::read(&agent, read));
-            known.push(steps::content(agent.clone(), self.existing(read)));
+        if let Reading::Known(reads) = reads {
+            for read in reads {
+                known.push(steps::read(&agent, read, Author::Outline));
+                known.push(steps::content(agent.clone(), self.existing(read)));
+            }
         }
         known.push(steps::write(agent.clone(), file.clone()));
         known.push(steps::wrote(agent.clone(), file));
@@ -247,24 +275,82 @@ impl<'a> Simulation<'a> {
 
     /// Writes the episode down: the known steps, with thoughts before the first read and before
     /// the write.
-    fn play(&self, document: &mut Document<'_>, episode: Episode<'_>) {
+    fn play(&self, document: &mut Document<'_>, episode: Episode<'_>, shelf: &Shelf<'_, '_>) {
         let path = || episode.path.to_owned();
         let mut known = self.known_steps(&episode).into_iter();
-        if !self.is_raw() {
+        if self.options.has_agents() {
             document.push(known.next().expect("an episode begins with its delegation"));
-            if !episode.reads.is_empty() {
-                let reads = episode.reads.iter().map(|read| (*read).to_owned()).collect();
-                self.think(document, Subject::Reading { path: path(), reads });
-                known.by_ref().take(2 * episode.reads.len()).for_each(|step| document.push(step));
+        }
+        match &episode.reads {
+            Reading::Nothing => {}
+            Reading::Known(reads) => {
+                let names = reads.iter().map(|read| (*read).to_owned()).collect();
+                self.think(document, Subject::Reading { path: path(), reads: names });
+                known.by_ref().take(2 * reads.len()).for_each(|step| document.push(step));
             }
+            Reading::Decided { .. } => {
+                self.think(document, Subject::Design { path: path() });
+                self.read_as_decided(document, episode.path, shelf, self.length(known.as_slice()));
+            }
+        }
+        if self.options.arm != Arm::Raw {
             self.think(document, Subject::Writing { path: path() });
         }
         known.for_each(|step| document.push(step));
         document.files += 1;
     }
 
+    /// One read after another, until the model decides for none or none is valid; `after` tokens
+    /// and a thought are still to come.
+    fn read_as_decided(&self, document: &mut Document<'_>, path: &str, shelf: &Shelf<'_, '_>, after: usize) {
+        let (model, agent) = (self.model.as_ref().expect("it was asked for"), Agent::File(path.into()));
+        let mut read: Vec<&Readable<'_>> = Vec::new();
+        loop {
+            let room = self.room(document).saturating_sub(after + self.thought_tokens());
+            let valid = shelf.valid(&read, room);
+            if valid.is_empty() {
+                return;
+            }
+            match self.decide_read(document, path, model, shelf.head(), &valid) {
+                Ok(Some(at)) => {
+                    document.push(steps::read(&agent, valid[at].path, Author::Model));
+                    document.push(steps::content(agent.clone(), self.existing(valid[at].path)));
+                    read.push(valid[at]);
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(repository = self.project.name(), path, %error, "the model could not decide; nothing more is read");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn decide_read(
+        &self,
+        document: &mut Document<'_>,
+        path: &str,
+        model: &ModelWriter<'_>,
+        head: &[u32],
+        valid: &[&Readable<'_>],
+    ) -> recon_lm::Result<Option<usize>> {
+        let key = RandomKey {
+            seed: self.options.seed,
+            repository: self.project.name().into(),
+            file: path.into(),
+            step: document.steps.len() as u64,
+            round: 0,
+            candidate: 0,
+        };
+        let lines: Vec<&[u32]> = valid.iter().map(|file| file.line.as_slice()).collect();
+        let at = document.branch(model.scorer)?;
+        let choice = Choice::new(model.scorer, key.stream(), self.options.temperature);
+        choice.among(at, &self.renderer.assistant_header(), head, &lines)
+    }
+
     fn trajectory(&self, part: usize, document: Document<'_>) -> Trajectory {
-        let arm = if self.is_raw() { Arm::Raw } else { Arm::Agent };
+        // A search comes later and names its arm.
+        let arm = if self.options.has_agents() { Arm::Agent } else { self.options.arm };
         let repository = self.graph.repository.clone();
         let part = u32::try_from(part).expect("a repository has fewer files than that, and no part is without one");
         let Document { left_out, unencodable, first_refused, .. } = document;
@@ -276,7 +362,7 @@ impl<'a> Simulation<'a> {
             repository,
             arm,
             part,
-            model: self.first.model.as_ref().map(|writer| writer.model.clone()),
+            model: self.model.as_ref().map(|asked| asked.model.clone()),
             seed: self.options.seed,
             steps: document.steps,
             summary,

@@ -109,7 +109,7 @@ struct Task {
 impl Task {
     /// Whether it is the last thought before its target.
     fn is_last(&self) -> bool {
-        !matches!(self.subject, Subject::Reading { .. })
+        !matches!(self.subject, Subject::Design { .. } | Subject::Reading { .. })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `recon.trajectory/2`: the re-lived development of a repository as a list of steps.
+//! `recon.trajectory/3`: the re-lived development of a repository as a list of steps.
 //!
 //! A step belongs to an agent, has an author, and is trained or not. Observations and written
 //! files carry the repository's own content with its digest, so that a finished trajectory can
@@ -15,7 +15,7 @@ use crate::Sha256;
 use crate::graph::RepositoryRef;
 
 /// The name every trajectory record carries.
-pub const SCHEMA: &str = "recon.trajectory/2";
+pub const SCHEMA: &str = "recon.trajectory/3";
 
 /// One repository, or one part of a repository longer than the context.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ pub fn trajectory_id(repository: &RepositoryRef, arm: Arm, part: u32) -> String 
 pub enum Arm {
     /// Flattened code in dependency order.
     Raw,
+    /// The same with one thought before each file: no plan, no agents, no search.
+    Thought,
     /// Agentic trajectory without search (Repo2Agent).
     Agent,
     /// Agentic trajectory with thoughts refined by search (Repo2Agent-Search).
@@ -63,6 +65,7 @@ impl std::fmt::Display for Arm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Raw => "raw",
+            Self::Thought => "thought",
             Self::Agent => "agent",
             Self::Search => "search",
         })
@@ -185,7 +188,7 @@ pub enum Body {
 /// What earlier parts decided and wrote. The renderer composes the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Continuation {
-    /// The thoughts of the first part; none in the `raw` arm, which has no thoughts.
+    /// The thoughts of the first part; none in the arms without agents, which decide nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided: Option<Decided>,
     /// Files that exist, newest first.
@@ -216,6 +219,11 @@ pub enum Subject {
     Requirements,
     /// Which file does what, in which order.
     Plan,
+    /// What a sub-agent's file is to be, before the sub-agent decides what to read.
+    Design {
+        /// The sub-agent's file.
+        path: String,
+    },
     /// What a sub-agent will read before it writes its file, and why.
     Reading {
         /// The sub-agent's file.
@@ -223,9 +231,9 @@ pub enum Subject {
         /// What it reads next, in order.
         reads: Vec<String>,
     },
-    /// What a sub-agent is about to write.
+    /// What is about to be written.
     Writing {
-        /// The sub-agent's file.
+        /// The file.
         path: String,
     },
 }
@@ -235,11 +243,11 @@ impl Subject {
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Requirements | Self::Plan => None,
-            Self::Reading { path, .. } | Self::Writing { path } => Some(path),
+            Self::Design { path } | Self::Reading { path, .. } | Self::Writing { path } => Some(path),
         }
     }
 
-    /// Who thinks about it.
+    /// Who thinks about it where there are sub-agents.
     pub fn agent(&self) -> Agent {
         self.path().map_or(Agent::Main, |path| Agent::File(path.into()))
     }

@@ -41,7 +41,7 @@ impl Project<'_> {
     pub fn thought(&self, subject: &Subject, detail: Detail) -> String {
         let max_chars = match subject {
             Subject::Requirements | Subject::Plan => 2 * detail.max_chars(),
-            Subject::Reading { .. } | Subject::Writing { .. } => detail.max_chars(),
+            Subject::Design { .. } | Subject::Reading { .. } | Subject::Writing { .. } => detail.max_chars(),
         };
         self.thought_within(subject, detail, max_chars)
     }
@@ -51,7 +51,9 @@ impl Project<'_> {
         match subject {
             Subject::Requirements => requirements::requirements(self, detail, max_chars),
             Subject::Plan => plan::plan(self, detail, max_chars),
-            Subject::Reading { path, .. } | Subject::Writing { path } => file::file(self, path, detail, max_chars),
+            Subject::Design { path } | Subject::Reading { path, .. } | Subject::Writing { path } => {
+                file::file(self, path, detail, max_chars)
+            }
         }
     }
 
@@ -60,6 +62,7 @@ impl Project<'_> {
     pub fn first(&self, subject: &Subject) -> String {
         match subject {
             Subject::Reading { path, reads } => reading(path, reads),
+            Subject::Design { path } => file::design(self, path, Detail::Brief.max_chars()),
             _ => self.thought(subject, Detail::Brief),
         }
     }
@@ -69,7 +72,7 @@ impl Project<'_> {
         match subject {
             Subject::Requirements => format!("The project is {}.", self.name()),
             Subject::Plan => "The order of the files follows their dependencies.".into(),
-            Subject::Reading { .. } | Subject::Writing { .. } => "This file is next.".into(),
+            Subject::Design { .. } | Subject::Reading { .. } | Subject::Writing { .. } => "This file is next.".into(),
         }
     }
 
