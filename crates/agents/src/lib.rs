@@ -3,7 +3,8 @@
 //! The main agent writes requirements and plan and delegates each file, dependencies first. A
 //! sub-agent thinks about what it will read, reads files that exist already, thinks, and writes; or
 //! it thinks about the design, and the model decides what it reads. Without anything to read it
-//! thinks once. Every file read or written is the repository's own.
+//! thinks once. Where it debugs, the model drafts the file, tools answer, and it thinks again before
+//! the real file is written. Every file read or written is the repository's own.
 //!
 //! Invariants: no document is longer than `context_tokens`; a repository that is longer is cut
 //! at sub-agent borders into parts, and every later part opens with an untrained continuation
@@ -14,6 +15,8 @@
 
 mod choice;
 mod document;
+mod draft;
+mod episode;
 mod first;
 mod options;
 mod reads;
@@ -21,7 +24,7 @@ mod simulate;
 mod steps;
 
 pub use first::ModelWriter;
-pub use options::{AgentOptions, FirstAuthor, Reads};
+pub use options::{AgentOptions, DebugOptions, FirstAuthor, Reads};
 pub use simulate::{select, simulate};
 
 /// Why a repository could not be simulated.
@@ -54,10 +57,8 @@ pub enum Error {
         /// The limit.
         context_tokens: usize,
     },
-    /// The options ask for a model's thoughts or decisions.
-    #[error(
-        "`first_author = \"model\"` and `reads = \"model\"` need a model; name one, or set them to `outline` and `graph`"
-    )]
+    /// The options ask for what a model does.
+    #[error("`first_author = \"model\"`, `reads = \"model\"` and `debug` need a model; name one, or leave them")]
     NoModel,
 }
 

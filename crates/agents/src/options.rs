@@ -27,6 +27,20 @@ pub enum Reads {
     Model,
 }
 
+/// Drafts that tools answer before a file is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DebugOptions {
+    /// Longest draft in tokens; a longer one is cut at the end of a line.
+    pub draft_tokens: usize,
+}
+
+impl Default for DebugOptions {
+    fn default() -> Self {
+        Self { draft_tokens: 512 }
+    }
+}
+
 /// How a repository becomes a trajectory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -39,6 +53,9 @@ pub struct AgentOptions {
     pub first_author: FirstAuthor,
     /// Who decides what is read.
     pub reads: Reads,
+    /// Debugging steps: the model drafts each file that a tool can answer for; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debug: Option<DebugOptions>,
     /// Seed of every random choice.
     pub seed: u64,
     /// At most this many files, the first in development order; all of them if absent.
@@ -67,6 +84,7 @@ impl Default for AgentOptions {
             arm: Arm::Agent,
             first_author: FirstAuthor::Outline,
             reads: Reads::Graph,
+            debug: None,
             seed: 0,
             max_files: None,
             context_tokens: 65_536,
@@ -95,9 +113,13 @@ impl AgentOptions {
         self.reads == Reads::Model && self.has_agents()
     }
 
+    pub(crate) fn debugs(&self) -> Option<&DebugOptions> {
+        self.debug.as_ref().filter(|_| self.has_agents())
+    }
+
     /// Whether the simulation needs a model.
     pub fn asks_model(&self) -> bool {
-        self.model_thinks() || self.model_reads()
+        self.model_thinks() || self.model_reads() || self.debugs().is_some()
     }
 
     /// The bounds of thoughts in a document.

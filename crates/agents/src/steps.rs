@@ -32,6 +32,12 @@ pub(crate) fn read(agent: &Agent, path: &str, author: Author) -> Step {
     Step { author, ..action(agent.clone(), Action::Read { path: path.into() }) }
 }
 
+/// What the model believes a file to be: context, never trained.
+pub(crate) fn draft(agent: &Agent, path: &str, text: String) -> Step {
+    let action = action(agent.clone(), Action::Draft { path: path.into(), text });
+    Step { author: Author::Model, trained: false, ..action }
+}
+
 pub(crate) fn done(agent: Agent) -> Step {
     action(agent, Action::Done)
 }
@@ -59,7 +65,7 @@ pub(crate) fn delegated(path: &str) -> Step {
     result(Agent::Main, format!("{path} is done"))
 }
 
-fn result(agent: Agent, text: String) -> Step {
+pub(crate) fn result(agent: Agent, text: String) -> Step {
     let body = Body::Observation { observed: Observed::Text(text) };
     Step { agent, body, author: Author::Tool, trained: false }
 }

@@ -1,14 +1,14 @@
-//! What a sub-agent reads where the model decides, and the arm without agents.
+//! What a sub-agent reads where the model decides, what it drafts, and the arm without agents.
 
 use std::collections::BTreeSet;
 
-use recon_agents::{AgentOptions, Error, ModelWriter, Reads, simulate};
+use recon_agents::{AgentOptions, DebugOptions, Error, ModelWriter, Reads, simulate};
 use recon_graph::build;
 use recon_lm::Limits;
 use recon_lm::fake::TableModel;
 use recon_repository::Repository;
 use recon_schema::Sha256;
-use recon_schema::trajectory::{Action, Agent, Arm, Author, Body, ModelRef, Step, Subject, Trajectory};
+use recon_schema::trajectory::{Action, Agent, Arm, Author, Body, ModelRef, Observed, Step, Subject, Trajectory};
 use recon_text::{Renderer, Rendering, fake};
 
 /// Files that import nothing, so that whatever is read was the model's idea.
@@ -118,8 +118,9 @@ fn decisions_need_a_model_and_are_made_by_agents_alone() {
     let renderer = Renderer::new(&tokenizer, Rendering::Chat);
     let without = |options: &AgentOptions| simulate(&repository, &build(&repository), options, &renderer, None);
     assert!(matches!(without(&decides(0)), Err(Error::NoModel)));
+    assert!(matches!(without(&debugs(9)), Err(Error::NoModel)));
     for arm in [Arm::Raw, Arm::Thought] {
-        let options = AgentOptions { arm, ..decides(0) };
+        let options = AgentOptions { arm, reads: Reads::Model, ..debugs(9) };
         assert!(!options.asks_model() && without(&options).is_ok(), "{arm}");
     }
 }
@@ -142,4 +143,82 @@ fn the_thought_arm_puts_one_thought_before_each_file_and_nothing_else() {
         }
     }
     assert_eq!(written, 12);
+}
+
+fn debugs(draft_tokens: usize) -> AgentOptions {
+    AgentOptions { debug: Some(DebugOptions { draft_tokens }), ..AgentOptions::default() }
+}
+
+fn drafting(write: fn(&str) -> String) -> TableModel {
+    let limits = Limits { context_tokens: 1 << 20, vocabulary: 1024 };
+    TableModel::new(limits, |_, _| -1.0, move |_, _, key| write(&key.file))
+}
+
+/// Each draft with its answer, and what is thought of it.
+fn drafts(parts: &[Trajectory]) -> Vec<(&str, &str, u64)> {
+    let mut found = Vec::new();
+    for part in parts {
+        for (at, step) in part.steps.iter().enumerate() {
+            let Body::Action { action: Action::Draft { path, text } } = &step.body else { continue };
+            assert_eq!((step.author, step.trained), (Author::Model, false), "a draft is context");
+            let Body::Observation { observed: Observed::Text(answer) } = &part.steps[at + 1].body else {
+                panic!("{at}")
+            };
+            let Body::Think { subject: Subject::Revising { path: of, faults }, .. } = &part.steps[at + 2].body else {
+                panic!("{at}")
+            };
+            assert!(part.steps[at + 2].trained && of == path);
+            assert_eq!(&part.steps[at + 3].written().expect("then the file is written").path, path);
+            found.push((text.as_str(), answer.as_str(), *faults));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_draft_is_answered_by_the_parser_and_thought_about_before_the_file_is_written() {
+    let model = drafting(|path| if path == "m01.py" { "y = 2\n)\n".into() } else { "x = 1\n".into() });
+    let parts = run(&apart(3), &debugs(64), &model);
+    let fine = ("x = 1\n", "parser: no syntax errors", 0);
+    assert_eq!(drafts(&parts), [fine, ("y = 2\n)\n", "parser: 1 syntax error\n2:1: cannot be read: `)`", 1), fine]);
+    let tokenizer = fake::tokenizer();
+    let document = Renderer::new(&tokenizer, Rendering::Chat).document(&parts[0]);
+    let draft = parts[0]
+        .steps
+        .iter()
+        .position(|step| matches!(&step.body, Body::Action { action } if action.tool() == "draft"));
+    let span = &document.steps[draft.unwrap()];
+    assert_eq!(tokenizer.decode(&document.ids[span.body.clone()]), "x = 1\n");
+    assert!(document.mask[span.ids.clone()].iter().all(|bit| *bit == 0), "no token of it is trained");
+}
+
+#[test]
+fn what_is_no_draft_is_left_out() {
+    let own = apart(3).files["m01.py"].clone();
+    for (write, options) in [
+        (drafting(|_| " \n".into()), debugs(64)),
+        // Longer than allowed in its first line.
+        (drafting(|_| "x".repeat(900)), debugs(8)),
+        (drafting(|_| apart(3).files["m01.py"].clone()), debugs(400)),
+    ] {
+        let parts = run(&apart(3), &options, &write);
+        assert!(drafts(&parts).iter().all(|(text, ..)| *text == own), "{:?}", drafts(&parts));
+        assert_eq!(parts.iter().map(|part| part.summary.files).sum::<u64>(), 3);
+    }
+    let copied = run(&apart(3), &debugs(400), &drafting(|_| apart(3).files["m01.py"].clone()));
+    assert_eq!(drafts(&copied).len(), 2, "the file itself is no draft of it");
+    let text = Repository::from_files("notes", [("a.c", "int a;\n".to_owned())]);
+    assert_eq!(drafts(&run(&text, &debugs(64), &drafting(|_| "int".into()))), [], "no tool answers for it");
+}
+
+#[test]
+fn drafts_keep_within_the_document() {
+    let tokenizer = fake::tokenizer();
+    let renderer = Renderer::new(&tokenizer, Rendering::Chat);
+    for context_tokens in [2600, 4000, 6000] {
+        let options = AgentOptions { context_tokens, ..debugs(100) };
+        let parts = run(&apart(12), &options, &drafting(|_| "y = (1\n".repeat(40)));
+        assert!(parts.iter().all(|part| renderer.document(part).ids.len() <= context_tokens));
+        assert_eq!(parts.iter().map(|part| part.summary.files).sum::<u64>(), 12);
+    }
 }

@@ -17,6 +17,7 @@ pub(crate) fn check(trajectory: &Trajectory, before: &Before) -> Vec<Violation> 
         awaits: Awaits::Nothing,
         thinks_of: None,
         read: BTreeSet::new(),
+        drafted: false,
         violations: Vec::new(),
         step: 0,
     };
@@ -64,6 +65,8 @@ struct Walk<'a> {
     thinks_of: Option<Subject>,
     /// What the sub-agent has read.
     read: BTreeSet<String>,
+    /// Whether it has drafted its file.
+    drafted: bool,
     violations: Vec<Violation>,
     step: usize,
 }
@@ -132,7 +135,10 @@ impl Walk<'_> {
         if subject.agent() != step.agent {
             self.order("a thought about what another agent does");
         }
-        // Requirements, then plan; design, what is read, what is written: the order of the variants.
+        if matches!(subject, Subject::Revising { .. }) && !self.drafted {
+            self.order("a thought about a draft that was not made");
+        }
+        // Requirements, then plan; design, reads, what is written, what a draft changed: the order of the variants.
         if self.thinks_of.as_ref().is_some_and(|before| before >= subject) {
             self.order("a thought comes again, or after the one it should precede");
         }
@@ -183,6 +189,7 @@ impl Walk<'_> {
         }
         self.thinks_of = None;
         self.read.clear();
+        self.drafted = false;
         self.at = Place::File { path: path.into(), wrote: false };
     }
 
@@ -203,9 +210,21 @@ impl Walk<'_> {
         match action {
             Action::Read { path } => self.read(step, path),
             Action::Write(file) if file.path != own => self.order("a sub-agent writes its own file only"),
+            Action::Draft { path, .. } => {
+                if path != own || self.drafted || !matches!(self.thinks_of, Some(Subject::Writing { .. })) {
+                    self.order("a sub-agent drafts its own file, once, after a thought about it");
+                }
+                self.drafted = true;
+                self.awaits = Awaits::Text(step.agent.clone());
+            }
             Action::Write(file) => {
-                if !matches!(self.thinks_of, Some(Subject::Writing { .. })) {
-                    self.order("a file is written after a thought about it");
+                let about = match self.thinks_of {
+                    Some(Subject::Revising { .. }) => true,
+                    Some(Subject::Writing { .. }) => !self.drafted,
+                    _ => false,
+                };
+                if !about {
+                    self.order("a file is written after a thought about it, and about its draft where there is one");
                 }
                 self.write(&file.path);
                 self.awaits = Awaits::Text(step.agent.clone());

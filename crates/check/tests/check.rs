@@ -1,8 +1,10 @@
 //! The checker on trajectories made by the pipeline, and on each way in which one can be wrong.
+//!
+//! Size: all are changes of the same few trajectories.
 
 use std::collections::BTreeMap;
 
-use recon_agents::{AgentOptions, ModelWriter, Reads, simulate};
+use recon_agents::{AgentOptions, DebugOptions, ModelWriter, Reads, simulate};
 use recon_check::{Checker, Fault, Violation, check};
 use recon_graph::{Repository, build};
 use recon_lm::Limits;
@@ -33,14 +35,15 @@ fn parts(arm: Arm, count: usize, context_tokens: usize) -> (Vec<Trajectory>, Fil
     (parts, repository.files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect())
 }
 
-/// Parts in which the model decided what is read.
+/// Parts in which the model decided what is read, and drafted.
 fn decided(count: usize) -> (Vec<Trajectory>, Files) {
     let (repository, tokenizer) = (repository(count), fake::tokenizer());
     let renderer = Renderer::new(&tokenizer, Rendering::Chat);
     let limits = Limits { context_tokens: 1 << 16, vocabulary: 1024 };
-    let model = TableModel::new(limits, |_, _| -0.02, |_, _, _| String::new());
+    let model = TableModel::new(limits, |_, _| -0.02, |_, _, _| "x = 1 )\ny = 2\n".into());
     let writer = ModelWriter { generator: &model, scorer: &model, model: named() };
-    let options = AgentOptions { reads: Reads::Model, context_tokens: 4000, ..AgentOptions::default() };
+    let debug = Some(DebugOptions::default());
+    let options = AgentOptions { reads: Reads::Model, debug, context_tokens: 7000, ..AgentOptions::default() };
     let parts = simulate(&repository, &build(&repository), &options, &renderer, Some(writer)).unwrap();
     (parts, repository.files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect())
 }
@@ -307,6 +310,24 @@ fn agents_act_in_their_turn() {
         it.steps.splice(read..read, again);
     });
     assert!(of(&found, "is read again"), "{found:?}");
+    let draft = at(&decided, |step| calls(step, "draft"));
+    let cases: Vec<(Change, &str)> = vec![
+        (Box::new(move |it| drop(it.steps.remove(draft + 2))), "and about its draft where there is one"),
+        (Box::new(move |it| drop(it.steps.remove(draft + 1))), "is not answered by its result"),
+        (Box::new(move |it| drop(it.steps.drain(draft..draft + 2))), "a draft that was not made"),
+        (Box::new(move |it| it.steps.swap(draft - 1, draft)), "after a thought about it"),
+        (
+            Box::new(move |it| {
+                let again: Vec<Step> = it.steps[draft..draft + 2].to_vec();
+                it.steps.splice(draft..draft, again);
+            }),
+            "its own file, once",
+        ),
+    ];
+    for (change, reason) in cases {
+        let found = after(&decided, &files_read, change);
+        assert!(of(&found, reason), "{reason}: {found:?}");
+    }
     let (thought, files) = parts(Arm::Thought, 3, 4000);
     for (change, reason) in [
         (Box::new(|it: &mut Trajectory| drop(it.steps.remove(1))) as Change, "written after a thought about it"),
@@ -470,4 +491,36 @@ fn winner(search: &mut Search) -> &mut recon_schema::trajectory::Candidate {
 
 fn every(search: &mut Search, change: impl Fn(&mut Outcome)) {
     search.rounds.iter_mut().flat_map(|round| &mut round.candidates).for_each(|it| change(&mut it.outcome));
+}
+
+#[test]
+fn tools_answer_a_draft_as_it_is_recorded() {
+    let (mut parts, files) = decided(2);
+    let trajectory = parts.remove(0);
+    let draft = at(&trajectory, |step| calls(step, "draft"));
+    let answers = |change: &dyn Fn(&mut Trajectory)| -> Vec<String> {
+        let found = after(&trajectory, &files, change);
+        let reasons = found.into_iter().map(|fault| match fault {
+            Fault::Answer { reason, .. } => reason,
+            other => other.to_string(),
+        });
+        reasons.collect()
+    };
+    let text = |it: &mut Trajectory, now: &str| {
+        let Body::Action { action: Action::Draft { text, .. } } = &mut it.steps[draft].body else { panic!() };
+        *text = now.into();
+    };
+    assert_eq!(answers(&|it| text(it, "x = 1\n")), ["run again, the tool answers otherwise"]);
+    let observed = Observed::Text("parser: no syntax errors".into());
+    let claimed = answers(&|it| it.steps[draft + 1].body = Body::Observation { observed: observed.clone() });
+    assert_eq!(claimed, ["run again, the tool answers otherwise"]);
+    let thought = answers(&|it| {
+        let Body::Think { subject: Subject::Revising { faults, .. }, .. } = &mut it.steps[draft + 2].body else {
+            panic!()
+        };
+        *faults += 1;
+    });
+    assert_eq!(thought, ["the tool finds 1 faults, the thought speaks of 2"]);
+    assert_eq!(answers(&|it| it.steps[draft].trained = true), ["a draft is recorded as trained"]);
+    assert_eq!(answers(&|it| it.steps[draft].author = Author::Outline), ["a draft cannot be composed by the outline"]);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use recon_schema::graph::RepoGraph;
 use recon_schema::trajectory::{
-    Agent, Arm, Author, Body, Control, Observed, Search, Step, Subject, Trajectory, trajectory_id,
+    Action, Agent, Arm, Author, Body, Control, Observed, Search, Step, Subject, Trajectory, trajectory_id,
 };
 use recon_text::{action_line, continuation_text};
 use recon_thought::leak::Context;
@@ -291,7 +291,11 @@ fn texts(step: &Step) -> Vec<String> {
         Body::Opening { text } | Body::Think { text, .. } => vec![text.clone()],
         Body::Continuation(continuation) => vec![continuation_text(continuation)],
         Body::Action { action } => {
-            std::iter::once(action_line(action)).chain(step.written().map(|file| file.text.clone())).collect()
+            let content = match action {
+                Action::Draft { text, .. } => Some(text),
+                _ => step.written().map(|file| &file.text),
+            };
+            std::iter::once(action_line(action)).chain(content.cloned()).collect()
         }
         Body::Observation { observed: Observed::Text(text) } => vec![text.clone()],
         Body::Observation { observed: Observed::Content(file) } => vec![file.text.clone()],

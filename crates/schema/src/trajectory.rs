@@ -236,6 +236,13 @@ pub enum Subject {
         /// The file.
         path: String,
     },
+    /// What the tools' answer to a sub-agent's draft changes.
+    Revising {
+        /// The sub-agent's file.
+        path: String,
+        /// Faults that the tools found.
+        faults: u64,
+    },
 }
 
 impl Subject {
@@ -243,7 +250,10 @@ impl Subject {
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Requirements | Self::Plan => None,
-            Self::Design { path } | Self::Reading { path, .. } | Self::Writing { path } => Some(path),
+            Self::Design { path }
+            | Self::Reading { path, .. }
+            | Self::Writing { path }
+            | Self::Revising { path, .. } => Some(path),
         }
     }
 
@@ -277,6 +287,14 @@ pub enum Action {
         /// The file to be read.
         path: String,
     },
+    /// Try a file out: the tools answer, and nothing is written. What the model believed is context,
+    /// never trained.
+    Draft {
+        /// The file to be written.
+        path: String,
+        /// What the model believes it to be, or its beginning.
+        text: String,
+    },
     /// Write a file.
     Write(FileContent),
     /// Finish.
@@ -289,6 +307,7 @@ impl Action {
         match self {
             Self::Delegate { .. } => "delegate",
             Self::Read { .. } => "read",
+            Self::Draft { .. } => "draft",
             Self::Write(_) => "write",
             Self::Done => "done",
         }
@@ -297,7 +316,7 @@ impl Action {
     /// The file concerned; `done` has none.
     pub fn path(&self) -> Option<&str> {
         match self {
-            Self::Delegate { path } | Self::Read { path } => Some(path),
+            Self::Delegate { path } | Self::Read { path } | Self::Draft { path, .. } => Some(path),
             Self::Write(file) => Some(&file.path),
             Self::Done => None,
         }
