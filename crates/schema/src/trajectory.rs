@@ -388,9 +388,33 @@ pub struct Search {
     pub initial: InitialThought,
     /// Each round, in order.
     pub rounds: Vec<Round>,
+    /// What was not searched for, where the search ended before its last round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spared: Option<Spared>,
     /// The same search against another file, where it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<Control>,
+}
+
+/// Rounds that a search did not play, since too little was to be expected of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spared {
+    /// How many.
+    pub rounds: u32,
+    /// Target tokens that their candidates would have been scored on, by the rounds before; early
+    /// refusal not counted.
+    pub scored_tokens: f64,
+    /// What the first of them would have gained, by the rounds before, nats.
+    pub gained_nats: f64,
+}
+
+impl Spared {
+    /// Adds what another search spared.
+    pub fn add(&mut self, other: &Self) {
+        self.rounds += other.rounds;
+        self.scored_tokens += other.scored_tokens;
+        self.gained_nats += other.gained_nats;
+    }
 }
 
 /// The thought a search began with.
