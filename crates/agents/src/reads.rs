@@ -47,14 +47,10 @@ impl<'a, 'g> Shelf<'a, 'g> {
         let line = line(self.renderer, path);
         let common = shared([self.head.as_slice(), &line]);
         self.head.truncate(common);
-        let content = self.renderer.tokenizer().encode(&file.text).len();
-        let tokens = |step| self.renderer.step(&step).ids.len();
-        let turns = tokens(steps::read(&agent, path, Author::Model)) + tokens(steps::content(agent.clone(), file));
-        self.files.push(Readable { path, line, content, turns });
-    }
-
-    pub(crate) fn paths(&self) -> Vec<&'g str> {
-        self.files.iter().map(|file| file.path).collect()
+        let call = self.renderer.step(&steps::read(&agent, path, Author::Model));
+        let answer = self.renderer.step(&steps::content(agent, file));
+        let turns = call.ids.len() + answer.ids.len();
+        self.files.push(Readable { path, line, content: answer.body.len(), turns });
     }
 
     pub(crate) fn head(&self) -> &[u32] {

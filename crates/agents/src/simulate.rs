@@ -74,7 +74,8 @@ impl<'a> Simulation<'a> {
             return Err(Error::OpeningTooLong { repository, tokens, context_tokens });
         }
         let decided = agents.options.has_agents().then(|| self.decide(&mut document));
-        let (mut parts, mut shelf) = (Vec::new(), Shelf::new(agents.repository, agents.options, agents.renderer));
+        let mut shelf = Shelf::new(agents.repository, agents.options, agents.renderer);
+        let (mut parts, mut written) = (Vec::new(), Vec::new());
         for path in &agents.graph.order {
             let file = agents.repository.content(path).ok_or_else(|| Error::ForeignGraph {
                 repository: agents.graph.repository.name.clone(),
@@ -88,7 +89,7 @@ impl<'a> Simulation<'a> {
             }
             let mut episode = Episode { path, reads: agents.reading(path, &shelf), drafts: agents.drafts(path), file };
             if !agents.fits(&document, &episode) && document.files > 0 {
-                let next = self.continued(decided.as_ref(), &shelf.paths());
+                let next = self.continued(decided.as_ref(), &written);
                 if agents.fits(&next, &episode) || agents.fits(&next, &episode.clone().at_least()) {
                     parts.push(std::mem::replace(&mut document, next));
                 }
@@ -98,7 +99,10 @@ impl<'a> Simulation<'a> {
             }
             if agents.fits(&document, &episode) {
                 agents.play(&mut document, episode, &shelf);
-                shelf.add(path);
+                written.push(path.as_str());
+                if agents.options.has_agents() {
+                    shelf.add(path);
+                }
             } else {
                 let tokens = agents.tokens(&episode.file.text);
                 tracing::warn!(%path, tokens, context_tokens = agents.options.context_tokens, "the file is left out");
