@@ -59,6 +59,7 @@ fn the_arms_differ_in_what_an_arm_is_and_in_nothing_else() {
     let keys = ["out", "agents.arm", "agents.first_author"];
     let search = arm("search.toml", &keys);
     assert_eq!(arm("raw.toml", &keys), search);
+    assert_eq!(arm("thought.toml", &keys), search);
     assert_eq!(arm("agent.toml", &keys), search);
     assert_eq!(arm("agent.toml", &keys[..2]), arm("search.toml", &keys[..2]), "who writes first is the same");
     assert_ne!(arm("raw.toml", &keys[..1]), arm("search.toml", &keys[..1]), "the arms are not one");

@@ -162,7 +162,7 @@ fn find(root: &Path, name: &str) -> Vec<PathBuf> {
 }
 
 fn trajectories(out: &Path) -> Vec<Value> {
-    recon_schema::file::read_json_lines(&trajectory_file(out), "recon.trajectory/2").unwrap()
+    recon_schema::file::read_json_lines(&trajectory_file(out), "recon.trajectory/3").unwrap()
 }
 
 fn the_checker_accepts_the_trajectory_and_refuses_one_flipped_byte(made: &Pipeline) {

@@ -6,12 +6,12 @@ use recon_thought::{Thought, Unusable, Writer};
 
 use crate::document::Document;
 
-/// The model that writes first thoughts.
+/// The model that writes first thoughts and decides what is read.
 #[derive(Clone)]
 pub struct ModelWriter<'a> {
-    /// Generates them.
+    /// Writes the thoughts.
     pub generator: &'a dyn Generator,
-    /// Holds the document written so far.
+    /// Holds the document written so far, and weighs what may be done next.
     pub scorer: &'a dyn Scorer,
     /// Goes into the record.
     pub model: ModelRef,
@@ -20,6 +20,7 @@ pub struct ModelWriter<'a> {
 /// Whoever writes first thoughts about one repository.
 pub(crate) struct FirstWriter<'a> {
     pub(crate) writer: Writer<'a>,
+    /// None where the outline writes all of them.
     pub(crate) model: Option<ModelWriter<'a>>,
 }
 

@@ -1,8 +1,10 @@
 //! Main agent and one sub-agent per file: a repository and its graph become trajectories.
 //!
 //! The main agent writes requirements and plan and delegates each file, dependencies first. A
-//! sub-agent thinks about what it will read, reads files that exist already, thinks, and writes.
-//! Without anything to read it thinks once. Every file read or written is the repository's own.
+//! sub-agent thinks about what it will read, reads files that exist already, thinks, and writes; or
+//! it thinks about the design, and the model decides what it reads. Without anything to read it
+//! thinks once. Where it debugs, the model drafts the file, tools answer, and it thinks again before
+//! the real file is written. Every file read or written is the repository's own.
 //!
 //! Invariants: no document is longer than `context_tokens`; a repository that is longer is cut
 //! at sub-agent borders into parts, and every later part opens with an untrained continuation
@@ -11,14 +13,18 @@
 //!
 //! Source: *Understanding by Reconstruction* (arXiv 2603.11103); PAPER.md, definitions 1, 2, 11, 13.
 
+mod choice;
 mod document;
+mod draft;
+mod episode;
 mod first;
 mod options;
+mod reads;
 mod simulate;
 mod steps;
 
 pub use first::ModelWriter;
-pub use options::{AgentOptions, FirstAuthor};
+pub use options::{AgentOptions, DebugOptions, FirstAuthor, Reads};
 pub use simulate::{select, simulate};
 
 /// Why a repository could not be simulated.
@@ -51,8 +57,8 @@ pub enum Error {
         /// The limit.
         context_tokens: usize,
     },
-    /// The options ask for a model's thoughts.
-    #[error("`first_author = \"model\"` needs a model; name one, or set it to `outline`")]
+    /// The options ask for what a model does.
+    #[error("`first_author = \"model\"`, `reads = \"model\"` and `debug` need a model; name one, or leave them")]
     NoModel,
 }
 

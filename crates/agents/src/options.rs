@@ -15,16 +15,47 @@ pub enum FirstAuthor {
     Model,
 }
 
+/// Who decides what a sub-agent reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reads {
+    /// The dependency graph: what the file imports, known before anything is thought.
+    #[default]
+    Graph,
+    /// The local model, behind a thought about the file's design: one read after another, among the
+    /// files that exist, until it reads no more. It may read what it does not need.
+    Model,
+}
+
+/// Drafts that tools answer before a file is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DebugOptions {
+    /// Longest draft in tokens; a longer one is cut at the end of a line.
+    pub draft_tokens: usize,
+}
+
+impl Default for DebugOptions {
+    fn default() -> Self {
+        Self { draft_tokens: 512 }
+    }
+}
+
 /// How a repository becomes a trajectory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentOptions {
-    /// `raw` writes the files and nothing else; `agent` simulates the agents; `search` does the
-    /// same and keeps room for every thought to be refined to its limit (the search itself is a
+    /// `raw` writes the files and nothing else; `thought` puts one thought before each; `agent`
+    /// simulates the agents; `search` does the same and keeps room for every thought to be refined to its limit (the search itself is a
     /// later stage, which then names the arm).
     pub arm: Arm,
     /// Who writes the first thoughts.
     pub first_author: FirstAuthor,
+    /// Who decides what is read.
+    pub reads: Reads,
+    /// Debugging steps: the model drafts each file that a tool can answer for; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debug: Option<DebugOptions>,
     /// Seed of every random choice.
     pub seed: u64,
     /// At most this many files, the first in development order; all of them if absent.
@@ -41,7 +72,7 @@ pub struct AgentOptions {
     pub max_plan_tokens: usize,
     /// Longest outline shown to the model that writes a thought, in tokens.
     pub max_outline_tokens: usize,
-    /// Temperature of the model's thoughts; 0 takes the most likely token.
+    /// Temperature of the model's thoughts and decisions; 0 takes what is most likely.
     pub temperature: f64,
     /// Nucleus of the model's thoughts.
     pub top_p: f64,
@@ -52,6 +83,8 @@ impl Default for AgentOptions {
         Self {
             arm: Arm::Agent,
             first_author: FirstAuthor::Outline,
+            reads: Reads::Graph,
+            debug: None,
             seed: 0,
             max_files: None,
             context_tokens: 65_536,
@@ -67,6 +100,28 @@ impl Default for AgentOptions {
 }
 
 impl AgentOptions {
+    /// Whether there are a main agent and sub-agents.
+    pub(crate) fn has_agents(&self) -> bool {
+        matches!(self.arm, Arm::Agent | Arm::Search)
+    }
+
+    pub(crate) fn model_thinks(&self) -> bool {
+        self.first_author == FirstAuthor::Model && self.arm != Arm::Raw
+    }
+
+    pub(crate) fn model_reads(&self) -> bool {
+        self.reads == Reads::Model && self.has_agents()
+    }
+
+    pub(crate) fn debugs(&self) -> Option<&DebugOptions> {
+        self.debug.as_ref().filter(|_| self.has_agents())
+    }
+
+    /// Whether the simulation needs a model.
+    pub fn asks_model(&self) -> bool {
+        self.model_thinks() || self.model_reads() || self.debugs().is_some()
+    }
+
     /// The bounds of thoughts in a document.
     pub(crate) fn budget(&self) -> Budget {
         Budget {

@@ -1,7 +1,8 @@
 //! The steps of which trajectories are made: who acts, who composed the text, what is trained.
 //!
 //! Openings and observations are never trained. Choices made from the dependency graph (which
-//! file next, what to read) are the outline's; files are the repository's; results are the tool's.
+//! file next, what to read) are the outline's, those of the model its own; files are the
+//! repository's; results are the tool's.
 
 use recon_schema::trajectory::{Action, Agent, Author, Body, Continuation, FileContent, Observed, Step, Subject};
 use recon_thought::Thought;
@@ -19,16 +20,22 @@ pub(crate) fn continuation(continuation: Continuation) -> Step {
     Step { agent: Agent::Main, body: Body::Continuation(continuation), author: Author::Tool, trained: false }
 }
 
-pub(crate) fn thought(subject: Subject, Thought { text, author }: Thought) -> Step {
-    Step { agent: subject.agent(), body: Body::Think { text, subject, search: None }, author, trained: true }
+pub(crate) fn thought(agent: Agent, subject: Subject, Thought { text, author }: Thought) -> Step {
+    Step { agent, body: Body::Think { text, subject, search: None }, author, trained: true }
 }
 
 pub(crate) fn delegate(path: &str) -> Step {
     action(Agent::Main, Action::Delegate { path: path.into() })
 }
 
-pub(crate) fn read(agent: &Agent, path: &str) -> Step {
-    action(agent.clone(), Action::Read { path: path.into() })
+pub(crate) fn read(agent: &Agent, path: &str, author: Author) -> Step {
+    Step { author, ..action(agent.clone(), Action::Read { path: path.into() }) }
+}
+
+/// What the model believes a file to be: context, never trained.
+pub(crate) fn draft(agent: &Agent, path: &str, text: String) -> Step {
+    let action = action(agent.clone(), Action::Draft { path: path.into(), text });
+    Step { author: Author::Model, trained: false, ..action }
 }
 
 pub(crate) fn done(agent: Agent) -> Step {
@@ -58,7 +65,7 @@ pub(crate) fn delegated(path: &str) -> Step {
     result(Agent::Main, format!("{path} is done"))
 }
 
-fn result(agent: Agent, text: String) -> Step {
+pub(crate) fn result(agent: Agent, text: String) -> Step {
     let body = Body::Observation { observed: Observed::Text(text) };
     Step { agent, body, author: Author::Tool, trained: false }
 }

@@ -22,7 +22,7 @@ pub(crate) fn versions(trajectory: &Trajectory, subject: &Subject) -> Vec<String
 pub(crate) fn check(trajectory: &Trajectory, continuation: &Continuation, before: &Before) -> Vec<Fault> {
     let mut reasons: Vec<String> = Vec::new();
     match (&continuation.decided, trajectory.arm) {
-        (Some(_), Arm::Raw) => reasons.push("the `raw` arm decides nothing".into()),
+        (Some(_), arm @ (Arm::Raw | Arm::Thought)) => reasons.push(format!("the `{arm}` arm decides nothing")),
         (None, Arm::Agent | Arm::Search) => reasons.push("it names neither requirements nor plan".into()),
         (Some(decided), _) if before.complete => {
             let both =

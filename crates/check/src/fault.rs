@@ -97,6 +97,14 @@ pub enum Fault {
         /// Which rule it breaks.
         reason: String,
     },
+    /// An answer that the tool does not give.
+    #[error("the answer to the draft of {path} does not hold: {reason}")]
+    Answer {
+        /// The file.
+        path: String,
+        /// What differs.
+        reason: String,
+    },
     /// A later part that says something else than the parts before it.
     #[error("the continuation does not hold: {reason}")]
     Continuation {

@@ -4,15 +4,16 @@
 //! means the trajectory is grounded: each file it shows equals the repository's bytes after the
 //! recorded redactions, replayed. One changed byte in any file is found. The rules checked
 //! beside that: who may act when, who composed what, what is trained, which files exist when
-//! they are read, what a later part says of the earlier ones, and likelihoods that agree with the
+//! they are read, that tools answer drafts as recorded, what a later part says of the earlier ones, and likelihoods that agree with the
 //! rule of acceptance.
 //!
-//! The checker shares no code with what makes trajectories, and reads no graph: a lookup is all
+//! The checker shares no code with what makes trajectories but the tools it runs again, and reads no graph: a lookup is all
 //! it asks of a repository. The leak gate is not repeated here; its verdicts are in the record.
 //!
 //! Source: PAPER.md, definitions 1, 6, 10, 11, 12.
 
 mod continuation;
+mod draft;
 mod fault;
 mod grounding;
 mod likelihood;
@@ -76,6 +77,7 @@ impl<'a> Checker<'a> {
             if let Body::Continuation(continuation) = &step.body {
                 faults.extend(continuation::check(trajectory, continuation, before));
             }
+            faults.extend(draft::check(&trajectory.steps, at));
             faults.extend(likelihood::check(trajectory, at));
             violations.extend(faults.into_iter().map(|fault| Violation { step: Some(at), fault }));
         }

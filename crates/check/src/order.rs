@@ -9,13 +9,15 @@ use crate::{Before, Fault, Violation};
 
 pub(crate) fn check(trajectory: &Trajectory, before: &Before) -> Vec<Violation> {
     let mut walk = Walk {
-        raw: trajectory.arm == Arm::Raw,
+        arm: trajectory.arm,
         is_later: trajectory.part > 0,
         before,
         written: before.written.iter().cloned().collect(),
         at: Place::Opening,
         awaits: Awaits::Nothing,
         thinks_of: None,
+        read: BTreeSet::new(),
+        drafted: false,
         violations: Vec::new(),
         step: 0,
     };
@@ -52,15 +54,19 @@ enum Awaits {
 }
 
 struct Walk<'a> {
-    raw: bool,
+    arm: Arm,
     is_later: bool,
     before: &'a Before,
     written: BTreeSet<String>,
     at: Place,
     awaits: Awaits,
     /// What the acting agent thought of last: the main agent from the beginning, a sub-agent
-    /// since its delegation.
+    /// since its delegation; in the `thought` arm, since the last file.
     thinks_of: Option<Subject>,
+    /// What the sub-agent has read.
+    read: BTreeSet<String>,
+    /// Whether it has drafted its file.
+    drafted: bool,
     violations: Vec<Violation>,
     step: usize,
 }
@@ -118,7 +124,8 @@ impl Walk<'_> {
 
     fn think(&mut self, step: &Step, subject: &Subject, rest: &[Step]) {
         match (&self.at, &step.agent) {
-            _ if self.raw => self.order("the `raw` arm has no thoughts"),
+            _ if self.arm == Arm::Raw => self.order("the `raw` arm has no thoughts"),
+            _ if self.arm == Arm::Thought => return self.think_alone(step, subject),
             (Place::Opening | Place::Deciding, Agent::Main) => self.at = Place::Deciding,
             (Place::File { path, wrote: false }, Agent::File(own)) if path == own => {}
             (Place::Main, Agent::Main) => self.order("the main agent thinks before its first delegation"),
@@ -128,7 +135,10 @@ impl Walk<'_> {
         if subject.agent() != step.agent {
             self.order("a thought about what another agent does");
         }
-        // Requirements, then plan; what is read, then what is written: the order of the variants.
+        if matches!(subject, Subject::Revising { .. }) && !self.drafted {
+            self.order("a thought about a draft that was not made");
+        }
+        // Requirements, then plan; design, reads, what is written, what a draft changed: the order of the variants.
         if self.thinks_of.as_ref().is_some_and(|before| before >= subject) {
             self.order("a thought comes again, or after the one it should precede");
         }
@@ -145,10 +155,27 @@ impl Walk<'_> {
         self.thinks_of = Some(subject.clone());
     }
 
+    /// In the `thought` arm there is one thought before each file, by whoever writes it.
+    fn think_alone(&mut self, step: &Step, subject: &Subject) {
+        if step.agent != Agent::Main || !matches!(subject, Subject::Writing { .. }) {
+            self.order("the `thought` arm thinks of the file it writes, and has no agents");
+        }
+        if self.thinks_of.replace(subject.clone()).is_some() {
+            self.order("a thought comes again, or after the one it should precede");
+        }
+    }
+
     fn act(&mut self, step: &Step, action: &Action) {
         match (action, &step.agent) {
-            (Action::Write(file), Agent::Main) if self.raw => self.write(&file.path),
-            _ if self.raw => self.order("the `raw` arm only writes"),
+            (Action::Write(file), Agent::Main) if self.has_no_agents() => {
+                let thought = self.thinks_of.take();
+                if self.arm == Arm::Thought && thought.as_ref().and_then(Subject::path) != Some(&file.path) {
+                    self.order("a file is written after a thought about it");
+                }
+                self.at = Place::Main;
+                self.write(&file.path);
+            }
+            _ if self.has_no_agents() => self.order(format!("the `{}` arm only writes", self.arm)),
             (Action::Delegate { path }, Agent::Main) => self.delegate(path),
             (Action::Done, Agent::Main) => self.end(),
             (_, Agent::Main) => self.order("the main agent only delegates and finishes"),
@@ -161,6 +188,8 @@ impl Walk<'_> {
             self.order("a delegation inside a delegation");
         }
         self.thinks_of = None;
+        self.read.clear();
+        self.drafted = false;
         self.at = Place::File { path: path.into(), wrote: false };
     }
 
@@ -181,9 +210,21 @@ impl Walk<'_> {
         match action {
             Action::Read { path } => self.read(step, path),
             Action::Write(file) if file.path != own => self.order("a sub-agent writes its own file only"),
+            Action::Draft { path, .. } => {
+                if path != own || self.drafted || !matches!(self.thinks_of, Some(Subject::Writing { .. })) {
+                    self.order("a sub-agent drafts its own file, once, after a thought about it");
+                }
+                self.drafted = true;
+                self.awaits = Awaits::Text(step.agent.clone());
+            }
             Action::Write(file) => {
-                if !matches!(self.thinks_of, Some(Subject::Writing { .. })) {
-                    self.order("a file is written after a thought about it");
+                let about = match self.thinks_of {
+                    Some(Subject::Revising { .. }) => true,
+                    Some(Subject::Writing { .. }) => !self.drafted,
+                    _ => false,
+                };
+                if !about {
+                    self.order("a file is written after a thought about it, and about its draft where there is one");
                 }
                 self.write(&file.path);
                 self.awaits = Awaits::Text(step.agent.clone());
@@ -200,7 +241,17 @@ impl Walk<'_> {
         }
     }
 
+    fn has_no_agents(&self) -> bool {
+        matches!(self.arm, Arm::Raw | Arm::Thought)
+    }
+
     fn read(&mut self, step: &Step, path: &str) {
+        if !matches!(self.thinks_of, Some(Subject::Design { .. } | Subject::Reading { .. })) {
+            self.order("a sub-agent reads after a thought about it, and before it thinks of what it writes");
+        }
+        if !self.read.insert(path.into()) {
+            self.order(format!("{path} is read again"));
+        }
         self.awaits = Awaits::Content(step.agent.clone(), path.into());
         if self.before.complete && !self.written.contains(path) {
             self.fault(Fault::ReadTooEarly { path: path.into() });
@@ -208,15 +259,15 @@ impl Walk<'_> {
     }
 
     fn write(&mut self, path: &str) {
-        if self.raw {
-            self.at = Place::Main;
-        }
         if !self.written.insert(path.into()) {
             self.fault(Fault::WrittenTwice { path: path.into() });
         }
     }
 
     fn finish(&mut self, trajectory: &Trajectory) {
+        if self.has_no_agents() && self.thinks_of.is_some() {
+            self.order("the document ends before the file that was thought of");
+        }
         if self.awaits != Awaits::Nothing {
             self.order("the document ends before a tool call is answered");
         }
@@ -237,7 +288,7 @@ impl Walk<'_> {
         }
         let thinks =
             trajectory.steps.iter().any(|step| matches!(step.body, Body::Think { .. }) && step.agent == Agent::Main);
-        if self.is_later && thinks {
+        if self.is_later && thinks && !self.has_no_agents() {
             self.order("requirements and plan are decided in the first part");
         }
     }

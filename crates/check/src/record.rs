@@ -48,6 +48,7 @@ fn name(step: &Step) -> &'static str {
         Body::Continuation(_) => "continuation",
         Body::Think { .. } => "thought",
         Body::Action { action: Action::Write(_) } => "written file",
+        Body::Action { action: Action::Draft { .. } } => "draft",
         Body::Action { .. } => "tool call",
         Body::Observation { observed: Observed::Content(_) } => "file that is read",
         Body::Observation { observed: Observed::Text(_) } => "tool's result",
@@ -61,6 +62,7 @@ fn author(trajectory: &Trajectory, step: &Step) -> Option<Fault> {
         | Body::Action { action: Action::Write(_) }
         | Body::Observation { observed: Observed::Content(_) } => step.author == Author::Repository,
         Body::Continuation(_) | Body::Observation { observed: Observed::Text(_) } => step.author == Author::Tool,
+        Body::Action { action: Action::Draft { .. } } => step.author == Author::Model && trajectory.model.is_some(),
         Body::Think { .. } | Body::Action { .. } => {
             step.author == Author::Outline || step.author == Author::Model && trajectory.model.is_some()
         }
@@ -69,6 +71,7 @@ fn author(trajectory: &Trajectory, step: &Step) -> Option<Fault> {
 }
 
 fn trained(step: &Step) -> Option<Fault> {
-    let expected = matches!(step.body, Body::Think { .. } | Body::Action { .. });
+    let is_draft = matches!(step.body, Body::Action { action: Action::Draft { .. } });
+    let expected = matches!(step.body, Body::Think { .. } | Body::Action { .. }) && !is_draft;
     (step.trained != expected).then(|| Fault::Trained { what: name(step), trained: step.trained })
 }

@@ -1,8 +1,10 @@
 //! The checker on trajectories made by the pipeline, and on each way in which one can be wrong.
+//!
+//! Size: all are changes of the same few trajectories.
 
 use std::collections::BTreeMap;
 
-use recon_agents::{AgentOptions, simulate};
+use recon_agents::{AgentOptions, DebugOptions, ModelWriter, Reads, simulate};
 use recon_check::{Checker, Fault, Violation, check};
 use recon_graph::{Repository, build};
 use recon_lm::Limits;
@@ -30,6 +32,19 @@ fn parts(arm: Arm, count: usize, context_tokens: usize) -> (Vec<Trajectory>, Fil
     let renderer = Renderer::new(&tokenizer, Rendering::Chat);
     let options = AgentOptions { arm, context_tokens, ..AgentOptions::default() };
     let parts = simulate(&repository, &build(&repository), &options, &renderer, None).unwrap();
+    (parts, repository.files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect())
+}
+
+/// Parts in which the model decided what is read, and drafted.
+fn decided(count: usize) -> (Vec<Trajectory>, Files) {
+    let (repository, tokenizer) = (repository(count), fake::tokenizer());
+    let renderer = Renderer::new(&tokenizer, Rendering::Chat);
+    let limits = Limits { context_tokens: 1 << 16, vocabulary: 1024 };
+    let model = TableModel::new(limits, |_, _| -0.02, |_, _, _| "x = 1 )\ny = 2\n".into());
+    let writer = ModelWriter { generator: &model, scorer: &model, model: named() };
+    let debug = Some(DebugOptions::default());
+    let options = AgentOptions { reads: Reads::Model, debug, context_tokens: 7000, ..AgentOptions::default() };
+    let parts = simulate(&repository, &build(&repository), &options, &renderer, Some(writer)).unwrap();
     (parts, repository.files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect())
 }
 
@@ -99,9 +114,10 @@ fn search(trajectory: &mut Trajectory, wanted: impl Fn(&Search) -> bool) -> &mut
 
 #[test]
 fn what_the_pipeline_makes_passes() {
-    for (arm, context_tokens) in [(Arm::Raw, 1200), (Arm::Agent, 2600), (Arm::Search, 6000)] {
-        let (parts, files) = parts(arm, 16, context_tokens);
-        assert!(parts.len() > 1, "{arm}");
+    let made = [(Arm::Raw, 1200), (Arm::Thought, 2000), (Arm::Agent, 2600), (Arm::Search, 6000)];
+    let made = made.map(|(arm, context_tokens)| parts(arm, 16, context_tokens));
+    for (parts, files) in made.into_iter().chain([decided(16)]) {
+        assert!(parts.len() > 1, "{}", parts[0].id);
         let lookup = |path: &str| files.get(path).cloned();
         let mut checker = Checker::new(&lookup);
         for part in &parts {
@@ -280,6 +296,51 @@ fn agents_act_in_their_turn() {
         let named = |fault: &Fault| matches!(fault, Fault::Order { reason: given } if given.contains(reason));
         assert!(found.iter().any(named), "{reason}: {found:?}");
     }
+    let (mut parts_read, files_read) = decided(4);
+    let decided = parts_read.remove(0);
+    let design = at(&decided, |step| matches!(&step.body, Body::Think { subject: Subject::Design { .. }, .. }));
+    let read = at(&decided, |step| calls(step, "read"));
+    let of = |found: &[Fault], reason: &str| {
+        found.iter().any(|fault| matches!(fault, Fault::Order { reason: given } if given.contains(reason)))
+    };
+    let found = after(&decided, &files_read, |it| drop(it.steps.remove(design)));
+    assert!(of(&found, "reads after a thought about it"), "{found:?}");
+    let found = after(&decided, &files_read, |it| {
+        let again: Vec<Step> = it.steps[read..read + 2].to_vec();
+        it.steps.splice(read..read, again);
+    });
+    assert!(of(&found, "is read again"), "{found:?}");
+    let draft = at(&decided, |step| calls(step, "draft"));
+    let cases: Vec<(Change, &str)> = vec![
+        (Box::new(move |it| drop(it.steps.remove(draft + 2))), "and about its draft where there is one"),
+        (Box::new(move |it| drop(it.steps.remove(draft + 1))), "is not answered by its result"),
+        (Box::new(move |it| drop(it.steps.drain(draft..draft + 2))), "a draft that was not made"),
+        (Box::new(move |it| it.steps.swap(draft - 1, draft)), "after a thought about it"),
+        (
+            Box::new(move |it| {
+                let again: Vec<Step> = it.steps[draft..draft + 2].to_vec();
+                it.steps.splice(draft..draft, again);
+            }),
+            "its own file, once",
+        ),
+    ];
+    for (change, reason) in cases {
+        let found = after(&decided, &files_read, change);
+        assert!(of(&found, reason), "{reason}: {found:?}");
+    }
+    let (thought, files) = parts(Arm::Thought, 3, 4000);
+    for (change, reason) in [
+        (Box::new(|it: &mut Trajectory| drop(it.steps.remove(1))) as Change, "written after a thought about it"),
+        (Box::new(|it| drop(it.steps.pop())), "before the file that was thought of"),
+        (Box::new(|it| it.steps.insert(1, it.steps[1].clone())), "a thought comes again"),
+        (Box::new(|it| it.steps.swap(1, 3)), "written after a thought about it"),
+        (Box::new(|it| it.steps[1].agent = Agent::File("m0.py".into())), "has no agents"),
+        (Box::new(|it| about(it, 1, Subject::Plan)), "thinks of the file it writes"),
+        (Box::new(|it| it.steps.push(decided.steps.last().unwrap().clone())), "the `thought` arm only writes"),
+    ] {
+        let found = after(&thought[0], &files, change);
+        assert!(of(&found, reason), "{reason}: {found:?}");
+    }
     let (raw, files) = parts(Arm::Raw, 3, 4000);
     let found = after(&raw[0], &files, |it| it.steps.insert(1, trajectory.steps[1].clone()));
     assert!(found.contains(&Fault::Order { reason: "the `raw` arm has no thoughts".into() }), "{found:?}");
@@ -430,4 +491,36 @@ fn winner(search: &mut Search) -> &mut recon_schema::trajectory::Candidate {
 
 fn every(search: &mut Search, change: impl Fn(&mut Outcome)) {
     search.rounds.iter_mut().flat_map(|round| &mut round.candidates).for_each(|it| change(&mut it.outcome));
+}
+
+#[test]
+fn tools_answer_a_draft_as_it_is_recorded() {
+    let (mut parts, files) = decided(2);
+    let trajectory = parts.remove(0);
+    let draft = at(&trajectory, |step| calls(step, "draft"));
+    let answers = |change: &dyn Fn(&mut Trajectory)| -> Vec<String> {
+        let found = after(&trajectory, &files, change);
+        let reasons = found.into_iter().map(|fault| match fault {
+            Fault::Answer { reason, .. } => reason,
+            other => other.to_string(),
+        });
+        reasons.collect()
+    };
+    let text = |it: &mut Trajectory, now: &str| {
+        let Body::Action { action: Action::Draft { text, .. } } = &mut it.steps[draft].body else { panic!() };
+        *text = now.into();
+    };
+    assert_eq!(answers(&|it| text(it, "x = 1\n")), ["run again, the tool answers otherwise"]);
+    let observed = Observed::Text("parser: no syntax errors".into());
+    let claimed = answers(&|it| it.steps[draft + 1].body = Body::Observation { observed: observed.clone() });
+    assert_eq!(claimed, ["run again, the tool answers otherwise"]);
+    let thought = answers(&|it| {
+        let Body::Think { subject: Subject::Revising { faults, .. }, .. } = &mut it.steps[draft + 2].body else {
+            panic!()
+        };
+        *faults += 1;
+    });
+    assert_eq!(thought, ["the tool finds 1 faults, the thought speaks of 2"]);
+    assert_eq!(answers(&|it| it.steps[draft].trained = true), ["a draft is recorded as trained"]);
+    assert_eq!(answers(&|it| it.steps[draft].author = Author::Outline), ["a draft cannot be composed by the outline"]);
 }

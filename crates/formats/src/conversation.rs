@@ -67,7 +67,10 @@ impl Conversation {
                 self.turns.push(Turn { thought: Some(text.clone()), trained: step.trained, ..Turn::default() });
             }
             Body::Action { action } => {
-                let open = self.turns.last_mut().filter(|turn| turn.action.is_none() && turn.observed.is_none());
+                // A draft carries no loss, the thought before it does.
+                let is_open =
+                    |turn: &&mut Turn| turn.action.is_none() && turn.observed.is_none() && turn.trained == step.trained;
+                let open = self.turns.last_mut().filter(is_open);
                 match open {
                     Some(turn) => turn.action = Some(action.clone()),
                     None => {

@@ -58,6 +58,7 @@ fn of_turn(Turn { thought, action, observed, trained }: &Turn, id: &str) -> Vec<
 pub(crate) fn arguments(action: &Action) -> Value {
     match action {
         Action::Delegate { path } | Action::Read { path } => json!({"path": path}),
+        Action::Draft { path, text } => json!({"path": path, "content": text}),
         Action::Write(file) => json!({"path": file.path, "content": file.text}),
         Action::Done => json!({}),
     }
@@ -73,6 +74,7 @@ pub(crate) fn tools() -> Value {
     json!([
         tool("delegate", "Have a sub-agent write a file.", &["path"]),
         tool("read", "Read a file that exists.", &["path"]),
+        tool("draft", "Try out what a file might be.", &["path", "content"]),
         tool("write", "Write a file.", &["path", "content"]),
         tool("done", "End the work.", &[]),
     ])

@@ -57,6 +57,7 @@ fn search() -> Search {
             },
         ],
         control: None,
+        spared: None,
     }
 }
 

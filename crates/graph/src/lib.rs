@@ -11,6 +11,7 @@
 mod arrangement;
 mod assemble;
 mod component;
+mod faults;
 mod feedback;
 mod languages;
 mod order;
@@ -19,6 +20,7 @@ mod role;
 mod syntax;
 
 pub use assemble::{build, link, withhold};
+pub use faults::{Problem, SyntaxFault, syntax_faults};
 pub use role::{Role, role};
 // What the languages' modules read.
 use recon_repository as repository;

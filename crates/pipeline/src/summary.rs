@@ -323,6 +323,19 @@ fn fmt_search(search: &Report, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         )?;
     }
     writeln!(f, "  {} thoughts improved, {} candidates refused early", search.improved, search.refused)?;
+    if search.ended_early > 0 {
+        let spared = &search.spared;
+        writeln!(
+            f,
+            "  budget               {} searches ended early: {} rounds spared, {:.0} target tokens of candidates, \
+             {:.2} nats expected of the next rounds; {:.2} gained",
+            search.ended_early,
+            spared.rounds,
+            spared.scored_tokens,
+            spared.gained_nats,
+            search.initial_nats - search.final_nats
+        )?;
+    }
     for (author, counts) in &search.authors {
         let leaked = counts.leaked + counts.first_leaked;
         writeln!(

@@ -10,11 +10,12 @@
 //! each thought searched for, and a [`Report`].
 //!
 //! Invariants: likelihoods of one search share one context; a decision never depends on early
-//! refusal or on what else was in a batch; no proposer sees its target's text; a failure of the
+//! refusal or on what else was in a batch; a search that ends early is the beginning of the whole one; no proposer sees its target's text; a failure of the
 //! model leaves a thought as it was and is recorded.
 //!
 //! Source: *Understanding by Reconstruction* (arXiv 2603.11103); PAPER.md, definitions 2 to 11.
 
+mod budget;
 mod cursor;
 mod options;
 mod parts;
@@ -26,6 +27,7 @@ mod search;
 mod session;
 mod target;
 
+pub use budget::BudgetOptions;
 pub use options::{Proposer, RefineOptions};
 pub use parts::carry_forward;
 pub use place::Models;

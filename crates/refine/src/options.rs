@@ -3,6 +3,7 @@
 use recon_thought::Budget;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::BudgetOptions;
 use crate::{Error, Result};
 
 /// Who proposes a thought.
@@ -48,6 +49,9 @@ pub struct RefineOptions {
     pub temperature: f64,
     /// Nucleus of the model's proposals.
     pub top_p: f64,
+    /// Where the search at one place ends before its last round; it never does if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetOptions>,
     /// Whether the documents before and after are scored once from end to end.
     pub rescore: bool,
     /// Whether a candidate that can no longer win is dropped while it is scored. Never changes
@@ -72,6 +76,7 @@ impl Default for RefineOptions {
             max_outline_tokens: 2048,
             temperature: 0.8,
             top_p: 0.95,
+            budget: None,
             rescore: true,
             refuse_early: true,
         }
@@ -99,6 +104,12 @@ impl RefineOptions {
             _ if !(self.margin.is_finite() && self.margin >= 0.0) => {
                 refuse("margin", "must be finite and not negative")
             }
+            Self { budget: Some(budget), .. } if !(budget.least_share.is_finite() && budget.least_share >= 0.0) => {
+                refuse("budget.least_share", "must be finite and not negative")
+            }
+            Self {
+                budget: Some(BudgetOptions { learn_rounds: 0, .. } | BudgetOptions { probe_every: 0, .. }), ..
+            } => refuse("budget", "learns from at least 1 round of a kind, and plays at least every last one"),
             _ if self.plan_files == 0 => refuse("plan_files", "must be at least 1"),
             _ => Ok(()),
         }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use recon_schema::trajectory::{Author, Body, Candidate, Fault, Outcome, Search, Step};
+use recon_schema::trajectory::{Author, Body, Candidate, Fault, Outcome, Search, Spared, Step};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -113,7 +113,7 @@ pub struct Report {
     pub baseline_nats: f64,
     /// With the first thought.
     pub initial_nats: f64,
-    /// With the incumbent after each round.
+    /// With the incumbent after each round; that of a search that ended before, with its last.
     pub rounds_nats: Vec<f64>,
     /// With the thought that stands.
     pub final_nats: f64,
@@ -129,6 +129,12 @@ pub struct Report {
     pub refused: u64,
     /// Target tokens that early refusal did not have to score.
     pub tokens_saved: u64,
+    /// Searches that ended before their last round.
+    #[serde(default)]
+    pub ended_early: u64,
+    /// What those did not play, as far as could be told from what was played.
+    #[serde(default)]
+    pub spared: Spared,
     /// The files in the unrefined documents, scored once from end to end.
     pub documents_before: Likelihood,
     /// The files in the refined documents, scored once from end to end. Reported, not asserted:
@@ -156,9 +162,14 @@ impl Report {
         self.bytes += search.target_bytes;
         self.baseline_nats += search.baseline_nats;
         self.initial_nats += search.initial_nats;
+        let rounds: Vec<f64> = search.rounds.iter().map(|round| round.incumbent_nats).collect();
+        self.add_rounds(&rounds, search.final_nats);
+        if let Some(spared) = &search.spared {
+            self.ended_early += 1;
+            self.spared.add(spared);
+        }
         self.final_nats += search.final_nats;
         self.initial_thought_bytes += search.initial.text.len() as u64;
-        self.add_rounds(search.rounds.iter().map(|round| round.incumbent_nats));
         for candidate in search.rounds.iter().flat_map(|round| &round.candidates) {
             self.add_candidate(candidate, search.target_tokens);
         }
@@ -171,9 +182,13 @@ impl Report {
         }
     }
 
-    fn add_rounds(&mut self, nats: impl ExactSizeIterator<Item = f64>) {
-        self.rounds_nats.resize(self.rounds_nats.len().max(nats.len()), 0.0);
-        self.rounds_nats.iter_mut().zip(nats).for_each(|(sum, nats)| *sum += nats);
+    /// Adds sums by round, before `final_nats` is added to the end.
+    fn add_rounds(&mut self, nats: &[f64], final_nats: f64) {
+        // What has no such round has come to its end before.
+        self.rounds_nats.resize(self.rounds_nats.len().max(nats.len()), self.final_nats);
+        for (at, sum) in self.rounds_nats.iter_mut().enumerate() {
+            *sum += nats.get(at).copied().unwrap_or(final_nats);
+        }
     }
 
     fn add_candidate(&mut self, candidate: &Candidate, target_tokens: u64) {
@@ -192,7 +207,7 @@ impl Report {
         }
     }
 
-    /// Adds the sums of `other`, a report made with the same number of rounds.
+    /// Adds the sums of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.trajectories += other.trajectories;
         self.thoughts += other.thoughts;
@@ -203,7 +218,7 @@ impl Report {
         self.bytes += other.bytes;
         self.baseline_nats += other.baseline_nats;
         self.initial_nats += other.initial_nats;
-        self.add_rounds(other.rounds_nats.iter().copied());
+        self.add_rounds(&other.rounds_nats, other.final_nats);
         self.final_nats += other.final_nats;
         self.initial_thought_bytes += other.initial_thought_bytes;
         self.final_thought_bytes += other.final_thought_bytes;
@@ -217,6 +232,8 @@ impl Report {
         }
         self.refused += other.refused;
         self.tokens_saved += other.tokens_saved;
+        self.ended_early += other.ended_early;
+        self.spared.add(&other.spared);
         self.documents_before.add(other.documents_before);
         self.documents_after.add(other.documents_after);
         self.failures.extend_from_slice(&other.failures);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use recon_schema::trajectory::{Author, InitialThought, Leak, Search};
 use recon_thought::{Proposals, Thought};
 
+use crate::budget::Learnt;
 use crate::place::{Incumbent, Place};
 use crate::round::round;
 use crate::score::{Attempt, in_full, score};
@@ -20,13 +21,32 @@ pub(crate) struct Found {
     pub(crate) exempted: BTreeMap<Author, u64>,
 }
 
-/// Searches at `place`, beginning with `first`.
-pub(crate) fn search(place: &Place<'_>, first: Thought, mut proposals: Proposals<'_>) -> recon_lm::Result<Found> {
+/// Searches at `place`, beginning with `first`, for at most `rounds` rounds. Where `learnt` is given
+/// and the options have a budget, it may end before.
+pub(crate) fn search(
+    place: &Place<'_>,
+    first: Thought,
+    mut proposals: Proposals<'_>,
+    rounds: u32,
+    mut learnt: Option<&mut Learnt>,
+) -> recon_lm::Result<Found> {
     let (first, leak) = proposals.begin(first);
     let (mut search, mut standing) = begin(place, first, leak)?;
-    for number in 1..=place.options.rounds {
+    let mut accepted = false;
+    for number in 1..=rounds {
+        if let (Some(learnt), Some(budget)) = (&mut learnt, &place.options.budget) {
+            search.spared = learnt.spares((number, accepted), rounds - number + 1, search.target_tokens, budget);
+            if search.spared.is_some() {
+                break;
+            }
+        }
+        let before_nats = standing.nats;
         let (played, incumbent) = round(place, &mut proposals, standing, number);
         standing = incumbent;
+        if let Some(learnt) = &mut learnt {
+            learnt.add((number, accepted), &played, before_nats, search.target_tokens);
+        }
+        accepted = standing.nats < before_nats;
         search.rounds.push(played);
     }
     search.final_nats = standing.nats;
@@ -52,6 +72,7 @@ fn begin(place: &Place<'_>, first: Thought, replaced: Option<Leak>) -> recon_lm:
         target_bytes: place.target_bytes(),
         initial: InitialThought { author: first.author, text: first.text.clone(), replaced },
         rounds: Vec::new(),
+        spared: None,
         control: None,
     };
     Ok((search, Incumbent { thought: first, nats: initial_nats, ahead }))

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use recon_schema::graph::RepoGraph;
 use recon_schema::trajectory::{
-    Agent, Arm, Author, Body, Control, Observed, Search, Step, Subject, Trajectory, trajectory_id,
+    Action, Agent, Arm, Author, Body, Control, Observed, Search, Step, Subject, Trajectory, trajectory_id,
 };
 use recon_text::{action_line, continuation_text};
 use recon_thought::leak::Context;
 use recon_thought::outline::{Detail, Project};
 use recon_thought::{Gate, Proposals, Thought, Writer};
 
+use crate::budget::Learnt;
 use crate::cursor::Cursor;
 use crate::place::{Models, Place};
 use crate::report::{Failure, Likelihood, Report};
@@ -95,6 +96,7 @@ struct Session<'a> {
     document_tokens: usize,
     searched: usize,
     controlled: usize,
+    learnt: Learnt,
     report: Report,
 }
 
@@ -109,7 +111,7 @@ struct Task {
 impl Task {
     /// Whether it is the last thought before its target.
     fn is_last(&self) -> bool {
-        !matches!(self.subject, Subject::Reading { .. })
+        !matches!(self.subject, Subject::Design { .. } | Subject::Reading { .. })
     }
 }
 
@@ -131,6 +133,7 @@ impl<'a> Session<'a> {
             document_tokens: models.renderer.document(trajectory).ids.len(),
             searched: 0,
             controlled: 0,
+            learnt: Learnt::default(),
             report: Report { trajectories: 1, ..Report::default() },
         }
     }
@@ -186,12 +189,15 @@ impl<'a> Session<'a> {
         let room_tokens = self.options.context_tokens.saturating_sub(self.document_tokens - turn_tokens);
         let (models, options, targets) = (self.models, self.options, task.targets.as_slice());
         let place = Place { models, options, document: &document, header: &header, targets, room_tokens };
+        let mut learnt = std::mem::take(&mut self.learnt);
         let gate = self.gate(targets);
         let proposals = Proposals::new(self.writer, &task.subject, task.at, &gate);
-        let mut found = search(&place, task.first.clone(), proposals)?;
+        let found = search(&place, task.first.clone(), proposals, options.rounds, Some(&mut learnt));
+        self.learnt = learnt;
+        let mut found = found?;
         let controls = matches!(task.subject, Subject::Writing { .. });
         if controls && self.controlled < self.options.control_steps {
-            match self.control(task, &place) {
+            match self.control(task, &place, found.search.rounds.len() as u32) {
                 Ok(control) => found.search.control = control,
                 Err(error) => self.fail(task.at, &format!("the control was not searched for: {error}")),
             }
@@ -200,15 +206,16 @@ impl<'a> Session<'a> {
         Ok(found)
     }
 
-    /// The same search at the same place for another file; its thought scored on this one.
-    fn control(&self, task: &Task, own: &Place<'_>) -> recon_lm::Result<Option<Control>> {
+    /// The same search at the same place, as many rounds, for another file; its thought scored on this one.
+    fn control(&self, task: &Task, own: &Place<'_>, rounds: u32) -> recon_lm::Result<Option<Control>> {
         let Some(other) = target::of_another(self.models.renderer, &self.steps, task.at) else { return Ok(None) };
         let (path, others) = (other.path.clone(), [other]);
         let subject = Subject::Writing { path: path.clone() };
         let gate = self.gate(&others);
         let place = Place { targets: &others, ..*own };
         let first = self.writer.outline(&subject, Detail::Brief);
-        let found = search(&place, first, Proposals::new(self.writer, &subject, task.at, &gate))?;
+        let proposals = Proposals::new(self.writer, &subject, task.at, &gate);
+        let found = search(&place, first, proposals, rounds, None)?;
         let turn = found.standing.thought.turn(self.models.renderer);
         let attempt = [Attempt { at: own.header, thought: Some(&turn) }];
         let total = score(self.models.scorer, &attempt, own.targets, None).pop().expect("one result an attempt")?;
@@ -291,7 +298,11 @@ fn texts(step: &Step) -> Vec<String> {
         Body::Opening { text } | Body::Think { text, .. } => vec![text.clone()],
         Body::Continuation(continuation) => vec![continuation_text(continuation)],
         Body::Action { action } => {
-            std::iter::once(action_line(action)).chain(step.written().map(|file| file.text.clone())).collect()
+            let content = match action {
+                Action::Draft { text, .. } => Some(text),
+                _ => step.written().map(|file| &file.text),
+            };
+            std::iter::once(action_line(action)).chain(content.cloned()).collect()
         }
         Body::Observation { observed: Observed::Text(text) } => vec![text.clone()],
         Body::Observation { observed: Observed::Content(file) } => vec![file.text.clone()],

@@ -32,6 +32,7 @@ fn shown(body: &Body) -> (String, Option<&str>) {
         }
         Body::Think { text, .. } => ("thought".into(), Some(text)),
         Body::Action { action: Action::Write(file) } => (format!("write {}", file.path), Some(&file.text)),
+        Body::Action { action: Action::Draft { path, text } } => (format!("draft of {path}"), Some(text)),
         Body::Action { action } => (format!("{} {}", action.tool(), action.path().unwrap_or_default()), None),
         Body::Observation { observed: Observed::Text(text) } => ("result".into(), Some(text)),
         Body::Observation { observed: Observed::Content(file) } => {

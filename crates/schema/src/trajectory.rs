@@ -1,4 +1,4 @@
-//! `recon.trajectory/2`: the re-lived development of a repository as a list of steps.
+//! `recon.trajectory/3`: the re-lived development of a repository as a list of steps.
 //!
 //! A step belongs to an agent, has an author, and is trained or not. Observations and written
 //! files carry the repository's own content with its digest, so that a finished trajectory can
@@ -15,7 +15,7 @@ use crate::Sha256;
 use crate::graph::RepositoryRef;
 
 /// The name every trajectory record carries.
-pub const SCHEMA: &str = "recon.trajectory/2";
+pub const SCHEMA: &str = "recon.trajectory/3";
 
 /// One repository, or one part of a repository longer than the context.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ pub fn trajectory_id(repository: &RepositoryRef, arm: Arm, part: u32) -> String 
 pub enum Arm {
     /// Flattened code in dependency order.
     Raw,
+    /// The same with one thought before each file: no plan, no agents, no search.
+    Thought,
     /// Agentic trajectory without search (Repo2Agent).
     Agent,
     /// Agentic trajectory with thoughts refined by search (Repo2Agent-Search).
@@ -63,6 +65,7 @@ impl std::fmt::Display for Arm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Raw => "raw",
+            Self::Thought => "thought",
             Self::Agent => "agent",
             Self::Search => "search",
         })
@@ -185,7 +188,7 @@ pub enum Body {
 /// What earlier parts decided and wrote. The renderer composes the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Continuation {
-    /// The thoughts of the first part; none in the `raw` arm, which has no thoughts.
+    /// The thoughts of the first part; none in the arms without agents, which decide nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided: Option<Decided>,
     /// Files that exist, newest first.
@@ -216,6 +219,11 @@ pub enum Subject {
     Requirements,
     /// Which file does what, in which order.
     Plan,
+    /// What a sub-agent's file is to be, before the sub-agent decides what to read.
+    Design {
+        /// The sub-agent's file.
+        path: String,
+    },
     /// What a sub-agent will read before it writes its file, and why.
     Reading {
         /// The sub-agent's file.
@@ -223,10 +231,17 @@ pub enum Subject {
         /// What it reads next, in order.
         reads: Vec<String>,
     },
-    /// What a sub-agent is about to write.
+    /// What is about to be written.
     Writing {
+        /// The file.
+        path: String,
+    },
+    /// What the tools' answer to a sub-agent's draft changes.
+    Revising {
         /// The sub-agent's file.
         path: String,
+        /// Faults that the tools found.
+        faults: u64,
     },
 }
 
@@ -235,11 +250,14 @@ impl Subject {
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Requirements | Self::Plan => None,
-            Self::Reading { path, .. } | Self::Writing { path } => Some(path),
+            Self::Design { path }
+            | Self::Reading { path, .. }
+            | Self::Writing { path }
+            | Self::Revising { path, .. } => Some(path),
         }
     }
 
-    /// Who thinks about it.
+    /// Who thinks about it where there are sub-agents.
     pub fn agent(&self) -> Agent {
         self.path().map_or(Agent::Main, |path| Agent::File(path.into()))
     }
@@ -269,6 +287,14 @@ pub enum Action {
         /// The file to be read.
         path: String,
     },
+    /// Try a file out: the tools answer, and nothing is written. What the model believed is context,
+    /// never trained.
+    Draft {
+        /// The file to be written.
+        path: String,
+        /// What the model believes it to be, or its beginning.
+        text: String,
+    },
     /// Write a file.
     Write(FileContent),
     /// Finish.
@@ -281,6 +307,7 @@ impl Action {
         match self {
             Self::Delegate { .. } => "delegate",
             Self::Read { .. } => "read",
+            Self::Draft { .. } => "draft",
             Self::Write(_) => "write",
             Self::Done => "done",
         }
@@ -289,7 +316,7 @@ impl Action {
     /// The file concerned; `done` has none.
     pub fn path(&self) -> Option<&str> {
         match self {
-            Self::Delegate { path } | Self::Read { path } => Some(path),
+            Self::Delegate { path } | Self::Read { path } | Self::Draft { path, .. } => Some(path),
             Self::Write(file) => Some(&file.path),
             Self::Done => None,
         }
@@ -361,9 +388,33 @@ pub struct Search {
     pub initial: InitialThought,
     /// Each round, in order.
     pub rounds: Vec<Round>,
+    /// What was not searched for, where the search ended before its last round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spared: Option<Spared>,
     /// The same search against another file, where it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<Control>,
+}
+
+/// Rounds that a search did not play, since too little was to be expected of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spared {
+    /// How many.
+    pub rounds: u32,
+    /// Target tokens that their candidates would have been scored on, by the rounds before; early
+    /// refusal not counted.
+    pub scored_tokens: f64,
+    /// What the first of them would have gained, by the rounds before, nats.
+    pub gained_nats: f64,
+}
+
+impl Spared {
+    /// Adds what another search spared.
+    pub fn add(&mut self, other: &Self) {
+        self.rounds += other.rounds;
+        self.scored_tokens += other.scored_tokens;
+        self.gained_nats += other.gained_nats;
+    }
 }
 
 /// The thought a search began with.

@@ -8,7 +8,7 @@
 //! | opening | `system` | text |
 //! | continuation | `system` | the text of [`continuation_text`] |
 //! | thought | `assistant` | text |
-//! | action | `assistant` | the JSON line of [`action_line`]; `write` adds `\n` and the file's raw content |
+//! | action | `assistant` | the JSON line of [`action_line`]; `write` and `draft` add `\n` and the raw content |
 //! | observation | `tool` | text, or the file's raw content |
 //!
 //! Invariants: the pieces of a header, text, JSON line (with its `\n`) and content are encoded each
@@ -30,7 +30,7 @@ use crate::{Rendering, Result, Role, Template, Tokenizer};
 pub struct RenderedStep {
     /// The whole turn.
     pub ids: Vec<u32>,
-    /// Thought text; for `write` the file's raw content; for others the whole body.
+    /// Thought text; for `write` and `draft` the raw content; for others the whole body.
     pub body: Range<usize>,
     /// What is trained: the body with its action line and the end token. Empty if untrained.
     pub trained: Range<usize>,
@@ -169,6 +169,10 @@ impl<'t> Renderer<'t> {
             Body::Action { action: action @ Action::Write(file) } => {
                 ids.extend(self.tokenizer.encode(&(action_line(action) + "\n")));
                 Cow::Borrowed(&file.text)
+            }
+            Body::Action { action: action @ Action::Draft { text, .. } } => {
+                ids.extend(self.tokenizer.encode(&(action_line(action) + "\n")));
+                Cow::Borrowed(text)
             }
             Body::Action { action } => Cow::Owned(action_line(action)),
             Body::Observation { observed: Observed::Text(text) } => Cow::Borrowed(text),

@@ -29,8 +29,10 @@ pub(crate) struct Hint {
 mod first {
     pub(super) const REQUIREMENTS: &str = include_str!("../prompts/first/requirements.md");
     pub(super) const PLAN: &str = include_str!("../prompts/first/plan.md");
+    pub(super) const DESIGN: &str = include_str!("../prompts/first/design.md");
     pub(super) const READING: &str = include_str!("../prompts/first/reading.md");
     pub(super) const WRITING: &str = include_str!("../prompts/first/writing.md");
+    pub(super) const REVISING: &str = include_str!("../prompts/first/revising.md");
 }
 
 /// For a thought to stand in the place of another.
@@ -42,7 +44,7 @@ mod better {
 
 /// Digest over all instructions; a manifest records it beside the model.
 pub fn prompts_sha256() -> Sha256 {
-    let first = [first::REQUIREMENTS, first::PLAN, first::READING, first::WRITING];
+    let first = [first::REQUIREMENTS, first::PLAN, first::DESIGN, first::READING, first::WRITING, first::REVISING];
     let better = [better::REQUIREMENTS, better::PLAN, better::FILE];
     Sha256::of_fields([SYSTEM].iter().chain(&first).chain(&better).map(|text| text.as_bytes()))
 }
@@ -58,11 +60,13 @@ pub(crate) fn hint(
     let template = match (subject, incumbent) {
         (Subject::Requirements, None) => first::REQUIREMENTS,
         (Subject::Plan, None) => first::PLAN,
+        (Subject::Design { .. }, None) => first::DESIGN,
         (Subject::Reading { .. }, None) => first::READING,
         (Subject::Writing { .. }, None) => first::WRITING,
+        (Subject::Revising { .. }, None) => first::REVISING,
         (Subject::Requirements, Some(_)) => better::REQUIREMENTS,
         (Subject::Plan, Some(_)) => better::PLAN,
-        (Subject::Reading { .. } | Subject::Writing { .. }, Some(_)) => better::FILE,
+        (_, Some(_)) => better::FILE,
     };
     let grounding = project.grounding(subject);
     let reads = match subject {
@@ -142,8 +146,10 @@ mod tests {
         for (template, names) in [
             (first::REQUIREMENTS, &["repository", "outline"][..]),
             (first::PLAN, &["repository", "outline"]),
+            (first::DESIGN, &["path", "outline"]),
             (first::READING, &["path", "outline", "reads"]),
             (first::WRITING, &["path", "outline"]),
+            (first::REVISING, &["path", "outline"]),
             (better::REQUIREMENTS, &["repository", "outline", "incumbent", "lacking"]),
             (better::PLAN, &["repository", "outline", "incumbent", "lacking"]),
             (better::FILE, &["path", "outline", "incumbent", "lacking"]),

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use recon_agents::{AgentOptions, FirstAuthor, ModelWriter, simulate};
+use recon_agents::{AgentOptions, ModelWriter, simulate};
 use recon_corpus::{CorpusReport, Entry, Store};
 use recon_engine::{Caller, Engine};
 use recon_schema::Sha256;
@@ -122,7 +122,7 @@ pub(crate) struct Synth<'a> {
 }
 
 impl Synth<'_> {
-    /// Simulates the repositories of one shard in `root`; `engine` opens the model where it is asked for thoughts.
+    /// Simulates the repositories of one shard in `root`; `engine` opens the model where it is asked.
     pub(crate) fn run<'e>(
         &self,
         root: &Path,
@@ -130,7 +130,7 @@ impl Synth<'_> {
         engine: impl FnOnce() -> Outcome<&'e Engine>,
     ) -> Outcome<Finished<SynthFacts>> {
         let plan = Plan { agents: self.agents, rendering: self.rendering };
-        let asks_model = self.agents.first_author == FirstAuthor::Model;
+        let asks_model = self.agents.asks_model();
         let crates: &[&str] = if asks_model { &["agents", "corpus", "engine"] } else { &["agents", "corpus"] };
         let key = Key::new(NAME, crates, &plan)
             .input("repositories", super::read::shard_digest(read, self.store, shard))

@@ -116,6 +116,7 @@ fn first_part(trajectory: &Trajectory, goals: &str, initial: Option<&str>) -> Tr
             initial,
             rounds: Vec::new(),
             control: None,
+            spared: None,
         })
     });
     first.steps[1].body = Body::Think { text: goals.into(), subject: Subject::Requirements, search };

@@ -7,7 +7,7 @@ use crate::scene::{LIMITS, OneByOne, Scene, by_model, scene, searches, thoughts}
 use proptest::prelude::*;
 use recon_lm::fake::TableModel;
 use recon_lm::{RandomKey, RandomStream};
-use recon_refine::{Error, Models, Proposer, RefineOptions, Report, refine};
+use recon_refine::{BudgetOptions, Error, Models, Proposer, RefineOptions, Report, refine};
 use recon_schema::Sha256;
 use recon_schema::trajectory::{Agent, Arm, Author, Body, Candidate, Fault, Outcome, Trajectory};
 use recon_text::{Renderer, Rendering};
@@ -385,4 +385,55 @@ fn what_is_not_reproduced_would_be_seen() {
     let one = scene.refine(&arbitrary(1, false), &by_model());
     let two = scene.refine(&arbitrary(2, false), &by_model());
     assert_ne!(decisions(&one.trajectory), decisions(&two.trajectory));
+}
+
+#[test]
+fn a_search_that_ends_early_is_the_beginning_of_the_whole_one_and_says_what_it_spared() {
+    let scene = scene();
+    // After its first rounds a place rarely gains anything more.
+    let whole_options = RefineOptions { rounds: 8, control_steps: 2, ..by_model() };
+    let budget = BudgetOptions { least_share: 1.0, learn_rounds: 1, probe_every: 100 };
+    let options = RefineOptions { budget: Some(budget), ..whole_options.clone() };
+    let model = valued(&scene);
+    let (whole, brief) = (scene.refine(&model, &whole_options), scene.refine(&valued(&scene), &options));
+    let both: Vec<_> = searches(&whole.trajectory).into_iter().zip(searches(&brief.trajectory)).collect();
+    let (mut spared, mut ended) = (0, 0);
+    for (_, search) in &both {
+        let left = search.spared.map_or(0, |spared| spared.rounds);
+        assert_eq!(search.rounds.len() as u32 + left, 8);
+        assert!(search.rounds.iter().all(|round| round.candidates.len() == 2), "every candidate is recorded");
+        (spared, ended) = (spared + left, ended + u64::from(left > 0));
+    }
+    assert!(spared > 0 && both[0].1.spared.is_none(), "nothing is known at the first place");
+    // Up to the first place at which another thought stands, both saw the same.
+    for (long, short) in &both {
+        assert_eq!(long.rounds[..short.rounds.len()], short.rounds[..]);
+        if long.final_nats != short.final_nats {
+            break;
+        }
+    }
+    let report = &brief.report;
+    assert_eq!((report.spared.rounds, report.ended_early), (spared, ended));
+    assert_eq!(report.rounds_nats.len(), 8);
+    assert!((report.rounds_nats[7] - report.final_nats).abs() < 1e-6 * report.final_nats);
+    assert!(report.rounds_nats.windows(2).all(|pair| pair[1] <= pair[0] + 1e-9), "{:?}", report.rounds_nats);
+    assert_eq!(brief, scene.refine(&valued(&scene), &options), "the same again");
+    let slow = RefineOptions { refuse_early: false, ..options };
+    let texts = |refined: &recon_refine::Refined| -> Vec<String> {
+        thoughts(&refined.trajectory).into_iter().map(|(_, text, _)| text.to_owned()).collect()
+    };
+    assert_eq!(texts(&scene.refine(&valued(&scene), &slow)), texts(&brief), "early refusal decides nothing");
+}
+
+#[test]
+fn sums_of_reports_with_searches_of_different_length_compare() {
+    let scene = scene();
+    let run = |rounds| scene.refine(&valued(&scene), &RefineOptions { rounds, ..by_model() }).report;
+    let (short, long) = (run(1), run(3));
+    for (mut sum, other) in [(short.clone(), &long), (long.clone(), &short)] {
+        sum.merge(other);
+        assert_eq!(sum.rounds_nats.len(), 3);
+        assert!((sum.rounds_nats[0] - (short.rounds_nats[0] + long.rounds_nats[0])).abs() < 1e-6);
+        assert!((sum.rounds_nats[2] - sum.final_nats).abs() < 1e-6, "{:?}", sum.rounds_nats);
+    }
 }

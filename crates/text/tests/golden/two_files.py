@@ -107,7 +107,7 @@ PIECES = [
 
 here = pathlib.Path(__file__).parent
 trajectory = {
-    "schema": "recon.trajectory/2", "id": "demo/agent#0",
+    "schema": "recon.trajectory/3", "id": "demo/agent#0",
     "repository": {"name": "demo", "source": "demo"}, "arm": "agent", "part": 0, "seed": 0, "steps": STEPS,
     "summary": {"files": 2, "steps_by_author": {}, "leaks_by_author": {}},
 }

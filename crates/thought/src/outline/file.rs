@@ -30,6 +30,17 @@ pub(super) fn file(project: &Project<'_>, path: &str, detail: Detail, max_chars:
     text.finish()
 }
 
+/// What to think of the design of `path` before anything is read, in at most `max_chars` characters.
+///
+/// Empty where the graph holds no such file.
+pub(super) fn design(project: &Project<'_>, path: &str, max_chars: usize) -> String {
+    let Some(file) = project.graph.file(path) else { return String::new() };
+    let mut text = Bounded::new(max_chars);
+    text.paragraph(&opening(project, file, Detail::Brief));
+    text.paragraph(&foundations(project, file, Detail::Brief));
+    text.finish()
+}
+
 fn opening(project: &Project<'_>, file: &FileNode, detail: Detail) -> String {
     let mut opening = format!("Next is {}: {}.", code(&file.path), purpose::purpose(project, file, true));
     opening = opening.replace("….", "…");

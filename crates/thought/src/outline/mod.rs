@@ -42,7 +42,7 @@ impl Project<'_> {
     pub fn thought(&self, subject: &Subject, detail: Detail) -> String {
         let max_chars = match subject {
             Subject::Requirements | Subject::Plan => 2 * detail.max_chars(),
-            Subject::Reading { .. } | Subject::Writing { .. } => detail.max_chars(),
+            _ => detail.max_chars(),
         };
         self.thought_within(subject, detail, max_chars)
     }
@@ -52,7 +52,10 @@ impl Project<'_> {
         match subject {
             Subject::Requirements => requirements::requirements(self, detail, max_chars),
             Subject::Plan => plan::plan(self, detail, max_chars),
-            Subject::Reading { path, .. } | Subject::Writing { path } => file::file(self, path, detail, max_chars),
+            Subject::Design { path }
+            | Subject::Reading { path, .. }
+            | Subject::Writing { path }
+            | Subject::Revising { path, .. } => file::file(self, path, detail, max_chars),
         }
     }
 
@@ -61,6 +64,8 @@ impl Project<'_> {
     pub fn first(&self, subject: &Subject) -> String {
         match subject {
             Subject::Reading { path, reads } => reading(path, reads),
+            Subject::Revising { path, faults } => revising(path, *faults),
+            Subject::Design { path } => file::design(self, path, Detail::Brief.max_chars()),
             _ => self.thought(subject, Detail::Brief),
         }
     }
@@ -70,7 +75,7 @@ impl Project<'_> {
         match subject {
             Subject::Requirements => format!("The project is {}.", self.name()),
             Subject::Plan => "The order of the files follows their dependencies.".into(),
-            Subject::Reading { .. } | Subject::Writing { .. } => "This file is next.".into(),
+            _ => "This file is next.".into(),
         }
     }
 
@@ -95,6 +100,15 @@ impl Project<'_> {
 fn reading(path: &str, reads: &[String]) -> String {
     let before = if reads.len() == 1 { "it" } else { "them" };
     format!("{} builds on {}. I read {before} before I write it.", code(path), listed(reads))
+}
+
+/// The first thought about a draft that the tools have answered.
+fn revising(path: &str, faults: u64) -> String {
+    match faults {
+        0 => format!("The tools find no fault in the draft of {}. I write the file as it was planned.", code(path)),
+        1 => format!("The tools find a fault in the draft of {}. I write the file without it.", code(path)),
+        _ => format!("The tools find {faults} faults in the draft of {}. I write the file without them.", code(path)),
+    }
 }
 
 #[cfg(test)]

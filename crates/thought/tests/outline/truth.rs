@@ -34,6 +34,7 @@ fn everything(graph: &RepoGraph) -> Vec<Said> {
     graph.order.iter().for_each(|path| say(&Subject::Writing { path: path.clone() }));
     let place = |path: &str| graph.order.iter().position(|other| other == path);
     for path in &graph.order {
+        said.push((path.clone(), project.first(&Subject::Design { path: path.clone() })));
         let earlier = facts.imports(path).into_iter().filter(|to| place(to).is_some() && place(to) < place(path));
         let reads: Vec<String> = earlier.map(String::from).collect();
         if !reads.is_empty() {

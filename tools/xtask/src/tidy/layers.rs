@@ -15,6 +15,7 @@ pub(super) const NO_ACCELERATOR: &[&str] = &[
     "text",
     "lm",
     "thought",
+    "tool",
     "agents",
     "refine",
     "pack",

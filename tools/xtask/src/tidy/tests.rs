@@ -10,7 +10,7 @@ use super::{RULES, Tree};
 const HOUSE: &[(&str, &[&str])] = &[
     ("0", &["schema", "mds", "kernels"]),
     ("1", &["repository", "graph", "text", "lm", "llama"]),
-    ("2", &["thought", "agents", "refine", "pack", "corpus", "check", "formats", "report"]),
+    ("2", &["thought", "tool", "agents", "refine", "pack", "corpus", "check", "formats", "report"]),
     ("–", &["xtask"]),
 ];
 
