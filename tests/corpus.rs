@@ -75,7 +75,8 @@ fn ran(mut command: std::process::Command) -> Ran {
 
 /// Every result below `root` with its bytes; what says how long something took is left out.
 fn results(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let timed = ["manifest.json", "summary.json", "metrics.jsonl", "config.toml", "run.json", ".recon.lock"];
+    let timed =
+        ["manifest.json", "summary.json", "metrics.jsonl", "saves.jsonl", "config.toml", "run.json", ".recon.lock"];
     let (mut found, mut open) = (BTreeMap::new(), vec![root.to_path_buf()]);
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).unwrap() {
