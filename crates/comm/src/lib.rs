@@ -17,6 +17,7 @@
 //! silent, gives up or disagrees is named on every other rank.
 
 mod error;
+mod exchanges;
 mod group;
 mod launch;
 mod mesh;

@@ -6,12 +6,13 @@
 //! ended counts, so ranks that all see a fault by themselves all tell it in their own words; a failure is told to the
 //! others before it is returned, so that they name the rank that failed and not the one that noticed.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::exchanges::{Exchange, Exchanges};
 use crate::{Communicator, Error, Pending, Result};
 
 /// What goes from one rank to another.
@@ -33,27 +34,16 @@ pub(crate) type Received = (usize, Frame);
 /// The way to one other rank. False: it cannot be reached any more.
 pub(crate) type Link = Box<dyn Fn(Frame) -> bool + Send>;
 
-/// An exchange that is not collected yet.
-struct Begun {
-    number: u64,
-    mark: u64,
-    members: Vec<usize>,
-    /// In the order of the members; the own one is there.
-    received: Vec<Option<Vec<u8>>>,
-}
-
 pub(crate) struct Mesh {
     rank: usize,
     /// By rank; `None` for the own one.
     links: Vec<Option<Link>>,
     inbox: Receiver<Received>,
     limit: Duration,
-    next: Cell<u64>,
     /// Exchanges so far among the same members.
     among: RefCell<BTreeMap<Vec<usize>, u64>>,
-    begun: RefCell<VecDeque<Begun>>,
-    /// Collected before they were asked for.
-    done: RefCell<BTreeMap<u64, Vec<Vec<u8>>>>,
+    /// Each with its mark.
+    exchanges: Exchanges<u64>,
     waiting: RefCell<Vec<VecDeque<Frame>>>,
     /// Threads that end when they have sent [`Frame::Gone`].
     senders: Vec<JoinHandle<()>>,
@@ -62,8 +52,8 @@ pub(crate) struct Mesh {
 impl Mesh {
     pub(crate) fn new(rank: usize, links: Vec<Option<Link>>, inbox: Receiver<Received>, limit: Duration) -> Self {
         let waiting = RefCell::new(vec![VecDeque::new(); links.len()]);
-        let (among, begun, done) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Self { rank, links, inbox, limit, next: Cell::new(0), among, begun, done, waiting, senders: Vec::new() }
+        let (among, exchanges) = (RefCell::default(), Exchanges::default());
+        Self { rank, links, inbox, limit, among, exchanges, waiting, senders: Vec::new() }
     }
 
     /// The same, waiting for `senders` before it is gone.
@@ -84,8 +74,8 @@ impl Mesh {
     }
 
     /// Waits for the messages of all members.
-    fn collect(&self, exchange: &mut Begun) -> Result<()> {
-        let (world, mark) = (self.world(), exchange.mark);
+    fn collect(&self, exchange: &mut Exchange<u64>) -> Result<()> {
+        let (world, mark) = (self.world(), exchange.tag);
         let mut waiting = self.waiting.borrow_mut();
         let mut last = Instant::now();
         loop {
@@ -107,9 +97,7 @@ impl Mesh {
             match self.inbox.recv_timeout(left) {
                 Ok((from, frame)) => waiting[from].push_back(frame),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    let received = exchange.members.iter().zip(&exchange.received);
-                    let silent = received.filter(|(_, message)| message.is_none()).map(|(rank, _)| *rank).collect();
-                    return Err(Error::Silent { silent, world, limit: self.limit });
+                    return Err(Error::Silent { silent: exchange.silent(), world, limit: self.limit });
                 }
             }
             last = Instant::now();
@@ -136,7 +124,7 @@ impl Communicator for Mesh {
     fn start(&self, members: &[usize], messages: Vec<Vec<u8>>) -> Pending {
         assert_eq!(messages.len(), members.len(), "one message for each member");
         assert!(members.contains(&self.rank), "this rank is a member");
-        let (number, mark) = (self.next.replace(self.next.get() + 1), self.mark(members));
+        let mark = self.mark(members);
         let mut received: Vec<Option<Vec<u8>>> = vec![None; members.len()];
         for ((to, bytes), received) in members.iter().zip(messages).zip(&mut received) {
             match &self.links[*to] {
@@ -147,25 +135,15 @@ impl Communicator for Mesh {
                 None => *received = Some(bytes),
             }
         }
-        self.begun.borrow_mut().push_back(Begun { number, mark, members: members.to_vec(), received });
-        Pending { number, ready: None }
+        self.exchanges.begin(Exchange { tag: mark, members: members.to_vec(), received })
     }
 
     fn finish(&self, pending: Pending) -> Result<Vec<Vec<u8>>> {
-        loop {
-            if let Some(received) = self.done.borrow_mut().remove(&pending.number) {
-                return Ok(received);
+        self.exchanges.finish(&pending, |exchange| self.collect(exchange)).inspect_err(|error| {
+            if !matches!(error, Error::GaveUp { .. } | Error::Told(_)) {
+                self.tell(&Frame::Told { line: error.to_string() });
             }
-            let mut exchange = self.begun.borrow_mut().pop_front().expect("a begun exchange is finished once");
-            if let Err(error) = self.collect(&mut exchange) {
-                if !matches!(error, Error::GaveUp { .. } | Error::Told(_)) {
-                    self.tell(&Frame::Told { line: error.to_string() });
-                }
-                return Err(error);
-            }
-            let received = exchange.received.into_iter().map(|message| message.expect("each was waited for"));
-            self.done.borrow_mut().insert(exchange.number, received.collect());
-        }
+        })
     }
 
     fn give_up(&self, reason: &str) {

@@ -6,8 +6,7 @@
 //!
 //! Messages go in chunks, because the library counts in 31 bits; one that is not full ends its message.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::Cell;
 use std::iter;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -18,6 +17,7 @@ use mpi::point_to_point::MatchedReceiveVec as _;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, Destination as _, Source as _};
 
+use crate::exchanges::{Exchange, Exchanges};
 use crate::{Communicator, Error, Pending, Result};
 
 const CHUNK_BYTES: usize = 1 << 28;
@@ -48,17 +48,7 @@ pub struct Mpi {
     thread: Option<JoinHandle<()>>,
     /// The library can be left in order only by ranks that are in step.
     failed: Cell<bool>,
-    next: Cell<u64>,
-    begun: RefCell<VecDeque<Begun>>,
-    /// Collected before they were asked for.
-    done: RefCell<BTreeMap<u64, Vec<Vec<u8>>>>,
-}
-
-/// An exchange that is not collected yet; of what was received, the own message is there.
-struct Begun {
-    number: u64,
-    members: Vec<usize>,
-    received: Vec<Option<Vec<u8>>>,
+    exchanges: Exchanges<()>,
 }
 
 /// Starts the library, once in a process; no call waits longer than `limit` for a rank that says nothing.
@@ -71,9 +61,8 @@ pub fn join(limit: Duration) -> Result<Box<dyn Communicator + Send>> {
     let failed = |problem: &str| Error::Network { attempt: "start MPI".into(), problem: problem.into() };
     match ready.recv_timeout(limit) {
         Ok((rank, world)) => {
-            let (work, thread, failed, next) = (Some(work), Some(thread), Cell::new(false), Cell::new(0));
-            let (begun, done) = (RefCell::default(), RefCell::default());
-            Ok(Box::new(Mpi { rank, world, limit, work, events, thread, failed, next, begun, done }))
+            let (work, thread, failed) = (Some(work), Some(thread), Cell::new(false));
+            Ok(Box::new(Mpi { rank, world, limit, work, events, thread, failed, exchanges: Exchanges::default() }))
         }
         Err(RecvTimeoutError::Timeout) => Err(failed("not all ranks came in time")),
         Err(RecvTimeoutError::Disconnected) => Err(failed("it was started before")),
@@ -149,20 +138,18 @@ impl Mpi {
         drop(ways.send(work));
     }
 
-    fn collect(&self, exchange: &mut Begun) -> Result<()> {
-        let (world, Begun { members, received, .. }) = (self.world, exchange);
+    fn collect(&self, exchange: &mut Exchange<()>) -> Result<()> {
+        let world = self.world;
         loop {
             match self.events.recv_timeout(self.limit) {
                 Ok(Event::Came { from, message }) => {
-                    let at = members.iter().position(|member| *member == from).expect("only members were asked");
-                    received[at] = Some(message);
+                    let at = exchange.members.iter().position(|member| *member == from);
+                    exchange.received[at.expect("only members were asked")] = Some(message);
                 }
                 Ok(Event::GaveUp { rank, reason }) => return Err(Error::GaveUp { rank, world, reason }),
                 Ok(Event::Sent) => return Ok(()),
                 Err(_) => {
-                    let silent = members.iter().zip(received.iter()).filter(|(_, message)| message.is_none());
-                    let silent = silent.map(|(rank, _)| *rank).collect();
-                    return Err(Error::Silent { silent, world, limit: self.limit });
+                    return Err(Error::Silent { silent: exchange.silent(), world, limit: self.limit });
                 }
             }
         }
@@ -180,7 +167,6 @@ impl Communicator for Mpi {
 
     fn start(&self, members: &[usize], messages: Vec<Vec<u8>>) -> Pending {
         assert_eq!(messages.len(), members.len(), "one message for each member");
-        let number = self.next.replace(self.next.get() + 1);
         let mut received: Vec<Option<Vec<u8>>> = vec![None; members.len()];
         let mut others = Vec::with_capacity(members.len());
         for ((member, message), received) in members.iter().zip(messages).zip(&mut received) {
@@ -192,20 +178,11 @@ impl Communicator for Mpi {
         }
         assert!(others.len() < members.len(), "this rank is a member");
         self.ask(Work::Exchange(others));
-        self.begun.borrow_mut().push_back(Begun { number, members: members.to_vec(), received });
-        Pending { number, ready: None }
+        self.exchanges.begin(Exchange { tag: (), members: members.to_vec(), received })
     }
 
     fn finish(&self, pending: Pending) -> Result<Vec<Vec<u8>>> {
-        loop {
-            if let Some(received) = self.done.borrow_mut().remove(&pending.number) {
-                return Ok(received);
-            }
-            let mut exchange = self.begun.borrow_mut().pop_front().expect("a begun exchange is finished once");
-            self.collect(&mut exchange).inspect_err(|_| self.failed.set(true))?;
-            let received = exchange.received.into_iter().map(|message| message.expect("a finished exchange has all"));
-            self.done.borrow_mut().insert(exchange.number, received.collect());
-        }
+        self.exchanges.finish(&pending, |exchange| self.collect(exchange)).inspect_err(|_| self.failed.set(true))
     }
 
     fn give_up(&self, reason: &str) {
