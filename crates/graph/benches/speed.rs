@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use recon_graph::build;
+use recon_graph::{build, grammar};
 use recon_repository::language::of_path as language;
 use recon_repository::{ReadOptions, Repository, read_directory};
 
@@ -15,27 +15,6 @@ mod processor;
 
 /// How often everything is measured; the fastest round counts.
 const ROUNDS: usize = 3;
-
-/// The grammar of a file that is parsed once and whole; Vue and Svelte components are not.
-fn grammar(path: &str) -> Option<tree_sitter::Language> {
-    let extension = path.rsplit('.').next().unwrap_or_default();
-    Some(match language(path)? {
-        "python" => tree_sitter_python::LANGUAGE.into(),
-        "rust" => tree_sitter_rust::LANGUAGE.into(),
-        "javascript" => tree_sitter_javascript::LANGUAGE.into(),
-        "typescript" if extension == "tsx" => tree_sitter_typescript::LANGUAGE_TSX.into(),
-        "typescript" => tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into(),
-        "go" => tree_sitter_go::LANGUAGE.into(),
-        "c" => tree_sitter_c::LANGUAGE.into(),
-        "cpp" | "cuda" => tree_sitter_cpp::LANGUAGE.into(),
-        "java" => tree_sitter_java::LANGUAGE.into(),
-        "kotlin" => tree_sitter_kotlin_ng::LANGUAGE.into(),
-        "csharp" => tree_sitter_c_sharp::LANGUAGE.into(),
-        "ruby" => tree_sitter_ruby::LANGUAGE.into(),
-        "php" => tree_sitter_php::LANGUAGE_PHP.into(),
-        _ => return None,
-    })
-}
 
 fn fastest<T>(mut work: impl FnMut() -> T) -> Duration {
     let once = |_| {

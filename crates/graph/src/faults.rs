@@ -1,8 +1,9 @@
 //! Where a text is no code of its language: what the parser could not read, by line and column.
 
-use recon_repository::{language, paths};
-use tree_sitter::{Language, Node};
+use recon_repository::language;
+use tree_sitter::Node;
 
+use crate::grammar::grammar;
 use crate::syntax::{self, Visit, clip, collapse};
 
 /// Longest piece of a text that is quoted, in characters.
@@ -31,6 +32,10 @@ pub enum Problem {
 /// The faults of `text` by the grammar of its path, in order, the outermost of those within each other;
 /// `None` where there is no grammar for it, or the parser ran past its budget.
 pub fn syntax_faults(path: &str, text: &str) -> Option<Vec<SyntaxFault>> {
+    // Macros leave C that no grammar accepts: what the parser says of it would be wrong.
+    if matches!(language::of_path(path)?, "c" | "cpp" | "cuda") {
+        return None;
+    }
     let tree = syntax::parse(&grammar(path)?, text)?;
     let mut faults = Vec::new();
     syntax::walk(tree.root_node(), |node, _| {
@@ -51,24 +56,6 @@ fn fault(text: &str, node: Node<'_>, problem: Problem) -> SyntaxFault {
     let line_start = node.start_byte() - start.column;
     let column = text.get(line_start..node.start_byte()).map_or(start.column, |before| before.chars().count());
     SyntaxFault { line: start.row + 1, column: column + 1, problem }
-}
-
-fn grammar(path: &str) -> Option<Language> {
-    Some(match language::of_path(path)? {
-        "python" => tree_sitter_python::LANGUAGE.into(),
-        "rust" => tree_sitter_rust::LANGUAGE.into(),
-        "typescript" if paths::extension(path) == "tsx" => tree_sitter_typescript::LANGUAGE_TSX.into(),
-        "typescript" => tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into(),
-        "javascript" => tree_sitter_javascript::LANGUAGE.into(),
-        "go" => tree_sitter_go::LANGUAGE.into(),
-        // Macros leave C that no grammar accepts: what the parser says of it would be wrong.
-        "java" => tree_sitter_java::LANGUAGE.into(),
-        "kotlin" => tree_sitter_kotlin_ng::LANGUAGE.into(),
-        "csharp" => tree_sitter_c_sharp::LANGUAGE.into(),
-        "ruby" => tree_sitter_ruby::LANGUAGE.into(),
-        "php" => tree_sitter_php::LANGUAGE_PHP.into(),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

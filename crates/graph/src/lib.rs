@@ -13,6 +13,7 @@ mod assemble;
 mod component;
 mod faults;
 mod feedback;
+mod grammar;
 mod languages;
 mod order;
 pub mod output;
@@ -21,6 +22,7 @@ mod syntax;
 
 pub use assemble::{build, link, withhold};
 pub use faults::{Problem, SyntaxFault, syntax_faults};
+pub use grammar::grammar;
 pub use role::{Role, role};
 // What the languages' modules read.
 use recon_repository as repository;
