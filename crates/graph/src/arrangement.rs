@@ -40,8 +40,8 @@ pub(crate) struct Arrangement<'l> {
     passed: Vec<Neighbour>,
 }
 
-/// A neighbour of a file in the order, and what the number of broken edges gains when the file passes it: its place
-/// times two, and whether it imports the file.
+/// A neighbour of a file: its place in the order times two, and 1 more where it imports the file. Passing it makes one
+/// edge more broken then, and one fewer where the file imports it.
 type Neighbour = u32;
 
 impl<'l> Arrangement<'l> {
@@ -78,11 +78,15 @@ impl<'l> Arrangement<'l> {
         }
     }
 
+    /// A move may help `node` again.
+    fn reopen(&mut self, node: usize) {
+        self.left += usize::from(!std::mem::replace(&mut self.open[node], true));
+    }
+
     /// Those whose order with `node` may be another now.
     fn reopen_neighbours(&mut self, node: usize) {
-        for &neighbour in self.local.imports[node].iter().chain(&self.local.importers[node]) {
-            self.left += usize::from(!std::mem::replace(&mut self.open[neighbour], true));
-        }
+        let local = self.local;
+        local.imports[node].iter().chain(&local.importers[node]).for_each(|neighbour| self.reopen(*neighbour));
     }
 
     /// Moves a file to where it breaks fewest edges.
@@ -156,7 +160,7 @@ impl<'l> Arrangement<'l> {
         for (from, to) in drawn {
             let node = self.order[from];
             self.shift(from, to, work);
-            self.left += usize::from(!std::mem::replace(&mut self.open[node], true));
+            self.reopen(node);
             self.reopen_neighbours(node);
         }
         self.broken = self.local.broken(&self.place);

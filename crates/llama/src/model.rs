@@ -157,7 +157,7 @@ impl Llama {
     /// As [`Llama::loss`], of the rows that are `attend`'s own.
     ///
     /// # Errors
-    /// As [`Llama::loss_and_grads_by`].
+    /// As [`Llama::begin_loss_and_grads`].
     pub fn loss_by(&self, attend: &dyn Attend, params: &dyn Params, packed: &Packed) -> Result<Loss> {
         let rows = self.own_rows(attend, packed)?;
         let ctx = AttentionCtx::Packed { spans: &rows.spans };

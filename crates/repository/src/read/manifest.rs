@@ -41,11 +41,10 @@ impl<'f> Root<'f> {
 
 /// The folder that all files lie in, with a slash behind it; empty where there is none.
 pub(crate) fn only_folder(files: &Files) -> &str {
-    let folder = |path: &'_ str| path.find('/').map_or(0, |slash| slash + 1);
-    let Some((first, _)) = files.first_key_value() else { return "" };
-    let first = &first[..folder(first)];
+    let (Some((first, _)), Some((last, _))) = (files.first_key_value(), files.last_key_value()) else { return "" };
+    let folder = first.find('/').map_or("", |slash| &first[..=slash]);
     // Sorted paths that begin with the same folder stand together.
-    if files.last_key_value().is_some_and(|(last, _)| last.starts_with(first)) { first } else { "" }
+    if last.starts_with(folder) { folder } else { "" }
 }
 
 /// The declared SPDX expression.

@@ -12,7 +12,6 @@ use super::project::signature;
 use super::words::{LIST, Told, code, count, doc_run, list};
 
 /// A definition as a sentence names it.
-#[derive(PartialEq)]
 struct Item {
     /// Empty where the signature tells it.
     kind: String,
@@ -93,7 +92,7 @@ impl<'f> Outline<'f> {
 
     /// Tells a definition and what it holds.
     fn tell(&self, at: usize, sentences: &mut Vec<Told>) {
-        let own = self.items(&[at], |_| String::new());
+        let own = [item(&self.symbols[at], self.detail)];
         for (part, children) in self.children[at].chunks(self.in_one_sentence()).enumerate() {
             let items = self.items(children, |child| self.inner(child));
             let (holds, inner) = (prose(&items), told(&items));

@@ -47,7 +47,7 @@ LIMIT = 9
 /// Functions that may fail.
 const TILL: &str = "\
 pub fn read() -> Result<u8, Error> {
-    todo!()
+    Err(Error)
 }
 
 pub struct Error;
